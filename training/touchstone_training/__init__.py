@@ -1,0 +1,1 @@
+"""Everything that makes the models: simulation, training, evaluation, export."""

@@ -1,3 +1,3 @@
-"""Touchstone verifies the packaging of a product against the brand owner's references."""
+"""Touchstone verifies the packaging of a product against its brand's references."""
 
 __version__ = "0.1.0"

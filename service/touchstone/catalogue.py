@@ -1,0 +1,393 @@
+"""The enrolled references in memory: the index kept in step with the records.
+
+The index is a cache. Its truth is the vectors in the records, from which it can be
+rebuilt at any time; a snapshot on disk only makes starting quick. A snapshot is a
+folder written aside, flushed and renamed; its manifest names the SHA-256 of what it
+holds, because FAISS and NumPy load a damaged file without complaint.
+
+Readers hold an immutable state; a refresh makes a new one and swaps one reference.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from touchstone.blobs import Blobs
+from touchstone.engine.embedding import Embedder, reference_views
+from touchstone.engine.evidence import Reference
+from touchstone.engine.identification import Candidate
+from touchstone.engine.image import Pixels, decode
+from touchstone.engine.index import IndexEntry, ReferenceIndex, Scope
+from touchstone.engine.registration import (
+    FEATURES_VERSION,
+    REFERENCE_SIDE_PX,
+    Features,
+    Method,
+    detect,
+    pack_features,
+    unpack_features,
+)
+from touchstone.errors import IndexDamagedError
+from touchstone.store import (
+    Caller,
+    IndexRow,
+    ReferenceView,
+    SpecimenKind,
+    Store,
+    canonical_json,
+)
+
+WORKING_SIDE_PX = 1280
+"""Long side at which photos and references are worked on."""
+
+FEATURES_PRODUCER = hashlib.sha256(
+    f"touchstone features {FEATURES_VERSION}".encode()
+).hexdigest()
+"""Under which the records keep local features."""
+
+_BATCH = 2000
+_CACHED_REFERENCES = 96
+_CACHED_FEATURES = 4096
+_RERANK_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueStatus:
+    """What the catalogue serves, for people and probes."""
+
+    references: int
+    index_digest: str
+    model_digest: str
+    provider: str
+    problem: str | None
+    """Why what is served may lag behind the records, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    index: ReferenceIndex
+    slots: dict[str, int]
+    """Reference set id to scope number in the index."""
+    counter: int
+    """The records' reference counter that this reflects."""
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """Searches the references that a caller may match, and fetches them."""
+
+    store: Store
+    blobs: Blobs
+    embedder: Embedder
+    snapshots: Path | None = None
+    """Folder for index snapshots; None keeps the index in memory only."""
+    _state: _State = field(init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _scopes: dict[tuple[object, ...], tuple[ReferenceIndex, Scope]] = field(
+        default_factory=dict, init=False
+    )
+    _references: "_Recent[Reference]" = field(init=False)
+    _features: "_Recent[dict[Method, Features]]" = field(init=False)
+    _problem: str | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._state = _State(ReferenceIndex(self.embedder.dim), {}, 0)
+        self._references = _Recent(_CACHED_REFERENCES)
+        self._features = _Recent(_CACHED_FEATURES)
+        if self.snapshots is not None:
+            self._load()
+        self.refresh()
+
+    # --- what verification asks -------------------------------------------------------
+
+    def candidates(
+        self, caller: Caller, pixels: Pixels, k: int
+    ) -> list[tuple[Candidate, ReferenceView]]:
+        """Return the ``k`` nearest references that the caller may match against."""
+        query = self.embedder.embed([pixels])[0]
+        state, scope = self._scope(caller)
+        neighbours = state.index.search(
+            query, k=k, scope=scope, rerank_rows=_RERANK_ROWS
+        )
+        labels = [neighbour.label for neighbour in neighbours]
+        # The second guard: a grant may have ended since the scope was made.
+        views = self.store.references(caller, labels)
+        features = self._features_of([label for label in labels if label in views])
+        return [
+            (
+                Candidate(n.label, n.similarity, features.get(n.label, {})),
+                views[n.label],
+            )
+            for n in neighbours
+            if n.label in views
+        ]
+
+    def reference(self, view: ReferenceView) -> Reference:
+        """Return the pixels and facts of one reference, decoded at working size."""
+        label = view.specimen.label
+        kept = self._references.get(label)
+        if kept is None:
+            specimen = view.specimen
+            data = self.blobs.get(specimen.image_digest)
+            kept = Reference(
+                label=label,
+                pixels=decode(data, max_side_px=WORKING_SIDE_PX).pixels,
+                size_px=(specimen.width_px, specimen.height_px),
+                is_counterfeit=specimen.kind is SpecimenKind.KNOWN_COUNTERFEIT,
+                variable_regions=specimen.variable_regions,
+                gtin=view.product.gtin,
+            )
+            self._references.put(label, kept)
+        return kept
+
+    @property
+    def index_digest(self) -> str:
+        """SHA-256 over what is indexed, whatever the order in which it came."""
+        return self._state.index.digest
+
+    def status(self) -> CatalogueStatus:
+        """Tell what is served."""
+        return CatalogueStatus(
+            references=len(self._state.index.labels),
+            index_digest=self.index_digest,
+            model_digest=self.embedder.digest,
+            provider=self.embedder.provider,
+            problem=self._problem,
+        )
+
+    def _scope(self, caller: Caller) -> tuple[_State, Scope]:
+        """Return the rows in the caller's reach, made anew when anything changed."""
+        counters = self.refresh()
+        state = self._state
+        key = (caller.organisation_id, caller.role, *counters)
+        kept = self._scopes.get(key)
+        if kept is not None and kept[0] is state.index:
+            return state, kept[1]
+        allowed = np.zeros(len(state.slots) + 1, bool)
+        for set_id in self.store.visible_set_ids(caller):
+            if set_id in state.slots:
+                allowed[state.slots[set_id]] = True
+        scope = state.index.scope(allowed)
+        if len(self._scopes) >= _CACHED_SCOPES:
+            self._scopes.clear()
+        self._scopes[key] = (state.index, scope)
+        return state, scope
+
+    # --- what enrolment asks ----------------------------------------------------------
+
+    def derive(self, pixels: Pixels) -> dict[str, bytes]:
+        """Compute what is kept of a reference, by producer digest."""
+        vectors = self.embedder.embed(reference_views(pixels)).astype(np.float16)
+        features = [
+            detect(pixels, method, max_side_px=REFERENCE_SIDE_PX) for method in Method
+        ]
+        return {
+            self.embedder.digest: vectors.tobytes(),
+            FEATURES_PRODUCER: pack_features(features),
+        }
+
+    def refresh(self) -> tuple[int, int]:
+        """Take in what was enrolled or withdrawn since; return the counters."""
+        counters = self.store.catalogue_state()
+        if counters.reference_counter != self._state.counter:
+            with self._lock:
+                if counters.reference_counter != self._state.counter:
+                    self._state = self._advanced(
+                        self._state, counters.reference_counter
+                    )
+        return counters.reference_counter, counters.access_counter
+
+    def rebuild(self, progress: Callable[[int], None] | None = None) -> int:
+        """Build the index from the records alone and save it; return its references.
+
+        Specimens that this model has not seen are embedded from their images.
+        """
+        with self._lock:
+            counter = self.store.catalogue_state().reference_counter
+            empty = _State(ReferenceIndex(self.embedder.dim), {}, 0)
+            self._state = self._advanced(empty, counter, progress)
+            self._problem = None
+        self.save()
+        return len(self._state.index.labels)
+
+    def _advanced(
+        self,
+        state: _State,
+        counter: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> _State:
+        index, slots, after, done = state.index, dict(state.slots), 0, 0
+        while rows := self.store.iterate_index_rows(
+            self.embedder.digest,
+            after_label=after,
+            limit=_BATCH,
+            changed_since=state.counter,
+        ):
+            after = rows[-1].label
+            index = index.without(row.label for row in rows)
+            index = index.with_added(self._entries(rows, slots))
+            done += len(rows)
+            if progress is not None:
+                progress(done)
+        return _State(index, slots, counter)
+
+    def _entries(
+        self, rows: Sequence[IndexRow], slots: dict[str, int]
+    ) -> list[IndexEntry]:
+        live = [row for row in rows if not row.withdrawn]
+        lacking = [row.label for row in live if row.data is None]
+        made = self._embedded(lacking) if lacking else {}
+        entries = []
+        for row in live:
+            data = row.data if row.data is not None else made.get(row.label)
+            if data is None:
+                continue
+            vectors = np.frombuffer(data, np.float16).reshape(-1, self.embedder.dim)
+            slot = slots.setdefault(row.reference_set_id, len(slots))
+            entries.append(IndexEntry(row.label, slot, vectors.astype(np.float32)))
+        return entries
+
+    def _embedded(self, labels: Sequence[int]) -> dict[int, bytes]:
+        """Embed specimens that were enrolled under another model."""
+        made: dict[int, bytes] = {}
+        for label, digest in self.store.image_digests(labels).items():
+            pixels = decode(self.blobs.get(digest), max_side_px=WORKING_SIDE_PX).pixels
+            made[label] = self.derive(pixels)[self.embedder.digest]
+        self.store.add_derived(self.embedder.digest, made)
+        return made
+
+    def _features_of(self, labels: Sequence[int]) -> dict[int, dict[Method, Features]]:
+        found = {label: self._features.get(label) for label in labels}
+        lacking = [label for label, kept in found.items() if kept is None]
+        if lacking:
+            for label, data in self.store.derived(FEATURES_PRODUCER, lacking).items():
+                features = unpack_features(data)
+                self._features.put(label, features)
+                found[label] = features
+        return {label: kept for label, kept in found.items() if kept is not None}
+
+    # --- snapshots --------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write a snapshot aside, flush it, and let it take the old one's place."""
+        if self.snapshots is None:
+            return
+        state = self._state
+        data = state.index.to_bytes()
+        manifest = canonical_json(
+            {
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "model": self.embedder.digest,
+                "references": len(state.index.labels),
+                "counter": state.counter,
+                "slots": state.slots,
+            }
+        )
+        name = f"{state.counter:012d}-{state.index.digest[:12]}"
+        self.snapshots.mkdir(parents=True, exist_ok=True)
+        aside = self.snapshots / f".{name}.{os.getpid()}"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(mode=0o700)
+        _write_flushed(aside / "index.npz", data)
+        _write_flushed(aside / "manifest.json", manifest.encode())
+        _write_flushed(
+            aside / "manifest.sha256", hashlib.sha256(manifest.encode()).digest()
+        )
+        _flush_folder(aside)
+        target = self.snapshots / name
+        shutil.rmtree(target, ignore_errors=True)
+        aside.rename(target)
+        _flush_folder(self.snapshots)
+        for old in self._saved()[_KEPT_SNAPSHOTS:]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def _saved(self) -> list[Path]:
+        """Snapshots on disk, newest first; half-written ones start with a dot."""
+        if self.snapshots is None or not self.snapshots.is_dir():
+            return []
+        folders = [p for p in self.snapshots.iterdir() if not p.name.startswith(".")]
+        return sorted(folders, reverse=True)
+
+    def _load(self) -> None:
+        """Start from the newest sound snapshot; from nothing if there is none."""
+        for folder in self._saved():
+            try:
+                self._state = self._read(folder)
+            except IndexDamagedError as error:
+                self._problem = f"Snapshot {folder.name} was refused: {error}"
+                continue
+            return
+
+    def _read(self, folder: Path) -> _State:
+        try:
+            manifest_bytes = (folder / "manifest.json").read_bytes()
+            sealed = (folder / "manifest.sha256").read_bytes()
+            data = (folder / "index.npz").read_bytes()
+        except OSError as error:
+            raise IndexDamagedError(f"it cannot be read ({error})") from error
+        if hashlib.sha256(manifest_bytes).digest() != sealed:
+            raise IndexDamagedError("its manifest was altered")
+        manifest = json.loads(manifest_bytes)
+        if hashlib.sha256(data).hexdigest() != manifest["sha256"]:
+            raise IndexDamagedError("its SHA-256 is not the one in its manifest")
+        if manifest["model"] != self.embedder.digest:
+            raise IndexDamagedError("it was made by another model")
+        index = ReferenceIndex.from_bytes(data)
+        return _State(index, dict(manifest["slots"]), int(manifest["counter"]))
+
+
+_CACHED_SCOPES = 64
+_KEPT_SNAPSHOTS = 2
+
+
+def _write_flushed(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        path.chmod(0o600)  # vectors are as secret as the pictures they came from
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # not every file system lets a folder be synced
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+_T = TypeVar("_T")
+
+
+class _Recent(Generic[_T]):
+    """The most recently used values by label; safe between threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[int, _T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, label: int) -> _T | None:
+        with self._lock:
+            if label not in self._kept:
+                return None
+            self._kept.move_to_end(label)
+            return self._kept[label]
+
+    def put(self, label: int, value: _T) -> None:
+        with self._lock:
+            self._kept[label] = value
+            self._kept.move_to_end(label)
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)

@@ -1,0 +1,1 @@
+"""Pure: image → localisation → embedding → index → registration → comparison → evidence → verdict."""  # noqa: E501

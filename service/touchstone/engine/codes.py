@@ -1,0 +1,98 @@
+"""Pixels to machine-readable codes, and their text to GS1 fields."""
+
+from dataclasses import dataclass
+
+import biip
+import zxingcpp
+from biip import ParseError
+from biip.gtin import Gtin
+
+from touchstone.engine.image import Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One code, as read."""
+
+    symbology: str
+    """``EAN13``, ``DataMatrix``, ``QRCode`` and so on, as zxing names them."""
+    text: str
+    gtin: str | None
+    """GTIN-14 with a right check digit, where the text carries one."""
+    lot: str | None = None
+    expiry: str | None = None
+    """ISO date, or YYYY-MM where the code gives no day."""
+    serial: str | None = None
+    is_check_digit_right: bool | None = None
+    """None where the text has no check digit to be wrong."""
+
+
+_FORMATS = (
+    zxingcpp.BarcodeFormat.EAN13
+    | zxingcpp.BarcodeFormat.EAN8
+    | zxingcpp.BarcodeFormat.UPCA
+    | zxingcpp.BarcodeFormat.Code128
+    | zxingcpp.BarcodeFormat.DataMatrix
+    | zxingcpp.BarcodeFormat.QRCode
+)
+
+
+def read_codes(pixels: Pixels) -> tuple[Code, ...]:
+    """Read every code in ``pixels``, sorted by text so that the order is the same."""
+    found = zxingcpp.read_barcodes(pixels, formats=_FORMATS)
+    codes = [parse_code(one.text, symbology=one.format.name) for one in found]
+    return tuple(sorted(codes, key=lambda code: (code.text, code.symbology)))
+
+
+def parse_code(text: str, *, symbology: str = "") -> Code:
+    """Parse ``text`` as a GTIN or a GS1 element string; never raises.
+
+    Text that is neither is returned as it stands, with no fields.
+    """
+    try:
+        parsed = biip.parse(text)
+    except ParseError:
+        return Code(symbology, text, None, is_check_digit_right=_check_digit(text))
+    gtin = parsed.gtin
+    message = parsed.gs1_message
+    fields: dict[str, str] = {}
+    if message is not None:
+        fields = {item.ai.ai: item.value for item in message.element_strings}
+    return Code(
+        symbology,
+        text,
+        gtin.as_gtin_14() if gtin is not None else None,
+        lot=fields.get("10"),
+        expiry=_date(fields.get("17")),
+        serial=fields.get("21"),
+        is_check_digit_right=True if gtin is not None else _check_digit(text),
+    )
+
+
+_GTIN_LENGTHS = (8, 12, 13, 14)
+
+
+def _check_digit(text: str) -> bool | None:
+    """GS1 General Specifications 7.9: weights 3 and 1 from the right."""
+    if not text.isascii() or not text.isdigit() or len(text) not in _GTIN_LENGTHS:
+        return None
+    total = sum(
+        int(digit) * (3 if position % 2 == 0 else 1)
+        for position, digit in enumerate(reversed(text[:-1]))
+    )
+    return (10 - total % 10) % 10 == int(text[-1])
+
+
+def _date(yymmdd: str | None) -> str | None:
+    if yymmdd is None or len(yymmdd) != 6 or not yymmdd.isdigit():  # noqa: PLR2004
+        return None
+    year, month, day = "20" + yymmdd[:2], yymmdd[2:4], yymmdd[4:]
+    return f"{year}-{month}" if day == "00" else f"{year}-{month}-{day}"
+
+
+def normalised_gtin(text: str) -> str | None:
+    """Return ``text`` as GTIN-14, or None when it is no GTIN."""
+    try:
+        return Gtin.parse(text.strip()).as_gtin_14()
+    except ParseError:
+        return None

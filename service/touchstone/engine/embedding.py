@@ -1,0 +1,244 @@
+"""Pictures to unit vectors: the same preparation trains and serves."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from touchstone.engine.image import Pixels, resized
+from touchstone.errors import ModelError
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""(n, dim), each row of unit length."""
+
+LETTERBOX_GREY = 114
+"""Padding of the letterbox; a middle grey, so that no edge of it is an event."""
+
+VIEW_FILLS = (1.0, 0.6)
+"""Shares of the frame that a reference fills in its indexed views. A photograph
+shows the package amid its surroundings, a reference image only the package."""
+
+
+class Embedder(Protocol):
+    """Turns pictures into unit vectors; two pictures of one product lie close."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model file, lower-case hex."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def provider(self) -> str:
+        """What really runs the model: ``cpu`` or ``cuda``."""
+
+    def embed(self, pictures: Sequence[Pixels]) -> Vectors:
+        """Embed ``pictures`` (each (h, w, 3) RGB of any size) to (n, dim)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderManifest:
+    """What stands beside a model file and says how to feed it."""
+
+    name: str
+    version: str
+    sha256: str
+    input_px: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    dim: int
+
+    @staticmethod
+    def from_json(text: str | bytes) -> "EmbedderManifest":
+        """Read a manifest.
+
+        Raises:
+            ModelError: the manifest is not JSON or lacks a field.
+        """
+        try:
+            fields = json.loads(text)
+            return EmbedderManifest(
+                name=str(fields["name"]),
+                version=str(fields["version"]),
+                sha256=str(fields["sha256"]),
+                input_px=int(fields["input_px"]),
+                mean=_triple(fields["mean"]),
+                std=_triple(fields["std"]),
+                dim=int(fields["dim"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"The embedder's manifest is not usable: {error}") from (
+                error
+            )
+
+
+def _triple(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
+
+
+def prepare(pixels: Pixels, *, input_px: int) -> Pixels:
+    """Letterbox ``pixels`` to (input_px, input_px, 3): aspect kept, centred, grey."""
+    height, width = pixels.shape[:2]
+    scale = input_px / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    canvas = np.full((input_px, input_px, 3), LETTERBOX_GREY, np.uint8)
+    left, top = (input_px - size[0]) // 2, (input_px - size[1]) // 2
+    canvas[top : top + size[1], left : left + size[0]] = resized(pixels, size)
+    return canvas
+
+
+def reference_views(pixels: Pixels) -> list[Pixels]:
+    """Return the views under which a reference is indexed: 4 turns by 2 fills.
+
+    Any rotation of the photo must find the reference; paying for it here, once,
+    spares running every photo several times.
+    """
+    views = []
+    for fill in VIEW_FILLS:
+        padded = _padded(pixels, fill)
+        views += [np.ascontiguousarray(np.rot90(padded, turn)) for turn in range(4)]
+    return views
+
+
+def _padded(pixels: Pixels, fill: float) -> Pixels:
+    if fill >= 1:
+        return pixels
+    height, width = pixels.shape[:2]
+    side = round(max(height, width) / fill)
+    top, left = (side - height) // 2, (side - width) // 2
+    return np.asarray(
+        cv2.copyMakeBorder(
+            pixels,
+            top,
+            side - height - top,
+            left,
+            side - width - left,
+            cv2.BORDER_CONSTANT,
+            value=(LETTERBOX_GREY,) * 3,
+        ),
+        np.uint8,
+    )
+
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_BATCH = 16
+
+
+class OnnxEmbedder:
+    """An embedding network in ONNX Runtime, loaded from the bytes it is named by."""
+
+    def __init__(
+        self, session: ort.InferenceSession, manifest: EmbedderManifest, provider: str
+    ) -> None:
+        self._session = session
+        self._manifest = manifest
+        self._provider = provider
+        self._input = session.get_inputs()[0].name
+        # (x / 1 - mean) / std on uint8-scaled pixels, as one multiply and one add.
+        self._scale = (1 / np.array(manifest.std, np.float32)).reshape(1, 1, 3)
+        self._shift = (-np.array(manifest.mean, np.float32)).reshape(1, 1, 3)
+
+    @staticmethod
+    def from_bytes(
+        model: bytes, manifest: EmbedderManifest, *, provider: str = "auto"
+    ) -> "OnnxEmbedder":
+        """Load ``model`` if it is the file that ``manifest`` names.
+
+        Args:
+            model: the ONNX file.
+            manifest: what it must be and how it is fed.
+            provider: ``auto`` (CUDA where it works, else CPU), ``cpu`` or ``cuda``.
+
+        Raises:
+            ModelError: altered file, unusable model, or provider not to be had.
+        """
+        digest = hashlib.sha256(model).hexdigest()
+        if digest != manifest.sha256:
+            raise ModelError(
+                f"The embedder is not the file its manifest names: expected SHA-256 "
+                f"{manifest.sha256}, found {digest}. Restore the models folder."
+            )
+        session, provider = open_session(model, provider)
+        return OnnxEmbedder(session, manifest, provider)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model file."""
+        return self._manifest.sha256
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self._manifest.dim
+
+    @property
+    def provider(self) -> str:
+        """What really runs the model: ``cpu`` or ``cuda``."""
+        return self._provider
+
+    def embed(self, pictures: Sequence[Pixels]) -> Vectors:
+        """Embed ``pictures`` to (n, dim) unit vectors."""
+        rows = [
+            self._embed_batch(pictures[start : start + _BATCH])
+            for start in range(0, len(pictures), _BATCH)
+        ]
+        if not rows:
+            return np.empty((0, self.dim), np.float32)
+        return np.concatenate(rows)
+
+    def _embed_batch(self, pictures: Sequence[Pixels]) -> Vectors:
+        side = self._manifest.input_px
+        batch = np.stack([prepare(picture, input_px=side) for picture in pictures])
+        normalised = (batch.astype(np.float32) + self._shift) * self._scale
+        tensor = np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+        vectors = np.asarray(
+            self._session.run(None, {self._input: tensor})[0], np.float32
+        )
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
+
+
+def open_session(model: bytes, provider: str) -> tuple[ort.InferenceSession, str]:
+    """Open ``model`` and check after loading what really runs it.
+
+    One thread a session: with one process a core, more threads only contend.
+
+    Raises:
+        ModelError: unknown provider, provider not to be had, or not a model.
+    """
+    if provider not in {"auto", *_PROVIDERS}:
+        raise ModelError(f"Unknown provider {provider!r}; use auto, cpu or cuda.")
+    available = ort.get_available_providers()
+    if provider == "cuda" and _PROVIDERS["cuda"] not in available:
+        raise ModelError(
+            "CUDA was asked for, but this ONNX Runtime has no CUDA provider; "
+            "install the `gpu` extra or set the provider to cpu or auto."
+        )
+    wanted = ["cuda", "cpu"] if provider == "auto" else [provider]
+    names = [_PROVIDERS[name] for name in wanted if _PROVIDERS[name] in available]
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(model, options, providers=names)
+    except Exception as error:  # ORT raises its own untyped pybind exceptions
+        raise ModelError(f"ONNX Runtime refused the model: {error}") from error
+    # A provider may fail to load and ORT fall back in silence: look at what it uses.
+    used = "cuda" if _PROVIDERS["cuda"] in session.get_providers() else "cpu"
+    if provider == "cuda" and used != "cuda":
+        raise ModelError(
+            "CUDA was asked for, but ONNX Runtime fell back to the CPU; check the "
+            "CUDA and cuDNN libraries or set the provider to cpu or auto."
+        )
+    return session, used

@@ -1,0 +1,155 @@
+"""One match examined: everything measured, nothing decided.
+
+Independent streams, each a named number with a place: the image (comparison), the
+codes, and how well the photograph could carry any of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from touchstone.engine.codes import Code, normalised_gtin, read_codes
+from touchstone.engine.comparison import (
+    COMPARISON_SIDE_PX,
+    Comparison,
+    Mask,
+    Region,
+    compare,
+)
+from touchstone.engine.identification import Match
+from touchstone.engine.image import Pixels, Quality, measure_quality, resized
+from touchstone.engine.registration import rectify
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the examination needs to know of one enrolled reference image."""
+
+    label: int
+    pixels: Pixels
+    """The image at working size."""
+    size_px: tuple[int, int]
+    """(width, height) of the image as enrolled; regions are given in its pixels."""
+    is_counterfeit: bool
+    variable_regions: tuple[tuple[float, float, float, float], ...] = ()
+    """(x, y, width, height) in pixels of the enrolled image: differ by design."""
+    gtin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was measured on one match."""
+
+    match: Match
+    reference: Reference
+    seen: Pixels
+    """The photo rectified to the compared frame."""
+    comparison: Comparison
+    quality: Quality
+    """Of the package face alone."""
+    resolution: float
+    """Photo pixels per pixel of the compared frame: below 1 the photo sees less."""
+    codes: tuple[Code, ...]
+    is_gtin_other: bool | None
+    """Whether a code was read that carries another GTIN; None if nothing to compare."""
+
+    def measurements(self) -> dict[str, float]:
+        """Return every number by name: what policies are fitted on."""
+        return {
+            **self.match.measurements(),
+            **self.comparison.measurements,
+            "inlier_residual": self.match.registration.residual_px,
+            "resolution": self.resolution,
+            "sharpness": self.quality.sharpness,
+            "glare_fraction": self.quality.glare_fraction,
+            "dark_fraction": self.quality.dark_fraction,
+            "face_contrast": self.quality.contrast,
+            "compared_fraction": self.comparison.compared_fraction,
+        }
+
+    def regions(self) -> tuple[Region, ...]:
+        """Return the deviating regions in the pixels of the enrolled image."""
+        return tuple(
+            _scaled(region, self.reference.size_px, self.frame_px)
+            for region in self.comparison.regions
+        )
+
+    @property
+    def frame_px(self) -> tuple[int, int]:
+        """(width, height) of the compared frame."""
+        height, width = self.comparison.deviation.shape
+        return width, height
+
+
+def examine(photo: Pixels, match: Match, reference: Reference) -> Evidence:
+    """Rectify ``photo`` to the reference, compare them, read the codes."""
+    frame = _frame(reference.size_px)
+    seen, covered = rectify(photo, match.registration, frame)
+    variable = _mask(reference.variable_regions, reference.size_px, frame)
+    comparison = compare(
+        resized(reference.pixels, frame), seen, covered, variable=variable
+    )
+    registration = match.registration
+    to_frame = registration.reference_size_px[0] / frame[0]
+    codes = read_codes(photo) if reference.gtin else ()
+    return Evidence(
+        match=match,
+        reference=reference,
+        seen=seen,
+        comparison=comparison,
+        quality=measure_quality(seen, covered),
+        resolution=registration.photo_px_per_reference_px * to_frame,
+        codes=codes,
+        is_gtin_other=_is_gtin_other(codes, reference.gtin),
+    )
+
+
+def _frame(size_px: tuple[int, int]) -> tuple[int, int]:
+    scale = COMPARISON_SIDE_PX / max(size_px)
+    return max(16, round(size_px[0] * scale)), max(16, round(size_px[1] * scale))
+
+
+def _mask(
+    boxes: Sequence[tuple[float, float, float, float]],
+    size_px: tuple[int, int],
+    frame_px: tuple[int, int],
+) -> Mask | None:
+    """(height, width) of the frame, true inside any of ``boxes``, widened a little."""
+    if not boxes:
+        return None
+    mask: NDArray[np.bool_] = np.zeros((frame_px[1], frame_px[0]), bool)
+    x_scale, y_scale = frame_px[0] / size_px[0], frame_px[1] / size_px[1]
+    for x, y, width, height in boxes:
+        left, top = int(x * x_scale) - _MARGIN_PX, int(y * y_scale) - _MARGIN_PX
+        right = int((x + width) * x_scale) + _MARGIN_PX + 1
+        bottom = int((y + height) * y_scale) + _MARGIN_PX + 1
+        mask[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = True
+    return mask
+
+
+_MARGIN_PX = 5
+"""Registration error that a variable region must not spill over, in frame pixels."""
+
+
+def _scaled(
+    region: Region, size_px: tuple[int, int], frame_px: tuple[int, int]
+) -> Region:
+    x_scale, y_scale = size_px[0] / frame_px[0], size_px[1] / frame_px[1]
+    return Region(
+        x=round(region.x * x_scale),
+        y=round(region.y * y_scale),
+        width=max(1, round(region.width * x_scale)),
+        height=max(1, round(region.height * y_scale)),
+        deviation=region.deviation,
+        channel=region.channel,
+    )
+
+
+def _is_gtin_other(codes: Sequence[Code], enrolled: str | None) -> bool | None:
+    wanted = normalised_gtin(enrolled) if enrolled else None
+    read = {code.gtin for code in codes if code.gtin is not None}
+    if wanted is None or not read:
+        return None
+    return wanted not in read

@@ -1,0 +1,278 @@
+"""Bytes to pixels: the only place where an image is decoded, and how good it is.
+
+Every photograph is hostile until it has been decoded within limits. The header is
+read first: format, bytes, pixels, sides and frames are refused there, before any
+decoder allocates a picture (a 17 KB PNG can announce 144 megapixels).
+"""
+
+import io
+import warnings
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageOps, UnidentifiedImageError
+
+from touchstone.errors import (
+    BadImageError,
+    ImageBombError,
+    ImageTooLargeError,
+    NotAnImageError,
+    TruncatedImageError,
+    UnsupportedFormatError,
+)
+
+Pixels: TypeAlias = NDArray[np.uint8]
+"""(height, width, 3), RGB, upright."""
+
+# Pillow's own guard only warns up to twice its limit; ours decides, from the header.
+PillowImage.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """What is accepted; beyond it a file is refused from its header."""
+
+    max_bytes: int = 25_000_000
+    max_pixels: int = 50_000_000
+    max_side_px: int = 30_000
+    formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "AVIF")
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A decoded picture at working size."""
+
+    pixels: Pixels
+    full_size_px: tuple[int, int]
+    """Upright (width, height) of the file, before it was reduced."""
+    format: str
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """(width, height) of `pixels`."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+def decode(
+    data: bytes, *, max_side_px: int = 1280, limits: DecodeLimits | None = None
+) -> Photo:
+    """Decode ``data`` upright, in RGB, with its long side at most ``max_side_px``.
+
+    JPEG is decoded at the DCT scale (1, 1/2, 1/4, 1/8) that still leaves
+    ``max_side_px``, then resized linearly: never 12 megapixels for a 1-megapixel job.
+
+    Raises:
+        ImageTooLargeError: more bytes than accepted.
+        NotAnImageError: no image format that we know.
+        UnsupportedFormatError: a known format outside the allowlist.
+        ImageBombError: too many pixels, too long a side, or several frames.
+        TruncatedImageError: the picture is damaged or cut short.
+    """
+    limits = limits or DecodeLimits()
+    if len(data) > limits.max_bytes:
+        raise ImageTooLargeError(
+            f"The image has {len(data):,} bytes; at most {limits.max_bytes:,} are "
+            "accepted. Send the photograph as a JPEG."
+        )
+    try:
+        # Metadata warnings (broken EXIF, odd palettes) are of no use to a caller,
+        # and must not become errors where warnings are.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _decode(data, max_side_px, limits)
+    except BadImageError:
+        raise
+    except Exception as error:
+        # Pillow raises at least seven types on mutated files (SyntaxError,
+        # EOFError, RuntimeError among them): anything from a decoder means damage.
+        raise TruncatedImageError(
+            "The image is damaged or cut short; send the original file again."
+        ) from error
+
+
+def _decode(data: bytes, max_side_px: int, limits: DecodeLimits) -> Photo:
+    with _open(data, limits) as image:
+        _check_header(image, limits)
+        image_format = str(image.format)
+        full = image.size
+        if image_format == "JPEG":
+            shrink = max_side_px / max(full)
+            image.draft(
+                "RGB", (max(1, int(full[0] * shrink)), max(1, int(full[1] * shrink)))
+            )
+        upright = ImageOps.exif_transpose(image)
+        pixels = np.asarray(_to_rgb(upright))
+    is_turned = (upright.width > upright.height) != (full[0] > full[1])
+    full_upright = (full[1], full[0]) if is_turned else full
+    return Photo(
+        pixels=_reduced(pixels, max_side_px),
+        full_size_px=full_upright,
+        format=image_format,
+    )
+
+
+def _open(data: bytes, limits: DecodeLimits) -> PillowImage.Image:
+    try:
+        return PillowImage.open(io.BytesIO(data), formats=limits.formats)
+    except UnidentifiedImageError:
+        pass
+    known = _known_format(data)
+    accepted = ", ".join(limits.formats)
+    if known is not None and known not in limits.formats:
+        raise UnsupportedFormatError(
+            f"{known} images are not accepted; send one of: {accepted}."
+        )
+    if known is not None:
+        raise TruncatedImageError(
+            "The image is damaged or cut short; send the original file again."
+        )
+    raise NotAnImageError(
+        f"This is not an image that we can read; send one of: {accepted}."
+    )
+
+
+# First bytes of formats worth naming in an error; nothing here is ever decoded.
+_SIGNATURES: tuple[tuple[bytes, int, str], ...] = (
+    (b"\xff\xd8\xff", 0, "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", 0, "PNG"),
+    (b"WEBP", 8, "WEBP"),
+    (b"ftypavif", 4, "AVIF"),
+    (b"ftypheic", 4, "HEIC"),
+    (b"ftypheix", 4, "HEIC"),
+    (b"ftypmif1", 4, "HEIC"),
+    (b"GIF8", 0, "GIF"),
+    (b"BM", 0, "BMP"),
+    (b"II*\x00", 0, "TIFF"),
+    (b"MM\x00*", 0, "TIFF"),
+    (b"\x00\x00\x00\x0cjP  ", 0, "JPEG 2000"),
+    (b"8BPS", 0, "PSD"),
+    (b"%!PS", 0, "EPS"),
+    (b"%PDF", 0, "PDF"),
+    (b"<svg", 0, "SVG"),
+    (b"<?xml", 0, "SVG"),
+)
+
+
+def _known_format(data: bytes) -> str | None:
+    for signature, offset, name in _SIGNATURES:
+        if data[offset : offset + len(signature)] == signature:
+            return name
+    return None
+
+
+def _check_header(image: PillowImage.Image, limits: DecodeLimits) -> None:
+    width, height = image.size
+    if width * height > limits.max_pixels or max(width, height) > limits.max_side_px:
+        raise ImageBombError(
+            f"The image announces {width:,} x {height:,} pixels; at most "
+            f"{limits.max_pixels:,} pixels and {limits.max_side_px:,} a side are "
+            "accepted."
+        )
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise ImageBombError(
+            f"The image has {frames:,} frames; send a single photograph."
+        )
+
+
+def _to_rgb(image: PillowImage.Image) -> PillowImage.Image:
+    """Flatten transparency onto white: packaging artwork is meant for white board."""
+    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        board = PillowImage.new("RGBA", rgba.size, "white")
+        return PillowImage.alpha_composite(board, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _reduced(pixels: Pixels, max_side_px: int) -> Pixels:
+    height, width = pixels.shape[:2]
+    shrink = max_side_px / max(height, width)
+    if shrink >= 1:
+        return np.ascontiguousarray(pixels)
+    return resized(
+        pixels, (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    )
+
+
+def resized(pixels: Pixels, size_px: tuple[int, int]) -> Pixels:
+    """Resize to ``size_px`` (width, height) without aliasing and without AREA's cost.
+
+    Halving by INTER_AREA is exact and fast; at non-integer ratios INTER_AREA costs
+    as much as decoding, so the remaining factor (below two) is linear.
+    """
+    width, height = size_px
+    while pixels.shape[1] >= 2 * width and pixels.shape[0] >= 2 * height:
+        half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
+        pixels = np.asarray(
+            cv2.resize(
+                pixels[: half[1] * 2, : half[0] * 2], half, interpolation=cv2.INTER_AREA
+            ),
+            np.uint8,
+        )
+    return np.asarray(
+        cv2.resize(pixels, size_px, interpolation=cv2.INTER_LINEAR), np.uint8
+    )
+
+
+def grey(pixels: Pixels) -> NDArray[np.uint8]:
+    """Return the luma of ``pixels``: (height, width)."""
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How much a photograph can carry; measured, not judged."""
+
+    sharpness: float
+    """Mean gradient over the strongest edges, relative to their contrast: 0 to 1.
+    A step edge blurred over n pixels gives about 1/n."""
+    glare_fraction: float
+    """Share of the looked-at area that is burnt out (all channels at least 250)."""
+    dark_fraction: float
+    """Share of the looked-at area below luma 16."""
+    contrast: float
+    """Spread of luma between its 5th and 95th percentile, 0 to 1."""
+    mask_fraction: float = field(default=1.0)
+    """Share of the asked-for area that was in the photograph at all."""
+
+
+def measure_quality(pixels: Pixels, mask: NDArray[np.bool_] | None = None) -> Quality:
+    """Measure sharpness, glare, exposure and contrast where ``mask`` is true."""
+    luma = grey(pixels)
+    inside = np.ones(luma.shape, bool) if mask is None else mask
+    if inside.sum() < _MIN_AREA_PX:
+        return Quality(0.0, 0.0, 1.0, 0.0, mask_fraction=float(inside.mean()))
+    values = luma[inside]
+    low, high = np.percentile(values, (5, 95))
+    return Quality(
+        sharpness=_edge_sharpness(luma, inside),
+        glare_fraction=float((pixels.min(axis=2) >= _BURNT)[inside].mean()),
+        dark_fraction=float((values < _DARK).mean()),
+        contrast=float(high - low) / 255.0,
+        mask_fraction=float(inside.mean()),
+    )
+
+
+_MIN_AREA_PX = 256
+_BURNT = 250
+_DARK = 16
+_EDGE_WINDOW_PX = 9
+
+
+def _edge_sharpness(luma: NDArray[np.uint8], inside: NDArray[np.bool_]) -> float:
+    """Measure the steepest step against the local contrast, at the strongest edges."""
+    smooth = cv2.GaussianBlur(luma, (3, 3), 0).astype(np.float32)
+    step_x = np.abs(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=1)) / 2
+    step_y = np.abs(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=1)) / 2
+    step = cv2.max(step_x, step_y)
+    window = np.ones((_EDGE_WINDOW_PX, _EDGE_WINDOW_PX), np.uint8)
+    local_range = cv2.dilate(smooth, window) - cv2.erode(smooth, window)
+    candidates = inside & (local_range > np.float32(40))
+    if candidates.sum() < _MIN_AREA_PX:
+        return 0.0
+    ratio = cv2.dilate(step, window)[candidates] / local_range[candidates]
+    return float(np.percentile(ratio, 75))

@@ -1,0 +1,454 @@
+"""Evidence and a policy to a finding with reasons; fails closed.
+
+The two propositions: H1 *the packaging was made by the process behind reference set
+R*; H2 *it was made by another process*. The finding states how much more probable
+the measurements are under one than under the other (log10 of the likelihood ratio),
+capped by what the validation data supports. It never says that a product is genuine.
+
+Every threshold and weight comes from ``calibration.json``; none is a literal here.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from touchstone.engine.evidence import Evidence
+from touchstone.engine.image import Quality
+from touchstone.errors import ModelError
+
+
+class FindingKind(StrEnum):
+    """What the machine found: never a legal conclusion."""
+
+    NO_REFERENCE = "no_reference"
+    INSUFFICIENT_QUALITY = "insufficient_quality"
+    CONSISTENT_WITH_GENUINE = "consistent_with_genuine"
+    INCONCLUSIVE = "inconclusive"
+    INCONSISTENT_WITH_GENUINE = "inconsistent_with_genuine"
+    MATCHES_KNOWN_COUNTERFEIT = "matches_known_counterfeit"
+    CONSISTENT_WITH_OTHER_VARIANT = "consistent_with_other_variant"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why: a code for machines, a sentence that an officer can repeat."""
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome for one item."""
+
+    kind: FindingKind
+    reasons: tuple[Reason, ...]
+    advice: tuple[str, ...]
+    """What to do next, in order."""
+    log10_lr: float | None = None
+    """Positive favours H1 (made by the process behind the reference set)."""
+    is_lr_capped: bool = False
+    counterfeit_probability: float | None = None
+    """Of H2 at equal prior odds, 0 to 1."""
+    strength: str = ""
+    """Verbal band of the likelihood ratio."""
+    chosen: int | None = None
+    """Which of the examined evidence the finding is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One measurement in a logistic sum."""
+
+    name: str
+    is_log: bool
+    """Whether log(value + offset) enters instead of the value."""
+    offset: float
+    mean: float
+    std: float
+    weight: float
+
+    def value(self, measurements: Mapping[str, float]) -> float:
+        """Return this term's contribution."""
+        raw = measurements[self.name]
+        if self.is_log:
+            raw = math.log(max(raw + self.offset, 1e-6))
+        # Beyond the data it was fitted on, a measurement says no more than its edge.
+        scaled = min(_EDGE, max(-_EDGE, (raw - self.mean) / self.std))
+        return self.weight * scaled
+
+
+_EDGE = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Logistic:
+    """A calibrated weighted sum of measurements."""
+
+    terms: tuple[Term, ...]
+    bias: float
+
+    def logit(self, measurements: Mapping[str, float]) -> float:
+        """Return the natural log odds."""
+        return self.bias + sum(term.value(measurements) for term in self.terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything that turns measurements into findings."""
+
+    version: str
+    digest: str
+    """SHA-256 of the file it was read from."""
+    identification: Logistic
+    """Log odds that a registered candidate is the product in the photo."""
+    accept_logit: float
+    """Below it a candidate does not count as a match."""
+    sibling_margin: float
+    """Candidates within this of the best (log odds) are examined too."""
+    fusion: Logistic
+    """Log odds of H2 (another process) at equal priors."""
+    log10_lr_floor: float
+    log10_lr_cap: float
+    consistent_log10_lr: float
+    inconsistent_log10_lr: float
+    quality_limits: Mapping[str, tuple[float, float]]
+    """Measurement: (least, most) with which a comparison can be believed."""
+    photo_limits: Mapping[str, tuple[float, float]]
+    """The same for a photo in which nothing was found."""
+    bands: tuple[tuple[float, str], ...]
+    """(upper end of |log10 LR|, words), ascending."""
+    other_gtin_log10_lr: float
+    """What a code with another GTIN takes off the log10 LR."""
+    error_rates: Mapping[str, float]
+    """False alarm and miss rates of the evaluation behind the thresholds."""
+
+    @staticmethod
+    def from_json(data: bytes) -> "Policy":
+        """Read ``calibration.json``.
+
+        Raises:
+            ModelError: not JSON, or something is missing or not a number.
+        """
+        try:
+            return _policy(json.loads(data), hashlib.sha256(data).hexdigest())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"The calibration is not usable: {error!r}") from error
+
+    def rank(self, measurements: Mapping[str, float]) -> float:
+        """Return the log odds that a candidate is the one in the photo."""
+        return self.identification.logit(measurements)
+
+
+def _policy(fields: dict[str, Any], digest: str) -> Policy:
+    identification, fusion = fields["identification"], fields["fusion"]
+    thresholds = fields["thresholds"]
+    return Policy(
+        version=str(fields["version"]),
+        digest=digest,
+        identification=_logistic(identification),
+        accept_logit=float(identification["accept_logit"]),
+        sibling_margin=float(identification["sibling_margin"]),
+        fusion=_logistic(fusion),
+        log10_lr_floor=float(thresholds["log10_lr_floor"]),
+        log10_lr_cap=float(thresholds["log10_lr_cap"]),
+        consistent_log10_lr=float(thresholds["consistent_log10_lr"]),
+        inconsistent_log10_lr=float(thresholds["inconsistent_log10_lr"]),
+        quality_limits=_limits(fields["quality_limits"]),
+        photo_limits=_limits(fields["photo_limits"]),
+        bands=tuple((float(end), str(words)) for end, words in fields["bands"]),
+        other_gtin_log10_lr=float(thresholds["other_gtin_log10_lr"]),
+        error_rates={str(k): float(v) for k, v in fields["error_rates"].items()},
+    )
+
+
+def _limits(fields: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    return {str(n): (float(least), float(most)) for n, (least, most) in fields.items()}
+
+
+def _logistic(fields: dict[str, Any]) -> Logistic:
+    terms = tuple(
+        Term(
+            str(term["name"]),
+            bool(term["is_log"]),
+            float(term["offset"]),
+            float(term["mean"]),
+            float(term["std"]),
+            float(term["weight"]),
+        )
+        for term in fields["terms"]
+    )
+    if not terms:
+        raise ValueError("a logistic sum without terms")
+    return Logistic(terms, float(fields["bias"]))
+
+
+def decide(
+    examined: Sequence[Evidence],
+    policy: Policy,
+    *,
+    photo: Mapping[str, float],
+    is_declared: Sequence[bool] | None = None,
+) -> Finding:
+    """Decide on one photo from the evidence of its best matches.
+
+    Args:
+        examined: best match first; empty if nothing resembled the photo.
+        policy: the calibrated policy.
+        photo: measurements of the photo as a whole (`photo_measurements`).
+        is_declared: for each, whether it is of the product that the item claims to
+            be; None if nothing was declared.
+    """
+    # A finding of consistency must hold against every objection, so in this order:
+    #
+    # 1. Something enrolled must really lie in the photo.
+    # 2. The photo must be able to carry an answer.
+    # 3. It must not be explained better by a known counterfeit.
+    # 4. The likelihood ratio must clear the calibrated threshold.
+    # 5. What was found must be what the item claims to be.
+    accepted = [
+        number
+        for number, evidence in enumerate(examined)
+        if policy.rank(evidence.match.measurements()) >= policy.accept_logit
+    ]
+    if not accepted:
+        return _nothing_found(photo, policy)
+    genuine = [n for n in accepted if not examined[n].reference.is_counterfeit]
+    known_fake = [n for n in accepted if examined[n].reference.is_counterfeit]
+    chosen = max(
+        genuine or known_fake, key=lambda n: (_log10_lr(examined[n], policy), -n)
+    )
+    objections = _objections(examined[chosen].measurements(), policy.quality_limits)
+    if objections:
+        return _graded(
+            examined[chosen],
+            policy,
+            chosen,
+            kind=FindingKind.INSUFFICIENT_QUALITY,
+            reasons=objections,
+        )
+    fake = _better_explained_by_fake(examined, genuine, known_fake, policy)
+    if fake is not None:
+        return _graded(
+            examined[fake],
+            policy,
+            fake,
+            kind=FindingKind.MATCHES_KNOWN_COUNTERFEIT,
+            reasons=(_reason("known_counterfeit"),),
+        )
+    finding = _by_likelihood(examined[chosen], policy, chosen)
+    return _against_declaration(finding, is_declared, policy, examined)
+
+
+def _log10_lr(evidence: Evidence, policy: Policy) -> float:
+    """Uncapped: positive favours H1."""
+    value = -policy.fusion.logit(evidence.measurements()) / math.log(10)
+    if evidence.is_gtin_other:
+        value -= policy.other_gtin_log10_lr
+    return value
+
+
+def _better_explained_by_fake(
+    examined: Sequence[Evidence],
+    genuine: Sequence[int],
+    known_fake: Sequence[int],
+    policy: Policy,
+) -> int | None:
+    """Return the known counterfeit that fits clearly, and better than the genuine."""
+    if not known_fake:
+        return None
+    best = max(known_fake, key=lambda n: (_log10_lr(examined[n], policy), -n))
+    fit = _log10_lr(examined[best], policy)
+    rival = max((_log10_lr(examined[n], policy) for n in genuine), default=-math.inf)
+    if fit >= policy.consistent_log10_lr and fit > rival:
+        return best
+    return None
+
+
+def _objections(
+    measurements: Mapping[str, float], limits: Mapping[str, tuple[float, float]]
+) -> tuple[Reason, ...]:
+    return tuple(
+        _reason(f"{name}_too_{'low' if measurements[name] < least else 'high'}")
+        for name, (least, most) in limits.items()
+        if not least <= measurements[name] <= most
+    )
+
+
+def _by_likelihood(evidence: Evidence, policy: Policy, chosen: int) -> Finding:
+    value = _log10_lr(evidence, policy)
+    if evidence.reference.is_counterfeit:
+        # Only a known counterfeit lies there, and not closely: that clears nobody.
+        kind, value = FindingKind.INCONCLUSIVE, min(value, 0.0)
+    elif value <= policy.inconsistent_log10_lr:
+        kind = FindingKind.INCONSISTENT_WITH_GENUINE
+    elif value >= policy.consistent_log10_lr:
+        kind = FindingKind.CONSISTENT_WITH_GENUINE
+    else:
+        kind = FindingKind.INCONCLUSIVE
+    return _graded(
+        evidence, policy, chosen, kind=kind, reasons=_image_reasons(evidence, kind)
+    )
+
+
+def _image_reasons(evidence: Evidence, kind: FindingKind) -> tuple[Reason, ...]:
+    reasons = []
+    if evidence.is_gtin_other:
+        reasons.append(_reason("other_gtin"))
+    if kind is FindingKind.CONSISTENT_WITH_GENUINE:
+        return (*reasons, _reason("agrees"))
+    channels = dict.fromkeys(region.channel for region in evidence.comparison.regions)
+    reasons += [_reason(f"{channel}_differs") for channel in channels]
+    if kind is FindingKind.INCONCLUSIVE:
+        reasons.append(_reason("weak_evidence"))
+    return tuple(reasons) or (_reason("overall_difference"),)
+
+
+def _against_declaration(
+    finding: Finding,
+    is_declared: Sequence[bool] | None,
+    policy: Policy,
+    examined: Sequence[Evidence],
+) -> Finding:
+    if is_declared is None or finding.chosen is None or is_declared[finding.chosen]:
+        return finding
+    if finding.kind is not FindingKind.CONSISTENT_WITH_GENUINE:
+        return finding
+    return _graded(
+        examined[finding.chosen],
+        policy,
+        finding.chosen,
+        kind=FindingKind.CONSISTENT_WITH_OTHER_VARIANT,
+        reasons=(_reason("other_than_declared"),),
+    )
+
+
+def _graded(
+    evidence: Evidence,
+    policy: Policy,
+    chosen: int,
+    *,
+    kind: FindingKind,
+    reasons: tuple[Reason, ...],
+) -> Finding:
+    uncapped = _log10_lr(evidence, policy)
+    value = min(policy.log10_lr_cap, max(policy.log10_lr_floor, uncapped))
+    return Finding(
+        kind=kind,
+        reasons=reasons,
+        advice=_advice(kind, reasons),
+        log10_lr=round(value, 4),
+        is_lr_capped=value != uncapped,
+        counterfeit_probability=round(1 / (1 + 10**value), 6),
+        strength=_band(value, policy),
+        chosen=chosen,
+    )
+
+
+def _band(log10_lr: float, policy: Policy) -> str:
+    side = "H1 (reference process)" if log10_lr > 0 else "H2 (another process)"
+    for end, words in policy.bands:
+        if abs(log10_lr) <= end:
+            return f"{words} support for {side}"
+    return f"{policy.bands[-1][1]} support for {side}"
+
+
+def photo_measurements(size_px: tuple[int, int], quality: Quality) -> dict[str, float]:
+    """Return what is known of a photo before anything is found in it."""
+    return {
+        "photo_side_px": float(max(size_px)),
+        "photo_sharpness": quality.sharpness,
+        "photo_contrast": quality.contrast,
+        "photo_dark": quality.dark_fraction,
+        "photo_glare": quality.glare_fraction,
+    }
+
+
+def _nothing_found(photo: Mapping[str, float], policy: Policy) -> Finding:
+    """Tell a photo that shows something else from one that shows nothing."""
+    objections = _objections(photo, policy.photo_limits)
+    kind = FindingKind.INSUFFICIENT_QUALITY if objections else FindingKind.NO_REFERENCE
+    reasons = objections or (_reason("nothing_resembles"),)
+    return Finding(kind, reasons, _advice(kind, reasons))
+
+
+_SENTENCES = {
+    "nothing_resembles": "Nothing that may be matched here resembles the photo.",
+    "agrees": "The print agrees with the reference wherever it could be compared.",
+    "structure_differs": "Print is present or missing where the reference differs.",
+    "correlation_differs": "The drawing of some elements is not that of the reference.",
+    "geometry_differs": "Some elements stand elsewhere than on the reference.",
+    "colour_differs": "Some elements have another colour than on the reference.",
+    "overall_difference": "The print as a whole differs from the reference.",
+    "weak_evidence": "What was measured supports neither side enough.",
+    "other_gtin": "The code on the package carries another GTIN than was enrolled.",
+    "other_than_declared": "The package is that of another product or variant.",
+    "known_counterfeit": "The print agrees better with a known counterfeit.",
+    "resolution_too_low": "The package is too small in the photo.",
+    "blur_px_too_high": "The photo is too blurred for the print to be compared.",
+    "compared_fraction_too_low": "Too little of the package face is visible.",
+    "glare_fraction_too_high": "Reflections hide too much of the print.",
+    "dark_fraction_too_high": "The photo is too dark.",
+    "coverage_too_low": "Only a small part of the design could be found.",
+    "agreement_too_low": "The face could not be laid over the reference well enough.",
+    "face_contrast_too_low": "The photo shows too little contrast.",
+    "photo_dark_too_high": "The photo is too dark.",
+    "photo_sharpness_too_low": "The photo shows no sharp detail.",
+    "photo_side_px_too_low": "The photo has too few pixels.",
+    "photo_contrast_too_low": "The photo shows almost nothing.",
+    "photo_glare_too_high": "The photo is burnt out.",
+}
+
+_RETAKE = {
+    "resolution_too_low": "Retake it closer: the face should fill most of the frame.",
+    "blur_px_too_high": "Retake it: hold still and touch the package to focus.",
+    "compared_fraction_too_low": "Retake it with the whole face in view, uncovered.",
+    "glare_fraction_too_high": "Retake it without flash, tilted away from the lamp.",
+    "dark_fraction_too_high": "Retake it in more light.",
+    "coverage_too_low": "Retake it straight on, with the whole face in view.",
+    "agreement_too_low": "Retake it straight on, with the face laid flat.",
+    "face_contrast_too_low": "Retake it in more even light.",
+    "photo_dark_too_high": "Retake it in more light.",
+    "photo_sharpness_too_low": "Retake it: hold still and touch the package to focus.",
+    "photo_side_px_too_low": "Send the original photo, not a thumbnail.",
+    "photo_contrast_too_low": "Retake it with the package in view, in even light.",
+    "photo_glare_too_high": "Retake it without flash, out of direct sun.",
+}
+
+_NEXT = {
+    FindingKind.NO_REFERENCE: (
+        "Photograph the main face straight on and send it again.",
+        "Ask the brand owner whether a reference of this artwork exists.",
+    ),
+    FindingKind.INSUFFICIENT_QUALITY: (),
+    FindingKind.CONSISTENT_WITH_GENUINE: (
+        "Check lot, expiry and seal by hand: a genuine pack may be refilled or stolen.",
+    ),
+    FindingKind.INCONCLUSIVE: (
+        "Send a sharper photo of the whole face, or other faces of the same item.",
+        "If doubt remains, send the item to the laboratory.",
+    ),
+    FindingKind.INCONSISTENT_WITH_GENUINE: (
+        "Look at the marked regions beside the reference.",
+        "Hold the item; ask the brand owner or the laboratory to confirm.",
+    ),
+    FindingKind.MATCHES_KNOWN_COUNTERFEIT: (
+        "Hold the item; report it with the known counterfeit that it matches.",
+    ),
+    FindingKind.CONSISTENT_WITH_OTHER_VARIANT: (
+        "Check what the item claims to be: another strength, flavour or market.",
+    ),
+}
+
+
+def _reason(code: str) -> Reason:
+    return Reason(code, _SENTENCES.get(code, code.replace("_", " ").capitalize() + "."))
+
+
+def _advice(kind: FindingKind, reasons: Sequence[Reason]) -> tuple[str, ...]:
+    retake = (_RETAKE[r.code] for r in reasons if r.code in _RETAKE)
+    return tuple(dict.fromkeys((*retake, *_NEXT[kind])))

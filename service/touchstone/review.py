@@ -1,0 +1,141 @@
+"""Look again at what was recorded: its pictures, and whether it comes out the same."""
+
+import json
+from dataclasses import dataclass
+
+from touchstone.catalogue import WORKING_SIDE_PX
+from touchstone.engine.evidence import Evidence, examine
+from touchstone.engine.identification import Match
+from touchstone.engine.image import decode, resized
+from touchstone.engine.localisation import localise
+from touchstone.engine.pictures import EvidencePictures, draw, draw_region
+from touchstone.engine.record import Document, read_registration
+from touchstone.errors import NotFoundError
+from touchstone.store import Caller, Examination
+from touchstone.verification import Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Whether an examination, made again now, gives the record it gave."""
+
+    is_equal: bool
+    differences: tuple[str, ...]
+    """Paths in the record whose values differ: ``made_by.model``, ``finding.kind``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """Reviews recorded examinations within the caller's reach.
+
+    Pictures are drawn anew from the kept bytes, so they end with the grant: they
+    show the reference, and whoever may no longer match it must not see it.
+    """
+
+    verifier: Verifier
+
+    def pictures(self, caller: Caller, examination_id: str) -> EvidencePictures:
+        """Draw the evidence of an examination.
+
+        Raises:
+            NotFoundError: no such examination in reach, nothing was compared in it,
+                or its reference may no longer be matched by the caller.
+        """
+        evidence = self._evidence(caller, examination_id)
+        return draw(
+            resized(evidence.reference.pixels, evidence.frame_px),
+            evidence.seen,
+            evidence.comparison.deviation,
+            evidence.comparison.regions,
+        )
+
+    def region_pair(self, caller: Caller, examination_id: str, number: int) -> bytes:
+        """Draw region ``number`` (from 1) beside the reference; raises as `pictures`.
+
+        Raises:
+            NotFoundError: no region of that number.
+        """
+        evidence = self._evidence(caller, examination_id)
+        regions = evidence.comparison.regions
+        if not 1 <= number <= len(regions):
+            raise NotFoundError(f"The examination has no region {number}.")
+        return draw_region(
+            resized(evidence.reference.pixels, evidence.frame_px),
+            evidence.seen,
+            regions[number - 1],
+        )
+
+    def replay(self, caller: Caller, examination_id: str) -> Replay:
+        """Examine the kept bytes again, without recording, and compare the records.
+
+        Raises:
+            NotFoundError: no such examination in reach.
+        """
+        before = self.verifier.store.examination(caller, examination_id)
+        photos = [self.verifier.blobs.get(digest) for digest in before.photo_digests]
+        again = self.verifier.assess(
+            caller,
+            photos,
+            declared_product=before.declared_product,
+            declared_gtin=before.declared_gtin,
+        )
+        paths = _differing(
+            json.loads(before.record_json), json.loads(again.draft.record_json)
+        )
+        return Replay(not paths, tuple(paths))
+
+    def _evidence(self, caller: Caller, examination_id: str) -> Evidence:
+        verifier = self.verifier
+        examination = verifier.store.examination(caller, examination_id)
+        photo_digest, examined = _decisive(examination)
+        label = int(examined["label"])
+        views = verifier.store.references(caller, [label])
+        if label not in views:
+            raise NotFoundError("The reference of this examination is not in reach.")
+        reference = verifier.catalogue.reference(views[label])
+        photo = decode(
+            verifier.blobs.get(photo_digest),
+            max_side_px=WORKING_SIDE_PX,
+            limits=verifier.limits,
+        )
+        measured = examined["measurements"]
+        match = Match(
+            label=label,
+            similarity=float(measured["similarity"]),
+            registration=read_registration(examined["registration"]),
+            agreement=float(measured["agreement"]),
+            chroma_gap=float(measured["chroma_gap"]),
+            visible=1.0,
+        )
+        return examine(localise(photo), match, reference)
+
+
+def _decisive(examination: Examination) -> tuple[str, Document]:
+    record = json.loads(examination.record_json)
+    number = record["decisive"]
+    photo = record["photos"][number]
+    chosen = photo["finding"]["chosen"]
+    if chosen is None:
+        raise NotFoundError("Nothing was compared in this examination.")
+    return examination.photo_digests[number], photo["examined"][chosen]
+
+
+def _differing(before: object, after: object, path: str = "") -> list[str]:
+    """Return the paths at which two JSON values differ, in order."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [
+            found
+            for key in sorted(before.keys() | after.keys())
+            for found in _differing(
+                before.get(key), after.get(key), f"{path}.{key}".lstrip(".")
+            )
+        ]
+    if isinstance(before, list) and isinstance(after, list):
+        if len(before) != len(after):
+            return [path]
+        return [
+            found
+            for number, (one, other) in enumerate(zip(before, after, strict=True))
+            for found in _differing(one, other, f"{path}[{number}]")
+        ]
+    return [] if before == after else [path]

@@ -1,0 +1,155 @@
+"""Examinations: written once with their audit event, read, never changed."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from datetime import UTC
+from hashlib import sha256
+
+from sqlalchemy import exists, insert, select
+
+from touchstone.store.audit import Act, Action, append
+from touchstone.store.database import Database
+from touchstone.store.drafts import ExaminationDraft
+from touchstone.store.scope import checked_id, not_found, readable_by
+from touchstone.store.tables import AuditEventRow, ExaminationRow
+from touchstone.store.values import Caller, Examination, Page, canonical_json, new_id
+
+_BATCH = 1000
+
+
+class Examinations(Database):
+    """Verbs on examinations; there is none to change or to delete one."""
+
+    def record_examination(
+        self, caller: Caller, draft: ExaminationDraft
+    ) -> Examination:
+        """Append one examination and its audit event, together."""
+        return self.record_examinations(caller, [draft])[0]
+
+    def record_examinations(
+        self, caller: Caller, drafts: Sequence[ExaminationDraft]
+    ) -> tuple[Examination, ...]:
+        """Append many in one transaction: all of them, in this order, or none.
+
+        Raises:
+            ConflictError: one names a set or a specimen that does not exist.
+        """
+        at = self._now()
+        made = tuple(
+            Examination(
+                id=new_id(),
+                organisation_id=caller.organisation_id,
+                key_id=caller.key_id,
+                created_at=at,
+                photo_digest=draft.photo_digests[0],
+                record_digest=sha256(draft.record_json.encode()).hexdigest(),
+                **{item.name: getattr(draft, item.name) for item in fields(draft)},
+            )
+            for draft in drafts
+        )
+        if not made:
+            return ()
+        acts = [Act(Action.EXAMINE, item.id, _detail(item)) for item in made]
+        with self._writing() as session:
+            session.execute(insert(ExaminationRow), [_columns(item) for item in made])
+            append(session, acts, caller=caller, at=at)
+        return made
+
+    def examination(self, caller: Caller, examination_id: str) -> Examination:
+        """Return an examination that the caller's organisation made.
+
+        Raises:
+            NotFoundError: there is none, or it is another's.
+        """
+        query = select(ExaminationRow).where(
+            ExaminationRow.id == checked_id(examination_id),
+            readable_by(caller, ExaminationRow.organisation_id),
+        )
+        with self._reading() as session:
+            row = session.scalar(query)
+        if row is None:
+            raise not_found()
+        return row.value()
+
+    def list_examinations(
+        self,
+        caller: Caller,
+        *,
+        after: str | None = None,
+        limit: int = 100,
+        photo_digest: str | None = None,
+    ) -> Page[Examination]:
+        """Return the caller's organisation's examinations, the newest first.
+
+        Args:
+            caller: an administrator sees those of every organisation.
+            after: the cursor of the page before; what is older comes next.
+            limit: the most to return.
+            photo_digest: only those whose first photograph is this.
+        """
+        query = select(ExaminationRow).where(
+            readable_by(caller, ExaminationRow.organisation_id)
+        )
+        if photo_digest is not None:
+            query = query.where(ExaminationRow.photo_digest == photo_digest)
+        return self._page(
+            query,
+            ExaminationRow.id,
+            value=ExaminationRow.value,
+            after=after,
+            limit=limit,
+            newest_first=True,
+        )
+
+    def altered_examinations(self) -> Iterator[str]:
+        """Yield the ids of examinations that are not what the audit log says.
+
+        Changed, missing, or there without ever having been recorded. It holds the
+        rows against the chain, so the chain must have been verified first.
+        """
+        recorded = (
+            select(AuditEventRow.object_id, AuditEventRow.detail, ExaminationRow)
+            .outerjoin(ExaminationRow, ExaminationRow.id == AuditEventRow.object_id)
+            .where(AuditEventRow.action == Action.EXAMINE.value)
+            .order_by(AuditEventRow.seq)
+        )
+        never_recorded = (
+            select(ExaminationRow.id)
+            .where(
+                ~exists().where(
+                    AuditEventRow.object_id == ExaminationRow.id,
+                    AuditEventRow.action == Action.EXAMINE.value,
+                )
+            )
+            .order_by(ExaminationRow.id)
+        )
+        options = {"yield_per": _BATCH}
+        with self._reading() as session:
+            for object_id, detail, found in session.execute(
+                recorded, execution_options=options
+            ):
+                row: ExaminationRow | None = found  # None: an outer join
+                if row is None or canonical_json(_detail(row.value())) != detail:
+                    yield object_id
+            yield from session.scalars(never_recorded, execution_options=options)
+
+
+def _columns(item: Examination) -> dict[str, object]:
+    columns: dict[str, object] = {
+        name: getattr(item, name) for name in Examination.__slots__
+    }
+    columns["photo_digests"] = list(item.photo_digests)
+    return columns
+
+
+def _detail(item: Examination) -> dict[str, object]:
+    # Two digests: what was recorded, recomputed from the text that is there now, and
+    # every column beside it, so that no finding can be changed under its record.
+    columns = _columns(item) | {
+        "created_at": item.created_at.astimezone(UTC).isoformat()
+    }
+    text = str(columns.pop("record_json"))
+    return {
+        "record_digest": sha256(text.encode()).hexdigest(),
+        "row_digest": sha256(canonical_json(columns).encode()).hexdigest(),
+    }

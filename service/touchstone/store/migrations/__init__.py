@@ -1,0 +1,1 @@
+"""The schema's history; ``touchstone.store.schema`` runs it."""

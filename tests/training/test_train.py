@@ -1,0 +1,171 @@
+"""A whole run in miniature: cache, train, resume, export, retrieve."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from touchstone.engine.embedding import EmbedderManifest, OnnxEmbedder
+from touchstone_training.collage import Materials, collage
+from touchstone_training.data import Picture, PictureCache
+from touchstone_training.export import Provenance, export_embedder, load_run
+from touchstone_training.retrieval import (
+    RetrievalSet,
+    evaluate_embedding,
+    mean_recall,
+)
+from touchstone_training.train import TrainConfig, schedule, train, update_average
+from touchstone_training.views import BatchOptions, ViewOptions
+
+_PLAIN = Materials(pictures=(), marks=(), fonts=())
+_TINY = TrainConfig(
+    dim=16,
+    max_steps=6,
+    eval_px=32,
+    log_every=1,
+    workers=0,
+    whitening_batches=3,
+    views=ViewOptions(input_px=32, photo_px=64),
+    batch=BatchOptions(products=4),
+)
+
+
+def _artwork(seed: int) -> NDArray[np.uint8]:
+    return collage(seed, _PLAIN, long_side_px=64)
+
+
+def _sets() -> list[RetrievalSet]:
+    artworks = [_artwork(seed) for seed in range(100, 104)]
+    names = ["a", "b", "c", "d"]
+    return [RetrievalSet("four", names, artworks, names, artworks)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    pictures = [
+        Picture(f"collage:{seed}", f"collage:{seed}", "artwork", _artwork(seed))
+        for seed in range(12)
+    ]
+    cache = PictureCache.write(folder / "cache", pictures)
+    train(cache, _sets(), config=_TINY, out=folder / "first")
+    return folder
+
+
+def _log(run: Path) -> list[dict[str, object]]:
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_run_logs_every_step_and_each_stage(run: Path) -> None:
+    log = _log(run / "first")
+    assert [one["step"] for one in log if one["event"] == "step"] == list(range(6))
+    stages = [one["stage"] for one in log if one["event"] == "evaluation"]
+    assert stages == ["init", "start", "trained"]
+    steps = [one for one in log if one["event"] == "step"]
+    assert {"positive_mean", "negative_mean", "hardest_negative_mean"} <= set(steps[0])
+
+
+def test_a_checkpoint_says_where_it_comes_from(run: Path) -> None:
+    checkpoint = torch.load(run / "first" / "best.pt", weights_only=True)
+    provenance = checkpoint["provenance"]
+    assert provenance["config"]["dim"] == 16
+    assert provenance["seed"] == 0
+    assert len(provenance["data_digest"]) == 64
+    assert provenance["commit"]
+    assert checkpoint["metrics"]["sets"]["four"]["photos"] == 4
+
+
+def test_training_moves_the_weights(run: Path) -> None:
+    kept = torch.load(run / "first" / "last.pt", weights_only=True)["state"]
+    again = replace(_TINY, max_steps=0)
+    cache = PictureCache.open(run / "cache")
+    train(cache, _sets(), config=again, out=run / "untrained")
+    untouched = torch.load(run / "untrained" / "last.pt", weights_only=True)["state"]
+    name = "features.10.conv.0.0.weight"
+    assert not torch.equal(kept[name], untouched[name])
+    frozen = "features.0.0.weight"
+    torch.testing.assert_close(kept[frozen], untouched[frozen])
+
+
+def test_a_resumed_run_starts_where_the_other_ended(run: Path) -> None:
+    resumed = replace(_TINY, max_steps=0, resume=str(run / "first" / "last.pt"), seed=5)
+    train(PictureCache.open(run / "cache"), _sets(), config=resumed, out=run / "second")
+    before = torch.load(run / "first" / "last.pt", weights_only=True)
+    after = torch.load(run / "second" / "last.pt", weights_only=True)
+    name = "features.10.conv.0.0.weight"
+    torch.testing.assert_close(after["state"][name], before["state"][name])
+    assert after["provenance"]["resumed_from"]["seed"] == 0
+
+
+@pytest.mark.filterwarnings("default")  # torch's exporter warns about itself
+def test_the_exported_model_serves_what_was_trained(run: Path) -> None:
+    out = run / "models"
+    manifest = export_embedder(
+        run / "first",
+        out,
+        input_px=64,
+        provenance=Provenance(version="0.0.1", init_source="random"),
+        sets=_sets(),
+    )
+    assert manifest["parity_max_difference"] < 1e-4
+    assert manifest["metrics"]["trained"]["four"]["references"] == 4
+    text = (out / "embedder.json").read_text(encoding="utf-8")
+    assert str(run) not in text
+    served = OnnxEmbedder.from_bytes(
+        (out / "embedder.onnx").read_bytes(),
+        EmbedderManifest.from_json(text),
+        provider="cpu",
+    )
+    vectors = served.embed([_artwork(100), _artwork(101)])
+    assert vectors.shape == (2, 16)
+
+
+def test_served_weights_survive_float16(run: Path) -> None:
+    net, _ = load_run(run / "first")
+    assert all(torch.equal(one, one.half().float()) for one in net.parameters())
+
+
+def test_the_rate_rises_then_falls_to_zero() -> None:
+    rates = [schedule(share, warm_up=0.1) for share in (0.0, 0.05, 0.1, 0.5, 1.0)]
+    assert rates[0] < rates[1] < rates[2] == pytest.approx(1.0)
+    assert rates[2] > rates[3] > rates[4] == pytest.approx(0.0)
+
+
+def test_the_average_follows_slowly() -> None:
+    average, net = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    torch.nn.init.constant_(average.weight, 0.0)
+    torch.nn.init.constant_(net.weight, 1.0)
+    update_average(average, net, decay=0.9)
+    assert average.weight.item() == pytest.approx(0.1)
+
+
+def _by_mean_colour(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    colour = pictures.reshape(len(pictures), -1, 3).mean(axis=1) - 114
+    return np.asarray(colour / np.linalg.norm(colour, axis=1, keepdims=True), "f4")
+
+
+def _plain(red: int, green: int, blue: int) -> NDArray[np.uint8]:
+    return np.full((20, 20, 3), (red, green, blue), np.uint8)
+
+
+def test_retrieval_counts_the_right_reference_at_rank_one() -> None:
+    references = [_plain(250, 0, 0), _plain(0, 250, 0), _plain(0, 0, 250)]
+    photos = [_plain(240, 20, 10), _plain(10, 230, 20), _plain(230, 10, 30)]
+    one = RetrievalSet("colours", ["r", "g", "b"], references, ["r", "g", "b"], photos)
+    measured = evaluate_embedding(_by_mean_colour, [one], input_px=32)["colours"]
+    # The third photo is labelled blue but is red: found among five, not first.
+    assert measured.recall_at_1 == pytest.approx(2 / 3)
+    assert measured.recall_at_5 == 1.0
+    assert measured.photos == measured.references == 3
+
+
+def test_checkpoints_are_chosen_by_float_and_sign_recall_alike() -> None:
+    references = [_plain(250, 0, 0), _plain(0, 250, 0)]
+    one = RetrievalSet("colours", ["r", "g"], references, ["r", "g"], references)
+    metrics = evaluate_embedding(_by_mean_colour, [one], input_px=32)
+    assert mean_recall(metrics) == 1.0

@@ -1,0 +1,117 @@
+"""``python -m touchstone_training``: the commands that make the models."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from touchstone_training.data import HELD_OUT_SEED, PictureCache
+from touchstone_training.export import Provenance, export_embedder
+from touchstone_training.pictures import drawn_designs, training_pictures
+from touchstone_training.retrieval import (
+    RetrievalSet,
+    held_out_sets,
+    measure_sets,
+    simulated_set,
+)
+from touchstone_training.train import TrainConfig
+from touchstone_training.train import train as run_training
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+_DataFolder = Annotated[
+    Path, typer.Option(help="Folder with open/SET/manifest.csv, see DATA.")
+]
+
+
+def selection_sets(data: Path, *, every_nth_photo: int = 1) -> list[RetrievalSet]:
+    """Load the sets that checkpoints may be chosen by: held out, openly licensed."""
+    unseen = range(HELD_OUT_SEED, HELD_OUT_SEED + 60)
+    simulated = simulated_set(list(drawn_designs(unseen, long_side_px=480)), seed=0)
+    return [*held_out_sets(data, every_nth_photo=every_nth_photo), simulated]
+
+
+@app.command()
+def cache(
+    *,
+    data: _DataFolder,
+    out: Annotated[Path, typer.Option(help="Folder of the new cache.")],
+    designs: Annotated[int, typer.Option(help="Procedural designs.")] = 600,
+    collages: Annotated[int, typer.Option(help="Collages of open pictures.")] = 900,
+    long_side_px: Annotated[int, typer.Option(help="Longer side of a picture.")] = 320,
+) -> None:
+    """Draw the training artworks once, so that epochs do not."""
+    pictures = training_pictures(
+        data, designs=designs, collages=collages, long_side_px=long_side_px
+    )
+    made = PictureCache.write(out, pictures)
+    typer.echo(json.dumps({"pictures": len(made), "digest": made.digest}))
+
+
+@app.command()
+def train(
+    *,
+    data: _DataFolder,
+    pictures: Annotated[Path, typer.Option(help="Cache made by `cache`.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    init: Annotated[
+        str | None, typer.Option(help="Backbone weights: a file, or `torchvision`.")
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="How long to train.")] = 45,
+    seed: Annotated[int, typer.Option(help="Seed of weights and views.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that make views.")] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of the network.")] = 1,
+    resume: Annotated[
+        Path | None, typer.Option(help="Checkpoint whose weights to start from.")
+    ] = None,
+) -> None:
+    """Train the embedder; the best checkpoint on the held-out sets is kept."""
+    config = replace(
+        TrainConfig(),
+        init=init,
+        minutes=minutes,
+        seed=seed,
+        workers=workers,
+        threads=threads,
+        resume=None if resume is None else str(resume),
+    )
+    best = run_training(
+        PictureCache.open(pictures),
+        selection_sets(data, every_nth_photo=4),
+        config=config,
+        out=out,
+    )
+    typer.echo(json.dumps(best))
+
+
+@app.command()
+def export(
+    *,
+    run: Annotated[Path, typer.Option(help="Folder of a run.")],
+    version: Annotated[str, typer.Option(help="Version of the model.")],
+    init_source: Annotated[
+        str, typer.Option(help="Origin and licence of the initial weights.")
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="Measure on the held-out sets here as well.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of served models.")] = Path(
+        "models"
+    ),
+    input_px: Annotated[int, typer.Option(help="Side of the served input.")] = 224,
+) -> None:
+    """Write embedder.onnx and embedder.json, checked against the trained network."""
+    manifest = export_embedder(
+        run,
+        out,
+        input_px=input_px,
+        provenance=Provenance(version=version, init_source=init_source),
+        sets=[] if data is None else [*selection_sets(data), *measure_sets(data)],
+    )
+    typer.echo(json.dumps(manifest["metrics"], indent=1))
+
+
+if __name__ == "__main__":
+    app()

@@ -14,13 +14,14 @@ compared. Nothing here judges: thresholds live in the policy.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.engine.alignment import align
 from touchstone.engine.image import Pixels
 
 _cv2: Any = cv2  # the stubs lag behind what the functions take
@@ -111,22 +112,24 @@ def compare(
         deviation=deviation,
         channel_maps=maps,
         regions=_regions(deviation, maps),
-        compared_fraction=float(valid.mean()),
+        compared_fraction=float(pair.valid.mean()),
     )
 
 
 # --- 1. where -------------------------------------------------------------------------
 
 _BURNT = 250
+_BURNT_REACH = np.ones((9, 9), np.uint8)
 _BORDER_SHARE = 0.012
 
 
 def _comparable(
     reference: Pixels, photo: Pixels, covered: Mask, variable: Mask | None
 ) -> Map:
-    """1 where compared: covered, not burnt out, not variable, off the very edge."""
-    burnt = (photo.min(axis=2) >= _BURNT) & (reference.min(axis=2) < _BURNT - 30)
-    blocked = ~covered | (cv2.dilate(burnt.astype(np.uint8), np.ones((9, 9))) > 0)
+    """1 where compared: covered, not burnt out, no hand, not variable, off the edge."""
+    burnt = (photo.max(axis=2) >= _BURNT) & (reference.min(axis=2) < _BURNT - 40)
+    blocked = ~covered | (cv2.dilate(burnt.astype(np.uint8), _BURNT_REACH) > 0)
+    blocked |= _hands(reference, photo)
     if variable is not None:
         blocked |= variable
     valid = (~blocked).astype(np.float32)
@@ -137,25 +140,86 @@ def _comparable(
     return valid
 
 
+# Skin of any tone in YCrCb (Chai and Ngan, IEEE TCSVT 9(4), 1999).
+_SKIN_LOW, _SKIN_HIGH = (30, 133, 77), (255, 178, 130)
+_MIN_HAND_SHARE = 0.003
+_FAR_COLOUR = 36
+
+
+def _hands(reference: Pixels, photo: Pixels) -> Mask:
+    """Fingers over the face: skin from beyond the edge, where the print is not so."""
+    small = max(8, photo.shape[1] // 4), max(8, photo.shape[0] // 4)
+    seen = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)
+    usual = cv2.resize(reference, small, interpolation=cv2.INTER_AREA)
+    skin = cv2.inRange(cv2.cvtColor(seen, cv2.COLOR_RGB2YCrCb), _SKIN_LOW, _SKIN_HIGH)
+    other = np.abs(seen.astype(np.int16) - usual).max(axis=2) > _FAR_COLOUR
+    mask = cv2.morphologyEx(
+        ((skin > 0) & other).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5))
+    )
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    hands = np.zeros(mask.shape, np.uint8)
+    for number in range(1, count):
+        x, y, width, height, area = (int(v) for v in stats[number])
+        at_edge = (
+            x <= 1 or y <= 1 or x + width >= small[0] - 1 or y + height >= small[1] - 1
+        )
+        if at_edge and area > _MIN_HAND_SHARE * mask.size:
+            hands[labels == number] = 1
+    if not hands.any():
+        return np.zeros(photo.shape[:2], bool)
+    grown = cv2.dilate(hands, np.ones((7, 7), np.uint8))
+    size = photo.shape[1], photo.shape[0]
+    return np.asarray(
+        cv2.resize(grown, size, interpolation=cv2.INTER_NEAREST) > 0, bool
+    )
+
+
 # --- 2. what the photograph did -------------------------------------------------------
 
 _TONE_OFFSET = np.float32(12)
-_LIGHT_SIGMA_SHARE = 1 / 9
-_LIGHT_CLIP = np.float32(0.35)
+_LIGHT_SIGMA_SHARE = 1 / 11
+_LIGHT_ROUNDS = 2
 
 
 def _normalise(reference: Pixels, photo: Pixels, valid: Map) -> _Normalised:
+    """Relight the reference as the photo is lit; the photo stays as it is.
+
+    The other way round would unlight the photo where it is clipped, and make
+    differences of what the sensor never saw.
+    """
+    seen = photo.astype(np.float32)
     log_reference = np.log(reference.astype(np.float32) + _TONE_OFFSET)
-    log_photo = np.log(photo.astype(np.float32) + _TONE_OFFSET)
-    gains, contrast, mapped = _tone(log_reference, log_photo, valid)
-    # The light varies slowly: take out the low frequencies of what is left, with
-    # outliers clipped, so that a changed panel does not pass for a shadow.
-    light = np.clip(log_photo - mapped, -_LIGHT_CLIP, _LIGHT_CLIP)
-    lit = log_photo - _smooth(light, valid, _LIGHT_SIGMA_SHARE * max(valid.shape))
-    expected, seen, blur_px = _match_blur(
-        np.exp(mapped) - _TONE_OFFSET, np.exp(lit) - _TONE_OFFSET, valid
-    )
+    gains, contrast, mapped = _tone(log_reference, np.log(seen + _TONE_OFFSET), valid)
+    relit = _relit(np.exp(mapped) - _TONE_OFFSET, seen, valid)
+    expected, seen, blur_px = _match_blur(relit, seen, valid)
     return _Normalised(expected, seen, valid, blur_px, contrast, float(np.std(gains)))
+
+
+def _relit(
+    expected: NDArray[np.float32], seen: NDArray[np.float32], valid: Map
+) -> NDArray[np.float32]:
+    """Fit gain and veil (glare adds, shade multiplies) over wide windows, per channel.
+
+    Pixels that fit badly are left out of a second round, so that a changed element
+    does not pass for a lamp.
+    """
+    sigma = _LIGHT_SIGMA_SHARE * max(valid.shape)
+    weight, fitted = valid, expected
+    for _ in range(_LIGHT_ROUNDS):
+        mean_e, mean_s = _smooth(expected, weight, sigma), _smooth(seen, weight, sigma)
+        spread = _smooth(expected * expected, weight, sigma) - mean_e * mean_e
+        joint = _smooth(expected * seen, weight, sigma) - mean_e * mean_s
+        prior = mean_s / np.maximum(mean_e, 8)
+        gain = (joint + _GAIN_RIDGE * np.clip(prior, 0.3, 1.8)) / (spread + _GAIN_RIDGE)
+        gain = np.clip(gain, 0.25, 2.0)
+        fitted = np.clip(gain * expected + (mean_s - gain * mean_e), 0, 255)
+        gap = np.abs(seen - fitted).max(axis=2)
+        weight = np.asarray(valid / (1 + (gap / _GAP_USUAL) ** 2), np.float32)
+    return np.asarray(fitted, np.float32)
+
+
+_GAIN_RIDGE = np.float32(250)
+_GAP_USUAL = np.float32(25)
 
 
 def _tone(
@@ -282,57 +346,50 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 # --- 2b. the smooth rest of the misregistration ---------------------------------------
 
-_FLOW_SIGMA_SHARE = 1 / 14
-
 
 def _align(pair: _Normalised) -> tuple[Map, _Normalised]:
-    """Follow the smooth part of the residual flow; return the rest as geometry."""
-    expected, seen = _byte(_luma(pair.reference)), _byte(_luma(pair.photo))
-    flow_method: Any = _cv2.DISOpticalFlow_create(_cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    flow = np.asarray(flow_method.calc(expected, seen, None), np.float32)
-    trust = _texture(expected) * pair.valid
-    smooth = _smooth(flow, trust, _FLOW_SIGMA_SHARE * max(pair.valid.shape))
+    """Follow the smooth part of the displacement; return the rest as geometry.
+
+    Twice where the first round moved much: what was out of its reach, at the far
+    sides of a bend, is within the second's.
+    """
+    expected = _byte(_luma(pair.reference))
     height, width = pair.valid.shape
     xs, ys = np.meshgrid(
         np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
     )
-    aligned = cv2.remap(
-        pair.photo,
-        xs + smooth[..., 0],
-        ys + smooth[..., 1],
-        interpolation=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
+    shift = np.zeros((height, width, 2), np.float32)
+    seen = pair.photo
+    for _ in range(_ALIGN_ROUNDS):
+        found = align(expected, _byte(_luma(seen)), pair.valid)
+        shift = shift + found.shift
+        seen = np.asarray(
+            cv2.remap(
+                pair.photo,
+                xs + shift[..., 0],
+                ys + shift[..., 1],
+                interpolation=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            ),
+            np.float32,
+        )
+        if np.abs(found.shift).max() < _SETTLED_PX:
+            break
+    usual = _USUAL_STRAY_PX + np.float32(2 * found.level)
+    valid = np.asarray(pair.valid * found.is_supported, np.float32)
+    return (
+        np.asarray(found.stray / usual, np.float32),
+        replace(pair, photo=seen, valid=valid),
     )
-    rest = np.linalg.norm(flow - smooth, axis=2).astype(np.float32)
-    weighted = cv2.boxFilter(rest * trust, -1, (_WINDOW, _WINDOW))
-    local = weighted / (cv2.boxFilter(trust, -1, (_WINDOW, _WINDOW)) + _TRUST_FLOOR)
-    moved = _Normalised(
-        pair.reference,
-        np.asarray(aligned, np.float32),
-        pair.valid,
-        pair.blur_px,
-        pair.contrast,
-        pair.cast,
-    )
-    return np.asarray(local / _USUAL_SHIFT_PX, np.float32), moved
 
 
-_WINDOW = 15
-_TRUST_FLOOR = np.float32(0.15)
-_USUAL_SHIFT_PX = np.float32(1.5)
+_ALIGN_ROUNDS = 3
+_SETTLED_PX = 2.0
+_USUAL_STRAY_PX = np.float32(1.2)
 
 
 def _byte(luma: Map) -> NDArray[np.uint8]:
     return np.asarray(np.clip(luma, 0, 255), np.uint8)
-
-
-def _texture(luma: NDArray[np.uint8]) -> Map:
-    """0 to 1: where there is something whose place can be told."""
-    local = luma.astype(np.float32)
-    window = (7, 7)
-    mean = cv2.boxFilter(local, -1, window)
-    variance = cv2.boxFilter(local * local, -1, window) - mean * mean
-    return np.asarray(variance / (variance + np.float32(150)), np.float32)
 
 
 # --- 3. the channels ------------------------------------------------------------------
@@ -341,11 +398,36 @@ def _texture(luma: NDArray[np.uint8]) -> Map:
 def _structure(pair: _Normalised) -> Map:
     """Luma outside the band that the other picture spans within a pixel."""
     expected, seen = _luma(pair.reference), _luma(pair.photo)
+    # Folds and gloss shade on the scale of centimetres, print on that of its strokes.
+    seen = seen - _smooth(seen - expected, pair.valid, _SHADE_SIGMA_PX)
     beyond = np.maximum(_outside(seen, expected), _outside(expected, seen))
     window = np.ones((3, 3), np.uint8)
-    swing = cv2.dilate(expected, window) - cv2.erode(expected, window)
-    usual = np.float32(7) + np.float32(0.22) * cv2.boxFilter(swing, -1, (5, 5))
+    swing = cv2.boxFilter(
+        cv2.dilate(expected, window) - cv2.erode(expected, window), -1, (5, 5)
+    )
+    usual = _USUAL_LUMA + _usual_share(beyond, swing, pair.valid) * swing
     return np.asarray(cv2.boxFilter(beyond / usual, -1, (7, 7)), np.float32)
+
+
+_SHADE_SIGMA_PX = 14.0
+_USUAL_LUMA = np.float32(7)
+_EDGE_SWING = np.float32(25)
+
+
+def _usual_share(beyond: Map, swing: NDArray[Any], valid: Map) -> np.float32:
+    """How far this very photo strays at edges, as a share of their swing.
+
+    A photo a little softer or less well laid than another strays at all of its
+    edges; what a forger changed strays at few.
+    """
+    at_edges = (swing > _EDGE_SWING) & (valid > 0)
+    if at_edges.sum() < _MIN_EDGE_PX:
+        return np.float32(0.25)
+    share = np.percentile((beyond[at_edges] / swing[at_edges])[::7], 80)
+    return np.float32(min(0.8, max(0.12, 1.5 * share)))
+
+
+_MIN_EDGE_PX = 300
 
 
 def _outside(values: Map, band: Map) -> Map:
@@ -357,28 +439,34 @@ def _outside(values: Map, band: Map) -> Map:
 
 _SHIFTS = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
 _NCC_WINDOW = (15, 15)
+_CALM = np.float32(90)
+"""Variance added to both sides: patches without contrast correlate by definition."""
 
 
 def _decorrelation(pair: _Normalised) -> Map:
-    """1 - local correlation, at the best of five shifts, where there is contrast."""
+    """1 - local correlation at the best of five shifts, in units of this photo's."""
     expected, seen = _luma(pair.reference), _luma(pair.photo)
     mean_e = cv2.boxFilter(expected, -1, _NCC_WINDOW)
     var_e = cv2.boxFilter(expected * expected, -1, _NCC_WINDOW) - mean_e * mean_e
     mean_s = cv2.boxFilter(seen, -1, _NCC_WINDOW)
     var_s = cv2.boxFilter(seen * seen, -1, _NCC_WINDOW) - mean_s * mean_s
     best = np.full(expected.shape, -1, np.float32)
-    # Added to both: patches without contrast correlate by definition.
-    calm = np.float32(60)
-    scale = np.sqrt((np.maximum(var_e, 0) + calm) * (np.maximum(var_s, 0) + calm))
+    scale = np.sqrt((np.maximum(var_e, 0) + _CALM) * (np.maximum(var_s, 0) + _CALM))
     for dx, dy in _SHIFTS:
         shifted = np.roll(expected, (dy, dx), axis=(0, 1))
         mean = mean_e if (dx, dy) == (0, 0) else np.roll(mean_e, (dy, dx), (0, 1))
         product = cv2.boxFilter(shifted * seen, -1, _NCC_WINDOW)
-        best = np.maximum(best, (product - mean * mean_s + calm) / scale)
-    return np.asarray(np.maximum(0, 1 - best) / _USUAL_DECORRELATION, np.float32)
+        best = np.maximum(best, (product - mean * mean_s + _CALM) / scale)
+    lack = np.maximum(0, 1 - best)
+    textured = (var_e > _TEXTURED) & (pair.valid > 0)
+    own = (
+        float(np.median(lack[textured][::7])) if textured.sum() > _MIN_EDGE_PX else 0.0
+    )
+    return np.asarray(lack / (_USUAL_DECORRELATION + np.float32(2 * own)), np.float32)
 
 
-_USUAL_DECORRELATION = np.float32(0.35)
+_USUAL_DECORRELATION = np.float32(0.25)
+_TEXTURED = np.float32(200)
 
 
 def _colour(pair: _Normalised) -> Map:

@@ -384,10 +384,10 @@ def _monomials(
 _BEND_REACH = 8.0
 """How far (in inlier thresholds) a match may lie from the homography to be bent."""
 _BEND_MIN_INLIERS = 40
-_BEND_GAIN = 1.10
+_BEND_GAIN = 1.04
 """The bend must explain this many times the homography's matches to be believed."""
-_BEND_RIDGE = 1e-2
-_BEND_ROUNDS = 4
+_BEND_RIDGE = 1e-3
+_BEND_ROUNDS = 12
 
 
 def _fit_bend(
@@ -405,16 +405,19 @@ def _fit_bend(
     in_reference, in_photo = matches
     gaps = in_photo - project(homography, in_reference)
     basis = _monomials(in_reference, size_px)
-    near = np.linalg.norm(gaps, axis=1) < _BEND_REACH * threshold_px
-    weights = near.astype(np.float64)
     coefficients = np.zeros((basis.shape[1], 2))
-    ridge = _BEND_RIDGE * max(1.0, float(near.sum())) * np.eye(basis.shape[1])
+    reach = _BEND_REACH * threshold_px
+    distance = np.linalg.norm(gaps, axis=1)
+    # It grows from the part that looked flat: what lies near the bend of one round
+    # takes part in the next, so that the far sides of a bottle are reached.
     for _ in range(_BEND_ROUNDS):
+        near = distance < reach
+        weights = near / (1 + (distance / threshold_px) ** 2)
         weighted = basis * weights[:, None]
+        ridge = _BEND_RIDGE * float(near.sum()) * np.eye(basis.shape[1])
         coefficients = np.linalg.solve(basis.T @ weighted + ridge, weighted.T @ gaps)
         distance = np.linalg.norm(gaps - basis @ coefficients, axis=1)
-        weights = near / (1 + (distance / threshold_px) ** 2)
-    bent = near & (distance < threshold_px)
+    bent = distance < threshold_px
     if bent.sum() < _BEND_GAIN * before:
         return None, is_inlier
     return Bend(coefficients), bent
@@ -440,7 +443,28 @@ def rectify(
     )
     x, y = sampled_at[..., 0], sampled_at[..., 1]
     covered = (x >= 0) & (y >= 0) & (x <= photo_width) & (y <= photo_height)
+    covered &= _faces_camera(sampled_at)
     return np.asarray(warped, np.uint8), covered
+
+
+_LEAST_FACING = 0.4
+"""Where a bottle turns away, the photo holds less than this share of the detail that
+it holds elsewhere; what is drawn there is stretched, and nothing can be said."""
+
+
+def _faces_camera(sampled_at: NDArray[np.float32]) -> NDArray[np.bool_]:
+    step = _MAP_STEP_PX
+    coarse = sampled_at[::step, ::step]
+    if min(coarse.shape[:2]) < 3:  # noqa: PLR2004 (too small to have a far side)
+        return np.ones(sampled_at.shape[:2], bool)
+    along = np.linalg.norm(np.gradient(coarse, axis=1), axis=2)
+    down = np.linalg.norm(np.gradient(coarse, axis=0), axis=2)
+    facing = (along > _LEAST_FACING * np.median(along)) & (
+        down > _LEAST_FACING * np.median(down)
+    )
+    size = sampled_at.shape[1], sampled_at.shape[0]
+    grown = _cv2.resize(facing.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(grown > 0, bool)
 
 
 _MAP_STEP_PX = 8

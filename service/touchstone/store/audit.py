@@ -36,6 +36,7 @@ from touchstone.store.values import (
 
 GENESIS = "0" * 64
 _BATCH = 5000
+_COLUMNS = [getattr(AuditEventRow, name) for name in AuditEvent.__slots__]
 _SEQ = re.compile(r"[0-9]{1,18}")
 
 
@@ -159,13 +160,12 @@ class Audit(Database):
         # 2. each event names the hash before it,
         # 3. each event's own hash is that of what it says, and
         # 4. the link written down elsewhere is there and the same.
+        query = select(*_COLUMNS).order_by(AuditEventRow.seq)
         seq, head = 0, GENESIS
-        with self._reading() as session:
-            columns = [getattr(AuditEventRow, name) for name in AuditEvent.__slots__]
-            rows = session.execute(
-                select(*columns).order_by(AuditEventRow.seq),
-                execution_options={"yield_per": _BATCH},
-            )
+        with (
+            self._reading() as session,
+            session.execute(query, execution_options={"yield_per": _BATCH}) as rows,
+        ):
             for row in rows:
                 event = AuditEvent(*row)
                 fits = event.seq == seq + 1 and event.prev_hash == head

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, TypeVarTuple
 
 from sqlalchemy import (
     URL,
     Connection,
     Engine,
+    Row,
     Select,
     create_engine,
     event,
@@ -39,6 +40,7 @@ from touchstone.store.tables import Base
 from touchstone.store.values import Page
 
 BUSY_TIMEOUT_S = 10.0
+_STREAMED_AT_ONCE = 2000
 _WRITES = "touchstone_writes"
 _WRITE_LOCK = 0x746F756368  # "touch": any constant no other program uses
 _POOL_SIZE = 8
@@ -200,6 +202,7 @@ class _Identified(Protocol):
 
 R = TypeVar("R", bound=Base)
 V = TypeVar("V", bound=_Identified)
+Ts = TypeVarTuple("Ts")
 
 
 class Database:
@@ -224,6 +227,16 @@ class Database:
             session.begin(),
         ):
             yield session
+
+    def _streaming(self, query: Select[*Ts]) -> Iterator[Row[*Ts]]:
+        # Closed by hand, for a reader that stops half-way leaves a cursor open on the
+        # server of PostgreSQL.
+        options = {"yield_per": _STREAMED_AT_ONCE}
+        with (
+            self._reading() as session,
+            session.execute(query, execution_options=options) as rows,
+        ):
+            yield from rows
 
     def _page(
         self,

@@ -14,8 +14,6 @@ from touchstone.store.scope import checked_id, not_found, readable_by
 from touchstone.store.tables import AuditEventRow, ExaminationRow
 from touchstone.store.values import Caller, Examination, Page, canonical_json, new_id
 
-_BATCH = 1000
-
 
 class Examinations(Database):
     """Verbs on examinations; there is none to change or to delete one."""
@@ -123,15 +121,12 @@ class Examinations(Database):
             )
             .order_by(ExaminationRow.id)
         )
-        options = {"yield_per": _BATCH}
-        with self._reading() as session:
-            for object_id, detail, found in session.execute(
-                recorded, execution_options=options
-            ):
-                row: ExaminationRow | None = found  # None: an outer join
-                if row is None or canonical_json(_detail(row.value())) != detail:
-                    yield object_id
-            yield from session.scalars(never_recorded, execution_options=options)
+        for object_id, detail, found in self._streaming(recorded):
+            row: ExaminationRow | None = found  # None: an outer join
+            if row is None or canonical_json(_detail(row.value())) != detail:
+                yield object_id
+        for (examination_id,) in self._streaming(never_recorded):
+            yield examination_id
 
 
 def _columns(item: Examination) -> dict[str, object]:

@@ -195,11 +195,10 @@ class Matching(Database):
         """
         images = select(SpecimenRow.image_digest)
         photos = select(ExaminationRow.photo_digests)
-        options = {"yield_per": _BATCH}
-        with self._reading() as session:
-            yield from session.scalars(images, execution_options=options)
-            for digests in session.scalars(photos, execution_options=options):
-                yield from digests
+        for (digest,) in self._streaming(images):
+            yield digest
+        for (digests,) in self._streaming(photos):
+            yield from digests
 
 
 def _views(

@@ -1,0 +1,181 @@
+"""Composition root: settings to parts, joined. Nothing is made at import."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import cv2
+import faiss
+
+from touchstone.blobs import Blobs, LocalBlobs, S3Blobs
+from touchstone.catalogue import Catalogue
+from touchstone.engine.embedding import EmbedderManifest, OnnxEmbedder
+from touchstone.engine.image import DecodeLimits
+from touchstone.engine.verdict import Policy
+from touchstone.enrolment import Enroller
+from touchstone.errors import ConfigurationError, ModelError, StorageError
+from touchstone.review import Reviewer
+from touchstone.settings import Settings
+from touchstone.store import Store
+from touchstone.verification import Verifier
+
+EMBEDDER = "embedder.onnx"
+MANIFEST = "embedder.json"
+CALIBRATION = "calibration.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The parts of one deployment; close it, or use it in a ``with``."""
+
+    settings: Settings
+    store: Store
+    blobs: Blobs
+    catalogue: Catalogue
+    enroller: Enroller
+    verifier: Verifier
+    reviewer: Reviewer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.store.close()
+
+
+def build(
+    settings: Settings, *, create: bool = True, migrate: bool = True
+) -> Application:
+    """Make every part as ``settings`` say.
+
+    Args:
+        settings: of this deployment.
+        create: make what is missing: data folder, key pepper, database.
+        migrate: bring an older database up to date too; else it is refused.
+
+    Raises:
+        ModelError: a model is missing, altered, or cannot run as asked.
+        ConfigurationError: a setting cannot be honoured.
+        StorageError: the data cannot be reached.
+    """
+    use_one_thread()
+    # Models first: whoever has none should not be left with an empty data folder.
+    embedder = open_embedder(settings)
+    policy = open_policy(settings)
+    store = open_store(settings, create=create, migrate=migrate)
+    try:
+        blobs = open_blobs(settings)
+        limits = DecodeLimits(max_bytes=settings.max_upload_bytes)
+        catalogue = Catalogue(store, blobs, embedder, settings.snapshots_dir)
+        verifier = Verifier(catalogue, blobs, store, policy, limits)
+        return Application(
+            settings=settings,
+            store=store,
+            blobs=blobs,
+            catalogue=catalogue,
+            enroller=Enroller(catalogue, blobs, store, limits),
+            verifier=verifier,
+            reviewer=Reviewer(verifier),
+        )
+    except BaseException:
+        store.close()
+        raise
+
+
+def use_one_thread() -> None:
+    """Keep OpenCV and FAISS to one thread, as the ONNX sessions are.
+
+    Work is spread over photos (threads of the server, processes of a lot); more
+    threads inside one photo only contend for the same cores.
+    """
+    cv2.setNumThreads(1)
+    faiss.omp_set_num_threads(1)
+
+
+def open_embedder(settings: Settings) -> OnnxEmbedder:
+    """Load the embedding network, if it is the file that its manifest names.
+
+    Raises:
+        ModelError: it is missing, altered, or cannot run on the provider asked for.
+    """
+    manifest = EmbedderManifest.from_json(_model_file(settings, MANIFEST))
+    model = _model_file(settings, EMBEDDER, expected=manifest.sha256)
+    return OnnxEmbedder.from_bytes(model, manifest, provider=settings.provider)
+
+
+def open_policy(settings: Settings) -> Policy:
+    """Read the calibrated policy.
+
+    Raises:
+        ModelError: it is missing or not usable.
+    """
+    return Policy.from_json(_model_file(settings, CALIBRATION))
+
+
+def _model_file(settings: Settings, name: str, *, expected: str = "") -> bytes:
+    path = settings.model_dir / name
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        wanted = f" (SHA-256 {expected})" if expected else ""
+        raise ModelError(
+            f"The model file {path}{wanted} cannot be read: {error.strerror}. Restore "
+            "the models folder, or let TOUCHSTONE_MODEL_DIR name where it is."
+        ) from error
+
+
+def open_store(
+    settings: Settings, *, create: bool = True, migrate: bool = True
+) -> Store:
+    """Open the records alone: what needs no model starts without one.
+
+    Raises:
+        ConfigurationError: no pepper, or a database that is missing or older.
+        StorageError: they cannot be reached.
+    """
+    if create:
+        _make_data_dir(settings.data_dir)
+    return Store.open(
+        settings.records_url,
+        pepper=settings.key_pepper(create=create),
+        create=create and migrate,
+    )
+
+
+def _make_data_dir(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"The data folder {path} cannot be made: {error.strerror}."
+        ) from error
+
+
+def open_blobs(settings: Settings) -> Blobs:
+    """Open where the images lie.
+
+    Raises:
+        ConfigurationError: a URL of another kind than a folder or ``s3://…``.
+        StorageError: it cannot be reached.
+    """
+    url = settings.blobs_url
+    if url is None:
+        return LocalBlobs(settings.data_dir / "blobs")
+    parts = urlsplit(url)
+    if parts.scheme == "s3" and parts.netloc:
+        return S3Blobs.open(
+            parts.netloc,
+            prefix=parts.path.strip("/"),
+            endpoint=settings.s3_endpoint,
+            region=settings.s3_region,
+        )
+    if parts.scheme in {"", "file"} and parts.path and not parts.netloc:
+        return LocalBlobs(Path(parts.path))
+    raise ConfigurationError(
+        f"TOUCHSTONE_BLOBS_URL must be a folder or s3://BUCKET/PREFIX, not {url!r}."
+    )

@@ -1,0 +1,101 @@
+"""Where what a command has to say goes: JSON and tables to stdout, words to stderr.
+
+Text from files and records is printed as it stands: no markup, no control character.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from touchstone.lots.sources import printable
+
+words = Console(stderr=True, highlight=False)
+"""For people."""
+
+_data = Console(highlight=False)
+
+
+def say(text: str, *, style: str = "") -> None:
+    """Tell a person something, on stderr."""
+    words.print(Text(printable(text), style=style), soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """Tell a person what went wrong, on stderr."""
+    words.print(Text.assemble(("Error: ", "bold red"), printable(text)), soft_wrap=True)
+
+
+def emit(document: Mapping[str, Any]) -> None:
+    """Write one JSON line to stdout, at once."""
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
+
+
+def show(table: Table) -> None:
+    """Print a table to stdout."""
+    _data.print(table)
+
+
+def table_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return a table of plain text."""
+    table = Table(*columns, header_style="bold", show_lines=False)
+    for row in rows:
+        table.add_row(
+            *(
+                cell
+                if isinstance(cell, Text)
+                else Text(printable("" if cell is None else str(cell)))
+                for cell in row
+            )
+        )
+    return table
+
+
+class _RateColumn(ProgressColumn):
+    """Photos a second, as the estimate of the rest uses it."""
+
+    def render(self, task: Task) -> Text:
+        if task.speed is None:
+            return Text("- /s")
+        return Text(f"{task.speed:.1f}/s")
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator["Bar"]:
+    """Show a bar with count, rate and time left on stderr."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=words, speed_estimate_period=60) as progress:
+        yield Bar(progress, label)
+
+
+class Bar:
+    """A progress bar that learns its length with its first news."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(label, total=None)
+
+    def advance_to(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` are done."""
+        self._progress.update(self._task, completed=done, total=total)

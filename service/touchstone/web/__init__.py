@@ -1,0 +1,1 @@
+"""The HTTP API. Reading order: ``app``, ``api``, ``auth``, ``problems``."""

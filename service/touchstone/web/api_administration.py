@@ -1,0 +1,197 @@
+"""Administration: organisations, API keys, and the audit chain."""
+
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from touchstone.errors import InvalidInputError
+from touchstone.store import AuditEvent, Checkpoint
+from touchstone.web.auth import (
+    AdminDep,
+    AnyoneDep,
+    ApplicationDep,
+    GuardedRoute,
+    OwnerDep,
+)
+from touchstone.web.documented import ON_CHANGE, ON_ITEM, ON_REQUEST
+from touchstone.web.idempotency import keep_instead
+from touchstone.web.pagination import PageOut, PageQueryDep, paged
+from touchstone.web.schemas import (
+    ApiKeyIn,
+    ApiKeyOut,
+    AuditEventOut,
+    ChainOut,
+    IssuedKeyOut,
+    OrganisationIn,
+    OrganisationOut,
+)
+
+router = APIRouter(
+    prefix="/v1",
+    tags=["administration"],
+    route_class=GuardedRoute,
+    responses=ON_REQUEST,
+)
+
+
+class CheckpointQuery(BaseModel):
+    """A checkpoint written down earlier, to hold the chain against."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seq: Annotated[int | None, Field(ge=1, le=2**62)] = None
+    hash: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
+
+
+# --- organisations --------------------------------------------------------------------
+
+
+@router.post(
+    "/organisations",
+    status_code=201,
+    response_model=OrganisationOut,
+    responses=ON_CHANGE,
+)
+def create_organisation(
+    body: OrganisationIn, caller: AdminDep, parts: ApplicationDep, response: Response
+) -> OrganisationOut:
+    """Record a brand, an authority, a laboratory or an operator."""
+    made = parts.store.create_organisation(
+        caller, kind=body.kind, name=body.name, country=body.country
+    )
+    response.headers["Location"] = f"/v1/organisations/{made.id}"
+    return OrganisationOut.of(made)
+
+
+@router.get("/organisations", response_model=PageOut[OrganisationOut])
+def list_organisations(
+    page: PageQueryDep,
+    caller: OwnerDep,
+    parts: ApplicationDep,
+    request: Request,
+    response: Response,
+) -> PageOut[OrganisationOut]:
+    """List organisations: all; for a brand owner its own and the authorities."""
+    found = parts.store.list_organisations(caller, after=page.after, limit=page.limit)
+    return paged(found, OrganisationOut.of, request=request, response=response)
+
+
+@router.get(
+    "/organisations/{organisation_id}",
+    response_model=OrganisationOut,
+    responses=ON_ITEM,
+)
+def read_organisation(
+    organisation_id: str, caller: OwnerDep, parts: ApplicationDep
+) -> OrganisationOut:
+    """Read one organisation, of those that you can list."""
+    return OrganisationOut.of(parts.store.organisation(caller, organisation_id))
+
+
+# --- API keys -------------------------------------------------------------------------
+
+
+@router.post(
+    "/api-keys",
+    status_code=201,
+    response_model=IssuedKeyOut,
+    responses=ON_ITEM | ON_CHANGE,
+)
+def issue_key(
+    body: ApiKeyIn, caller: AdminDep, parts: ApplicationDep, request: Request
+) -> IssuedKeyOut:
+    """Issue a key. Its secret is in this answer and nowhere else: write it down."""
+    key, secret = parts.store.issue_key(
+        caller,
+        organisation_id=body.organisation_id,
+        role=body.role,
+        label=body.label,
+        expires_at=body.expires_at,
+    )
+    known = ApiKeyOut.of(key).model_dump()
+    keep_instead(
+        request, IssuedKeyOut(**known, secret=None).model_dump_json().encode()
+    )
+    return IssuedKeyOut(**known, secret=secret)
+
+
+@router.get("/api-keys", response_model=PageOut[ApiKeyOut])
+def list_keys(
+    page: PageQueryDep,
+    caller: AdminDep,
+    parts: ApplicationDep,
+    request: Request,
+    response: Response,
+) -> PageOut[ApiKeyOut]:
+    """List all keys, without their secrets, oldest first."""
+    found = parts.store.list_keys(caller, after=page.after, limit=page.limit)
+    return paged(found, ApiKeyOut.of, request=request, response=response)
+
+
+@router.post(
+    "/api-keys/{key_id}/revoke",
+    response_model=ApiKeyOut,
+    responses=ON_ITEM | ON_CHANGE,
+)
+def revoke_key(key_id: str, caller: AnyoneDep, parts: ApplicationDep) -> ApiKeyOut:
+    """End a key at once: administrators any, everyone the key that they use."""
+    return ApiKeyOut.of(parts.store.revoke_key(caller, key_id))
+
+
+# --- audit ----------------------------------------------------------------------------
+
+
+@router.get("/audit", response_model=PageOut[AuditEventOut])
+def list_audit_events(
+    page: PageQueryDep,
+    caller: AdminDep,
+    parts: ApplicationDep,
+    request: Request,
+    response: Response,
+) -> PageOut[AuditEventOut]:
+    """List everything that changed, in the order it happened."""
+    found = parts.store.list_audit_events(caller, after=page.after, limit=page.limit)
+    return paged(found, _event, request=request, response=response)
+
+
+@router.get("/audit/verify", response_model=ChainOut)
+def verify_audit(
+    checkpoint: Annotated[CheckpointQuery, Query()],
+    caller: AdminDep,
+    parts: ApplicationDep,
+) -> ChainOut:
+    """Check the whole chain, against a checkpoint of yours if you give one.
+
+    Without a checkpoint kept elsewhere, an end that was cut off and made again cannot
+    be told from the truth.
+    """
+    del caller
+    if (checkpoint.seq is None) != (checkpoint.hash is None):
+        raise InvalidInputError("Give seq and hash together, or neither.", field="seq")
+    against = None
+    if checkpoint.seq is not None and checkpoint.hash is not None:
+        against = Checkpoint(checkpoint.seq, checkpoint.hash)
+    report = parts.store.verify_chain(against)
+    return ChainOut(
+        events=report.events,
+        ok=report.ok,
+        first_bad_seq=report.first_bad_seq,
+        head_hash=report.head_hash,
+    )
+
+
+def _event(event: AuditEvent) -> AuditEventOut:
+    return AuditEventOut(
+        seq=event.seq,
+        at=event.at,
+        actor_key_id=event.actor_key_id,
+        organisation_id=event.organisation_id,
+        action=event.action,
+        object_type=event.object_type,
+        object_id=event.object_id,
+        detail=json.loads(event.detail),
+        prev_hash=event.prev_hash,
+        hash=event.hash,
+    )

@@ -1,0 +1,237 @@
+"""Errors to ``application/problem+json`` (RFC 9457): the only table of status codes.
+
+Every answer that is not a success is a problem, whoever refused: our errors, the
+router, the validation of a request, the body limit, or a defect of ours. ``type`` is
+a stable URN to switch on, ``detail`` a sentence to show. Nothing that was sent is
+repeated, and nothing in the body depends on the request: what is another's and what
+does not exist give the same bytes.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from touchstone import errors
+from touchstone.errors import TouchstoneError
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[type[TouchstoneError], int] = {
+    errors.BadImageError: 422,
+    errors.NotAnImageError: 422,
+    errors.UnsupportedFormatError: 415,
+    errors.ImageTooLargeError: 413,
+    errors.ImageBombError: 422,
+    errors.TruncatedImageError: 422,
+    errors.InvalidInputError: 422,
+    errors.NotAuthenticatedError: 401,
+    errors.NotAllowedError: 403,
+    errors.NotFoundError: 404,
+    errors.ConflictError: 409,
+    errors.IdempotencyMismatchError: 422,
+    errors.BusyError: 503,
+    errors.StorageError: 503,  # 507 when it is for want of space
+    errors.ModelError: 503,
+    errors.IndexDamagedError: 503,
+    errors.ConfigurationError: 500,
+}
+
+TITLES: dict[type[TouchstoneError], str] = {
+    errors.BadImageError: "The image cannot be used",
+    errors.NotAnImageError: "Not an image",
+    errors.UnsupportedFormatError: "Image format not accepted",
+    errors.ImageTooLargeError: "Image file too large",
+    errors.ImageBombError: "Image announces too much",
+    errors.TruncatedImageError: "Image damaged or cut short",
+    errors.InvalidInputError: "A value is wrong",
+    errors.NotAuthenticatedError: "Not authenticated",
+    errors.NotAllowedError: "Not allowed",
+    errors.NotFoundError: "Not found",
+    errors.ConflictError: "Conflicts with what is recorded",
+    errors.IdempotencyMismatchError: "Idempotency-Key used for another request",
+    errors.BusyError: "Busy",
+    errors.StorageError: "Storage refused",
+    errors.ModelError: "Model not usable",
+    errors.IndexDamagedError: "Index damaged",
+    errors.ConfigurationError: "Misconfigured",
+}
+
+# What the framework itself refuses, and what has no error of ours.
+_HTTP_SLUGS = {
+    400: "bad-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    409: "request-in-flight",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+    429: "too-many-requests",
+}
+
+_FAULTS = (
+    errors.StorageError,
+    errors.ModelError,
+    errors.IndexDamagedError,
+    errors.ConfigurationError,
+)
+"""Ours to mend: their words name paths and hosts, so they go to the log alone."""
+_RETRY_LATER_S = 5
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field."""
+
+    field: str
+    """Path of the field, such as ``authority_ids[2]``."""
+    message: str
+
+
+class Problem(BaseModel):
+    """Why a request was refused, after RFC 9457."""
+
+    type: str
+    """Stable URN of the kind of problem; switch on this, not on the words."""
+    title: str
+    """The kind of problem in words."""
+    status: int
+    """The HTTP status, repeated."""
+    detail: str
+    """What happened this time, and what to do."""
+    errors: list[FieldError] | None = None
+    """The fields at fault, where there are any."""
+
+
+def slug_of(error: type[TouchstoneError]) -> str:
+    """Return the last part of an error's ``type``: ``image-bomb``, ``not-found``."""
+    name = error.__name__.removesuffix("Error")
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+def status_of(error: TouchstoneError) -> int:
+    """Return the status that ``error`` is answered with."""
+    if isinstance(error, errors.StorageError) and error.is_full:
+        return 507
+    return STATUS[type(error)]
+
+
+def problem_of(error: TouchstoneError) -> Problem:
+    """Describe one of our errors."""
+    status = status_of(error)
+    slug = "storage-full" if status == HTTPStatus.INSUFFICIENT_STORAGE else None
+    detail = str(error)
+    if isinstance(error, _FAULTS):
+        detail = "The service cannot do this now; its log says why."
+    fields = None
+    if isinstance(error, errors.InvalidInputError) and error.field is not None:
+        fields = [FieldError(field=error.field, message=detail)]
+    return Problem(
+        type=_urn(slug or slug_of(type(error))),
+        title=TITLES[type(error)],
+        status=status,
+        detail=detail,
+        errors=fields,
+    )
+
+
+def http_problem(status: int, detail: str = "") -> Problem:
+    """Describe a refusal that has no error of ours behind it."""
+    phrase = HTTPStatus(status).phrase
+    slug = _HTTP_SLUGS.get(status, phrase.lower().replace(" ", "-"))
+    return Problem(
+        type=_urn(slug), title=phrase, status=status, detail=detail or f"{phrase}."
+    )
+
+
+def respond(
+    problem: Problem,
+    *,
+    headers: Mapping[str, str] | None = None,
+    members: Mapping[str, Any] | None = None,
+) -> JSONResponse:
+    """Return ``problem`` as a response, with extension ``members`` if any."""
+    content = problem.model_dump(exclude_none=True) | dict(members or {})
+    return JSONResponse(
+        content,
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers=_headers(problem.status) | dict(headers or {}),
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer every refusal with a problem."""
+    app.add_exception_handler(TouchstoneError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+
+
+def _urn(slug: str) -> str:
+    return f"urn:touchstone:problem:{slug}"
+
+
+def _headers(status: int) -> dict[str, str]:
+    if status == HTTPStatus.UNAUTHORIZED:
+        return {"WWW-Authenticate": 'Bearer realm="touchstone"'}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return {"Retry-After": str(_RETRY_LATER_S)}
+    return {}
+
+
+def _on_error(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, TouchstoneError):
+        raise error
+    headers = {}
+    if isinstance(error, errors.BusyError):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, _FAULTS):
+        request.state.fault = error  # for the log
+    return respond(problem_of(error), headers=headers)
+
+
+def _on_http(request: Request, error: Exception) -> JSONResponse:
+    del request
+    if not isinstance(error, HTTPException):
+        raise error
+    problem = http_problem(error.status_code, str(error.detail or ""))
+    return respond(problem, headers=error.headers)
+
+
+def _on_invalid(request: Request, error: Exception) -> JSONResponse:
+    del request
+    if not isinstance(error, RequestValidationError):
+        raise error
+    return respond(invalid(error.errors()))
+
+
+def invalid(found: Sequence[Mapping[str, Any]]) -> Problem:
+    """Describe what pydantic found, naming fields and repeating no input."""
+    fields = [
+        FieldError(field=_path(one["loc"]), message=str(one["msg"])) for one in found
+    ]
+    return Problem(
+        type=_urn("invalid-request"),
+        title="The request is not of the documented form",
+        status=422,
+        detail="Correct the fields named in errors and send the request again.",
+        errors=fields,
+    )
+
+
+_LONGEST_NAME = 100
+
+
+def _path(location: Sequence[str | int]) -> str:
+    """``("body", "authority_ids", 2)`` to ``authority_ids[2]``."""
+    path = ""
+    for part in location[1:]:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{part[:_LONGEST_NAME]}" if path else part[:_LONGEST_NAME]
+    return path or str(location[0])

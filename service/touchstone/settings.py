@@ -36,7 +36,11 @@ class Settings(BaseSettings):
     """What a deployment chooses; everything has a default that works on one machine."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        use_attribute_docstrings=True,
     )
 
     data_dir: Path = Field(

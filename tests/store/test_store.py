@@ -1,9 +1,13 @@
 """What holds for every verb: drafts, lists, threads, and a database in trouble."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -142,6 +146,44 @@ def test_threads_reading_and_writing_at_once_all_succeed(world: World) -> None:
     report = world.store.verify_chain()
     assert report.ok
     assert len(world.store.list_examinations(world.officer).items) == 36
+
+
+KILLED_WHILE_WRITING = """
+import sys
+from store.world import PEPPER, examination_draft
+from touchstone.store import Store
+with Store.open(sys.argv[1], pepper=PEPPER, create=False) as store:
+    operator = store.ensure_local_operator()
+    while True:
+        sys.stdout.write(store.record_examination(operator, examination_draft()).id)
+        sys.stdout.write("\\n")
+        sys.stdout.flush()
+"""
+
+
+def test_killed_at_any_moment_every_acknowledged_record_is_there(url: str) -> None:
+    here = Path(__file__).parent.parent
+    acknowledged: list[str] = []
+    for number in (1, 5, 17):
+        child = subprocess.Popen(  # noqa: S603 ourselves
+            [sys.executable, "-c", KILLED_WHILE_WRITING, url],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(here)},
+        )
+        assert child.stdout is not None
+        acknowledged += [child.stdout.readline().strip() for _ in range(number)]
+        child.kill()
+        acknowledged += [line.strip() for line in child.stdout if len(line) == 37]
+        child.stdout.close()
+        child.wait()
+    with Store.open(url, pepper=PEPPER, create=False) as store:
+        operator = store.ensure_local_operator()
+        kept = [store.examination(operator, made).id for made in acknowledged]
+        assert kept == acknowledged
+        assert len(kept) >= 23
+        assert store.verify_chain().ok
+        assert list(store.altered_examinations()) == []
 
 
 def test_a_writer_that_waits_too_long_is_told_to_try_again(

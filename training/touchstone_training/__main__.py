@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
+from touchstone_training.bench.suite import Part, run_suite
 from touchstone_training.data import HELD_OUT_SEED, PictureCache
 from touchstone_training.export import Provenance, export_embedder
 from touchstone_training.pictures import drawn_designs, training_pictures
@@ -111,6 +113,27 @@ def export(
         sets=[] if data is None else [*selection_sets(data), *measure_sets(data)],
     )
     typer.echo(json.dumps(manifest["metrics"], indent=1))
+
+
+@app.command()
+def bench(
+    *,
+    out: Annotated[Path, typer.Option(help="JSON file of the figures.")] = Path(
+        "runs/bench.json"
+    ),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small sizes: whether it runs.")
+    ] = False,
+    only: Annotated[
+        list[Part] | None, typer.Option(help="Measure this alone; may be repeated.")
+    ] = None,
+) -> None:
+    """Measure the speed of the served models and the engine on this machine."""
+    console = Console(stderr=True)
+    report = run_suite(only or tuple(Part), is_quick=quick, tell=console.print)
+    report.show(console)
+    report.write(out)
+    typer.echo(out)
 
 
 if __name__ == "__main__":

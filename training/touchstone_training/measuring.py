@@ -6,19 +6,27 @@ The two peers of the benchmark are measured on the same photos: the cosine of th
 embedding, and the classic SIFT + homography + SSIM pipeline.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from touchstone.engine.embedding import Embedder, Vectors, reference_views
 from touchstone.engine.evidence import Evidence, Reference, examine
-from touchstone.engine.identification import Candidate, match
+from touchstone.engine.identification import Candidate, Match, match
 from touchstone.engine.image import Pixels, decode
-from touchstone.engine.registration import REFERENCE_SIDE_PX, Method, detect
+from touchstone.engine.registration import (
+    REFERENCE_SIDE_PX,
+    Features,
+    Method,
+    detect,
+)
 from touchstone.errors import InvalidInputError
 from touchstone_training.artwork import Artwork, design, render
+from touchstone_training.classic import classic_similarity
 from touchstone_training.counterfeits import KINDS, counterfeit
 from touchstone_training.photography import photograph, to_jpeg
 from touchstone_training.printing import genuine_print
@@ -127,37 +135,96 @@ def _photographed(
     return Sample(seed, artwork.family, kind, severity, boxes, jpeg)
 
 
-def reference_of(artwork: Artwork, label: int) -> tuple[Reference, Candidate]:
-    """Return what enrolment would keep of an artwork."""
-    pixels = reference_print(artwork)
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What enrolment would keep of one reference image."""
+
+    reference: Reference
+    features: dict[Method, Features]
+    vectors: Vectors
+    """(views, dim)"""
+
+    def candidate(self, query: Vectors) -> Candidate:
+        """Return it as a candidate for a photo embedded as ``query`` (dim,)."""
+        similarity = float((self.vectors @ query).max())
+        return Candidate(self.reference.label, similarity, self.features)
+
+
+def enrolled(
+    pixels: Pixels,
+    label: int,
+    embedder: Embedder,
+    *,
+    variable_regions: tuple[tuple[float, float, float, float], ...] = (),
+) -> Enrolled:
+    """Do what enrolment does with one reference image."""
+    size = pixels.shape[1], pixels.shape[0]
+    return Enrolled(
+        Reference(
+            label, pixels, size, is_counterfeit=False, variable_regions=variable_regions
+        ),
+        {
+            method: detect(pixels, method, max_side_px=REFERENCE_SIDE_PX)
+            for method in Method
+        },
+        embedder.embed(reference_views(pixels)),
+    )
+
+
+def enrolled_artwork(artwork: Artwork, label: int, embedder: Embedder) -> Enrolled:
+    """Enrol an artwork's flat print."""
     scale = _ARTWORK_SIDE_PX / max(artwork.size_px)
     regions = tuple(
         (x * scale, y * scale, w * scale, h * scale)
         for x, y, w, h in artwork.variable_regions
     )
-    size = pixels.shape[1], pixels.shape[0]
-    features = {
-        method: detect(pixels, method, max_side_px=REFERENCE_SIDE_PX)
-        for method in Method
-    }
-    return (
-        Reference(label, pixels, size, is_counterfeit=False, variable_regions=regions),
-        Candidate(label, 1.0, features),
+    return enrolled(reference_print(artwork), label, embedder, variable_regions=regions)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What identification measured on one registered candidate."""
+
+    measurements: dict[str, float]
+    is_true: bool
+
+
+def judged(
+    photo: Pixels,
+    gallery: Sequence[Enrolled],
+    label: int,
+    embedder: Embedder,
+) -> tuple[list[Judged], Match | None]:
+    """Lay every reference of ``gallery`` over ``photo``.
+
+    Returns what was measured on each that registered, and the match of the one with
+    ``label``, which is the true one.
+    """
+    query = embedder.embed([photo])[0]
+    pictures = {one.reference.label: one.reference.pixels for one in gallery}
+    found = match(
+        photo,
+        [one.candidate(query) for one in gallery],
+        lambda number: pictures[number],
+        rank=lambda measured: measured["log_inliers"],
     )
+    rows = [Judged(one.measurements(), one.label == label) for one in found]
+    return rows, next((one for one in found if one.label == label), None)
 
 
 def measure(
-    sample: Sample, reference: Reference, candidate: Candidate
-) -> tuple[Evidence | None, Row]:
-    """Examine one sample against its own reference, as the service would."""
+    sample: Sample,
+    gallery: Sequence[Enrolled],
+    label: int,
+    embedder: Embedder,
+    *,
+    with_peers: bool = False,
+) -> tuple[Row, list[Judged]]:
+    """Examine one sample among the references of ``gallery``, as the service would."""
     photo = decode(sample.jpeg, max_side_px=_PHOTO_SIDE_PX).pixels
-    found = match(
-        photo,
-        [candidate],
-        lambda _: reference.pixels,
-        rank=lambda measured: measured["log_inliers"],
-    )
-    evidence = examine(photo, found[0], reference) if found else None
+    rows, own = judged(photo, gallery, label, embedder)
+    reference = next(r.reference for r in gallery if r.reference.label == label)
+    evidence = examine(photo, own, reference) if own else None
     row = Row(
         product=sample.product,
         family=sample.family,
@@ -165,9 +232,25 @@ def measure(
         severity=sample.severity,
         measurements=evidence.measurements() if evidence else {},
         is_region_hit=_is_hit(evidence, sample),
-        peers={},
+        peers=peers(photo, reference.pixels, rows, evidence) if with_peers else {},
     )
-    return evidence, row
+    return row, rows
+
+
+def peers(
+    photo: Pixels, reference: Pixels, rows: Sequence[Judged], evidence: Evidence | None
+) -> dict[str, float]:
+    """Return the similarity that each peer would go by: higher is closer.
+
+    ``cosine`` is that of the embeddings; ``sift_ssim`` the mean structural similarity
+    after a SIFT homography, as in OpenCV's tutorial: -1 where that fails.
+    """
+    cosine = (
+        evidence.match.similarity
+        if evidence
+        else max((row.measurements["similarity"] for row in rows), default=-1.0)
+    )
+    return {"cosine": cosine, "sift_ssim": classic_similarity(photo, reference)}
 
 
 def _is_hit(evidence: Evidence | None, sample: Sample) -> bool | None:
@@ -182,6 +265,38 @@ def _is_hit(evidence: Evidence | None, sample: Sample) -> bool | None:
         and min(top.y + top.height, y + h) > max(top.y, y)
         for x, y, w, h in sample.changed_boxes
     )
+
+
+def gallery_of(
+    seed: int, embedder: Embedder, *, decoys: int, fonts: Sequence[Path] = ()
+) -> list[Enrolled]:
+    """Enrol a design (label 0) and ``decoys`` others.
+
+    No sibling: one that registers is no wrong match, it is told apart by comparison.
+    """
+    return [
+        enrolled_artwork(drawn(seed + 5000 * n, fonts), n, embedder)
+        for n in range(decoys + 1)
+    ]
+
+
+def write_rows(path: Path, rows: Iterable[Row | Judged]) -> None:
+    """Write rows as JSON Lines."""
+    with path.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(asdict(row)) + "\n")
+
+
+def read_measured(path: Path) -> list[Row]:
+    """Read the rows that `write_rows` wrote."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [Row(**json.loads(line)) for line in lines]
+
+
+def read_judged(path: Path) -> list[Judged]:
+    """Read the rows that `write_rows` wrote."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [Judged(**json.loads(line)) for line in lines]
 
 
 def single_threaded() -> None:

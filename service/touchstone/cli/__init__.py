@@ -5,21 +5,25 @@ codes is decided here.
 """
 
 import sys
+import traceback
+from collections.abc import Sequence
 
 import typer
 
 from touchstone.cli import access, demonstration, examining, references, serving, upkeep
-from touchstone.cli.exits import exit_code_of
+from touchstone.cli.exits import Exit, exit_code_of
 from touchstone.cli.output import complain
 from touchstone.errors import TouchstoneError
 
+_NAME = "touchstone"
+
 app = typer.Typer(
-    name="touchstone",
+    name=_NAME,
     help="Hold photographs of packages against the brand owner's references.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # plain help: README repeats it word by word
 )
 app.command()(references.enrol)
 app.command()(examining.verify)
@@ -33,10 +37,21 @@ app.add_typer(access.keys, name="keys")
 app.add_typer(access.organisations, name="organisations")
 
 
-def main() -> None:
-    """Run the command line; every deliberate error ends here, as words and a code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; every deliberate error ends here, as words and a code.
+
+    Args:
+        arguments: after the program's name; those of the process if not given.
+
+    Raises:
+        SystemExit: always, with one of the codes of `Exit`.
+    """
     try:
-        app()
+        app(args=arguments, prog_name=_NAME)
     except TouchstoneError as error:
         complain(str(error))
         sys.exit(exit_code_of(error))
+    except Exception:
+        # Python itself would exit with 1, which says that something is inconsistent.
+        traceback.print_exc()
+        sys.exit(Exit.FAILURE)

@@ -34,7 +34,7 @@ def create_organisation(
 ) -> None:
     """Record an organisation; its id is what `keys create` asks for.
 
-    Example: [bold]touchstone organisations create Acme --kind brand[/bold]
+    Example: touchstone organisations create Acme --kind brand
     """
     with closing(open_store(settings_with(data))) as store:
         made = store.create_organisation(
@@ -77,7 +77,7 @@ def create_key(
 ) -> None:
     """Issue an API key; its secret is printed this once and kept nowhere.
 
-    Example: [bold]touchstone keys create --role admin --label laptop[/bold]
+    Example: touchstone keys create --role admin --label laptop
     """
     expires_at = None
     if expires_days is not None:
@@ -149,11 +149,16 @@ def _plain(value: object) -> str | None:
     return None if value is None else str(value)
 
 
+_HIDDEN = frozenset({"organisation_id", "created_at"})
+"""Left out of tables, for want of room; in the JSON they are."""
+
+
 def _list(
     json: bool, columns: tuple[str, ...], documents: list[dict[str, Any]]
 ) -> None:
     if not json:
-        show(table_of(columns, ([one[name] for name in columns] for one in documents)))
+        shown = [name for name in columns if name not in _HIDDEN]
+        show(table_of(shown, ([one[name] for name in shown] for one in documents)))
         return
     for document in documents:
         emit(document)

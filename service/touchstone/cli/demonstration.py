@@ -37,11 +37,11 @@ class Sample:
 
 
 def demo(*, data: Data = None, json: Json = False) -> None:
-    """Enrol the sample references, examine the sample photos, show what was found.
+    """Enrol and examine the samples that come with the project.
 
     Its records and pictures stay apart from yours, in the folder `demo` of --data.
 
-    Example: [bold]touchstone demo[/bold]
+    Example: touchstone demo
     """
     settings = settings_with(data)
     settings = settings.model_copy(update={"data_dir": settings.data_dir / _FOLDER})
@@ -78,7 +78,7 @@ def demonstrate(samples: Path, settings: Settings, *, json: bool) -> None:
             emit(result | {"truth": sample.truth, "note": sample.note})
     else:
         show(_table(results))
-        _say_where(results)
+        _say_where(results, pictures)
     if report.errors or any(result["error"] for _, result in results):
         raise typer.Exit(Exit.FAILURE)
 
@@ -139,10 +139,10 @@ def _row(sample: Sample, result: dict[str, Any]) -> tuple[str | Text, ...]:
     )
 
 
-def _say_where(results: list[tuple[Sample, dict[str, Any]]]) -> None:
-    say("Strength is log10 of the likelihood ratio: above 0 favours the reference.")
-    say("Pictures of each comparison:")
+def _say_where(results: list[tuple[Sample, dict[str, Any]]], pictures: Path) -> None:
+    typer.echo(f"Pictures of each comparison (pair, overlay, deviation) in {pictures}:")
     for _, result in results:
-        for path in result.get("evidence", {}).values():
-            say(f"  {path}")
+        if result.get("evidence"):
+            typer.echo(f"  {result['evidence']['pair']}")
+    say("Strength is log10 of the likelihood ratio: above 0 favours the reference.")
     say(LIMITATIONS[0])

@@ -26,7 +26,7 @@ from touchstone.store import Caller
 
 def verify(
     photos: Annotated[
-        list[Path], typer.Argument(metavar="PHOTO...", help="JPEG, PNG, WebP or AVIF.")
+        list[Path], typer.Argument(metavar="PHOTO", help="JPEG, PNG, WebP or AVIF.")
     ],
     *,
     evidence: Annotated[
@@ -46,12 +46,14 @@ def verify(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Examine photos, each of another item: one JSON line for each on stdout.
+    """Examine photos: one JSON line for each on stdout.
+
+    Each photo is taken to show another item.
 
     Exit code: 0 all consistent, 1 at least one inconsistent, 3 some undecided, 4 a
     photo could not be examined.
 
-    Example: [bold]touchstone verify photo.jpg --evidence pictures[/bold]
+    Example: touchstone verify photo.jpg --evidence pictures
     """
     del json  # the lines are always JSON; the option is there for every command
     if evidence is not None:
@@ -189,7 +191,11 @@ def _tell(photo: Path, found: Examined) -> None:
 def score(
     source: Annotated[
         Path,
-        typer.Argument(exists=True, help="Folder, .zip, or .csv with a column image."),
+        typer.Argument(
+            metavar="SOURCE",
+            exists=True,
+            help="Folder, .zip, or .csv with a column image.",
+        ),
     ],
     *,
     out: Annotated[
@@ -201,7 +207,7 @@ def score(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Score a lot: one row for each photo, in order, none missing.
+    """Score a lot: one row for each photo, none missing.
 
     Stopped at any time, the same command goes on where it was. A photo that cannot be
     read is a row with an error.
@@ -209,7 +215,7 @@ def score(
     Exit code: 0 all consistent, 1 at least one inconsistent, 3 some undecided or not
     examined, 4 the lot could not be scored.
 
-    Example: [bold]touchstone score seized/ --out results.csv[/bold]
+    Example: touchstone score seized/ --out results.csv
     """
     settings = settings_with(data)
     with build(settings) as parts, progress_bar("Scoring") as bar:

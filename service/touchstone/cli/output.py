@@ -4,11 +4,13 @@ Text from files and records is printed as it stands: no markup, no control chara
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from touchstone.cli.exits import Exit
 from touchstone.lots.sources import printable
 
 words = Console(stderr=True, highlight=False)
@@ -42,8 +45,14 @@ def complain(text: str) -> None:
 
 def emit(document: Mapping[str, Any]) -> None:
     """Write one JSON line to stdout, at once."""
-    sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(document) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        # Whoever read has gone. Without this the interpreter exits with 1 or 120,
+        # and 1 would say that something is inconsistent.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.FAILURE) from error
 
 
 def show(table: Table) -> None:
@@ -53,7 +62,10 @@ def show(table: Table) -> None:
 
 def table_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """Return a table of plain text."""
-    table = Table(*columns, header_style="bold", show_lines=False)
+    table = Table(header_style="bold", show_lines=True)
+    for column in columns:
+        # Folded, never cut short: half an id is no id.
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(
             *(

@@ -27,12 +27,12 @@ def enrol(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Enrol the reference images that a CSV lists; the same row twice counts once.
+    """Enrol the reference images listed in a CSV.
 
-    Bad rows are reported with line and reason, and the exit code is 4; the good rows
-    are enrolled all the same.
+    The same row twice counts once. Bad rows are reported with line and reason, and
+    the exit code is 4; the good rows are enrolled all the same.
 
-    Example: [bold]touchstone enrol references.csv[/bold]
+    Example: touchstone enrol references.csv
     """
     with build(settings_with(data)) as parts, progress_bar("Enrolling") as bar:
         report = parts.enroller.enrol_csv(

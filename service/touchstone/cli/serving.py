@@ -27,12 +27,12 @@ def serve(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Serve the HTTP API; its description is at /docs, without internet.
+    """Serve the HTTP API; /docs describes it, offline too.
 
     On first use an administrator's key is made, and printed once. SIGTERM lets what is
     under way be finished.
 
-    Example: [bold]touchstone serve --port 8000[/bold]
+    Example: touchstone serve --port 8000
     """
     # Here, because the web would cost every other command, and every worker of a lot,
     # half a second.

@@ -27,7 +27,7 @@ def _index() -> None:
 def rebuild(*, data: Data = None, json: Json = False) -> None:
     """Build the index anew from the records alone.
 
-    Example: [bold]touchstone index rebuild[/bold]
+    Example: touchstone index rebuild
     """
     with build(settings_with(data), create=False) as parts:
         with progress_bar("Indexing") as bar:
@@ -39,9 +39,11 @@ def rebuild(*, data: Data = None, json: Json = False) -> None:
 
 
 def migrate(*, data: Data = None, json: Json = False) -> None:
-    """Bring the records to this version's schema; again changes nothing.
+    """Bring the records to this version's schema.
 
-    Example: [bold]touchstone migrate[/bold]
+    Again changes nothing.
+
+    Example: touchstone migrate
     """
     settings = settings_with(data)
     was_needed = needs_migration(settings.records_url)
@@ -87,11 +89,13 @@ def fsck(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Check audit chain, examinations and images; sweep what crashes left behind.
+    """Check audit chain, examinations and images.
+
+    Files that crashes left half written are removed.
 
     Exit code 4 if anything is missing or altered.
 
-    Example: [bold]touchstone fsck --json[/bold]
+    Example: touchstone fsck --json
     """
     settings = settings_with(data)
     known = _checkpoint(checkpoint)

@@ -36,6 +36,7 @@ MakeAssess: TypeAlias = Callable[[], Assess]
 """Run once in each worker; must be picklable, for workers are spawned."""
 
 Payload: TypeAlias = Path | bytes
+_STARTS = 3
 _IN_HAND = 3
 """Photos handed out per worker: the next lies ready when one is done."""
 
@@ -152,25 +153,32 @@ class Workers:
         return self._pool.submit(_examine, item.image, payload, self._max_bytes)
 
     def _started(self) -> ProcessPoolExecutor:
+        # One that dies as it starts may have been unlucky; all of them have a cause.
+        for _ in range(_STARTS):
+            pool = self._new_pool()
+            try:
+                pool.submit(_ready).result()
+            except BrokenProcessPool:
+                pool.shutdown()
+            except BaseException:
+                pool.shutdown()
+                raise
+            else:
+                return pool
+        raise ConfigurationError(
+            f"A worker process died as it started, {_STARTS} times; is there memory "
+            f"for {self._count}? Try fewer workers."
+        )
+
+    def _new_pool(self) -> ProcessPoolExecutor:
         # Spawned: a fork of a process with ONNX Runtime's or a database's threads may
         # hang or share what it must not.
-        pool = ProcessPoolExecutor(
+        return ProcessPoolExecutor(
             self._count,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start,
             initargs=(self._make_assess,),
         )
-        try:
-            pool.submit(_ready).result()
-        except BrokenProcessPool as error:
-            raise ConfigurationError(
-                "A worker process died while it started; is there enough memory for "
-                f"{self._count}? Try fewer workers."
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-        return pool
 
     def _stop(self) -> None:
         if self._pool is not None:

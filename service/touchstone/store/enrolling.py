@@ -188,14 +188,21 @@ def specimen_changed(session: Session, row: SpecimenRow) -> None:
     row.changed = counters.references_changed(session)
     session.flush()
     set_row = session.get_one(ReferenceSetRow, row.reference_set_id)
-    in_use = session.scalars(
-        select(SpecimenRow).where(
+    in_use = session.execute(
+        select(
+            SpecimenRow.image_digest,
+            SpecimenRow.face,
+            SpecimenRow.kind,
+            SpecimenRow.variable_regions,
+        ).where(
             SpecimenRow.reference_set_id == set_row.id,
             SpecimenRow.withdrawn_at.is_(None),
         )
     )
     set_row.version += 1
-    set_row.digest = _digest([_entry(specimen) for specimen in in_use])
+    set_row.digest = _digest(
+        [[image, face, kind, sorted(regions)] for image, face, kind, regions in in_use]
+    )
 
 
 def _add_specimen(
@@ -257,11 +264,6 @@ def _add_derived(
     if lacking and not is_new:
         # Known image, new model: caches must fetch it, but the set is as it was.
         row.changed = counters.references_changed(session)
-
-
-def _entry(row: SpecimenRow) -> list[object]:
-    regions = sorted(list(region) for region in row.variable_regions)
-    return [row.image_digest, row.face, row.kind.value, regions]
 
 
 def _digest(entries: list[list[object]]) -> str:

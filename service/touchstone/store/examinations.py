@@ -115,6 +115,7 @@ class Examinations(Database):
             select(ExaminationRow.id)
             .where(
                 ~exists().where(
+                    AuditEventRow.object_type == "examination",  # it leads the index
                     AuditEventRow.object_id == ExaminationRow.id,
                     AuditEventRow.action == Action.EXAMINE.value,
                 )

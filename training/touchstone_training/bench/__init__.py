@@ -1,0 +1,1 @@
+"""The speed benchmark: figures, bed, stages, throughput, serving, search, suite."""

@@ -604,6 +604,31 @@ def test_a_lot_killed_again_and_again_has_each_photo_once(
     assert not journal.exists()
 
 
+def test_a_lot_that_is_interrupted_keeps_what_is_done_and_leaves_no_worker(
+    store: Store, tmp_path: Path, log: Path
+) -> None:
+    folder = lot(tmp_path, **{f"p{n:03}": f"inconclusive {n}" for n in range(200)})
+    script = tmp_path / "score.py"
+    script.write_text(_SCORE)
+    run = subprocess.Popen(  # noqa: S603
+        [sys.executable, str(script), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_for_lines(tmp_path / ".results.csv.journal", 40)
+    workers = psutil.Process(run.pid).children(recursive=True)
+    os.killpg(run.pid, signal.SIGINT)  # as Ctrl-C does: to the workers too
+    assert run.wait(timeout=30) != 0
+    psutil.wait_procs(workers, timeout=10)
+    assert not any(is_running(worker) for worker in workers)
+    examined = len(log.read_text().split())
+    summary = score(store, folder, tmp_path / "results.csv", make=MakeStub(log))
+    assert summary.resumed >= 40
+    assert summary.resumed >= examined - 2 * 3 * 2  # all but what was in hand
+    assert len(rows_of(tmp_path / "results.csv")) == 200
+
+
 def wait_for_lines(path: Path, least: int, *, within_s: float = 60) -> None:
     end = time.monotonic() + within_s
     while lines(path) <= least:

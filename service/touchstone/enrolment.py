@@ -231,7 +231,14 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             reader = csv.DictReader(file)
             _check_columns(reader.fieldnames or ())
             for row in reader:
-                yield reader.line_num, {k: (v or "").strip() for k, v in row.items()}
+                cells = {
+                    name: (value or "").strip()
+                    for name, value in row.items()
+                    if isinstance(name, str) and not isinstance(value, list)
+                }
+                # DictReader keeps what is beyond the header under None.
+                is_longer = None in row
+                yield reader.line_num, cells | ({_EXTRA: "1"} if is_longer else {})
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInputError(
             f"{path} cannot be read as a CSV in UTF-8: {error}", field="references"
@@ -256,7 +263,15 @@ def _check_columns(names: object) -> None:
         )
 
 
+_EXTRA = "\0extra"
+
+
 def _request(row: dict[str, str], folder: Path) -> EnrolmentRequest:
+    if _EXTRA in row:
+        raise InvalidInputError(
+            "The row has more cells than the header; quote cells that hold a comma.",
+            field="row",
+        )
     for name in ("product_id", "image"):
         if not row.get(name):
             raise InvalidInputError(f"{name} is empty.", field=name)
@@ -282,9 +297,10 @@ def _request(row: dict[str, str], folder: Path) -> EnrolmentRequest:
 def _image_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
         raise InvalidInputError(
-            f"The image {path.name} cannot be read: {error.strerror}.", field="image"
+            f"The image {path.name!r} cannot be read: {reason}.", field="image"
         ) from error
 
 

@@ -45,7 +45,11 @@ FUSION_TERMS = (
         for channel in CHANNELS
         for kind in ("peak", "top")
     ),
-    *(TermChoice(f"{channel}_level", is_log=True) for channel in CHANNELS),
+    *(
+        TermChoice(f"{channel}_{kind}", is_log=True)
+        for channel in CHANNELS
+        for kind in ("high", "level")
+    ),
     TermChoice("cast", direction=1),
     TermChoice("grain"),
     TermChoice("blur_px"),

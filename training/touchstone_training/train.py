@@ -52,8 +52,8 @@ class TrainConfig:
     minutes: float = 45
     max_steps: int = 100_000
     seed: int = 0
-    head_rate: float = 3e-4
-    backbone_rate: float = 1e-4
+    head_rate: float = 5e-4
+    backbone_rate: float = 2e-4
     weight_decay: float = 0.01
     warm_up: float = 0.04
     """Share of the time during which the learning rate rises."""
@@ -309,10 +309,10 @@ def load_state(net: EmbeddingNet, path: Path) -> dict[str, Any]:
 
 
 def current_commit() -> str:
-    """Return the git commit of the code, or ``unknown`` outside a checkout."""
+    """Return the code's git commit, ``-dirty`` if altered; ``unknown`` without git."""
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],  # noqa: S607 - the developer's own git
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - the developer's own git
             capture_output=True,
             text=True,
             check=True,

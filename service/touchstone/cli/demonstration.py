@@ -130,13 +130,18 @@ def _row(sample: Sample, result: dict[str, Any]) -> tuple[str | Text, ...]:
         sample.image.name,
         f"{sample.truth}: {sample.note}" if sample.note else sample.truth,
         Text(finding.replace("_", " "), style=style_of(finding)),
-        "" if log10_lr is None else f"{log10_lr:+.1f}, {result['strength']}",
+        "" if log10_lr is None else f"{log10_lr:+.1f} {_band(result['strength'])}",
         result["sentences"][0] if result["sentences"] else "",
         ""
         if worst is None
-        else f"{len(regions)}, worst at {worst['x']},{worst['y']} "
-        f"{worst['width']}x{worst['height']}",
+        else f"{len(regions)}: {worst['width']}x{worst['height']} "
+        f"at {worst['x']},{worst['y']}",
     )
+
+
+def _band(strength: str) -> str:
+    # "moderate support for H2 (…)": the sign of the number says which side.
+    return strength.partition(" support")[0]
 
 
 def _say_where(results: list[tuple[Sample, dict[str, Any]]], pictures: Path) -> None:

@@ -228,7 +228,11 @@ def score(
             workers=workers,
             max_photo_bytes=settings.max_upload_bytes,
         )
-        summary = scorer.score(caller, source, out=out, progress=_telling(bar))
+        try:
+            summary = scorer.score(caller, source, out=out, progress=_telling(bar))
+        except KeyboardInterrupt:
+            say("Stopped. The same command goes on where it was.")
+            raise
     if summary.left_out:
         say(f"{summary.left_out} files are no photos by their name: left out.")
     counts = ", ".join(f"{n} {kind}" for kind, n in sorted(summary.findings.items()))

@@ -30,7 +30,8 @@ from touchstone.lots.sources import printable
 words = Console(stderr=True, highlight=False)
 """For people."""
 
-_data = Console(highlight=False)
+_PIPED_COLUMNS = 140
+"""Width of a table that goes to a file or a program, where no terminal wraps it."""
 
 
 def say(text: str, *, style: str = "") -> None:
@@ -57,7 +58,8 @@ def emit(document: Mapping[str, Any]) -> None:
 
 def show(table: Table) -> None:
     """Print a table to stdout."""
-    _data.print(table)
+    is_known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(highlight=False, width=None if is_known else _PIPED_COLUMNS).print(table)
 
 
 def table_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

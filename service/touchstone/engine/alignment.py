@@ -38,15 +38,13 @@ class Alignment:
 
 _BLOCK = 24
 _STRIDE = 12
-_REACH = 9
-"""Half-resolution pixels: twice as many in the picture."""
 _MIN_CONTRAST = 9.0
 _MIN_CORRELATION = 0.6
 _MIN_BLOCKS = 12
 
 
 def align(
-    expected: NDArray[np.uint8], seen: NDArray[np.uint8], valid: Map
+    expected: NDArray[np.uint8], seen: NDArray[np.uint8], valid: Map, *, reach_px: int
 ) -> Alignment:
     """Align two lumas of one frame.
 
@@ -54,13 +52,16 @@ def align(
         expected: (h, w).
         seen: (h, w).
         valid: (h, w), 1 where the pictures can be compared.
+        reach_px: how far a block is looked for.
     """
     height, width = expected.shape
     half = width // 2, height // 2
     small_e = cv2.resize(expected, half, interpolation=cv2.INTER_AREA)
     small_s = cv2.resize(seen, half, interpolation=cv2.INTER_AREA)
     small_v = cv2.resize(valid, half, interpolation=cv2.INTER_AREA)
-    centres, shifts, weights, lost = _find_blocks(small_e, small_s, small_v)
+    centres, shifts, weights, lost = _find_blocks(
+        small_e, small_s, small_v, reach=reach_px // 2
+    )
     if len(centres) < _MIN_BLOCKS:
         zero = np.zeros((height, width), np.float32)
         shift = np.zeros((height, width, 2), np.float32)
@@ -82,33 +83,30 @@ def align(
 
 
 def _find_blocks(
-    expected: NDArray[Any], seen: NDArray[Any], valid: NDArray[Any]
+    expected: NDArray[Any], seen: NDArray[Any], valid: NDArray[Any], *, reach: int
 ) -> tuple[
     NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
 ]:
     """Return centres (n, 2), shifts (n, 2), weights (n,), and centres not found."""
     height, width = expected.shape
-    _, deviation = _local_spread(expected)
-    padded = cv2.copyMakeBorder(
-        seen, _REACH, _REACH, _REACH, _REACH, cv2.BORDER_REPLICATE
-    )
+    deviation = _local_spread(expected)
+    usable = cv2.boxFilter(valid, -1, (_BLOCK, _BLOCK))
+    padded = cv2.copyMakeBorder(seen, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
     centres, shifts, weights, lost = [], [], [], []
     for top in range(0, height - _BLOCK + 1, _STRIDE):
         for left in range(0, width - _BLOCK + 1, _STRIDE):
             middle = top + _BLOCK // 2, left + _BLOCK // 2
-            if deviation[middle] < _MIN_CONTRAST:
+            if deviation[middle] < _MIN_CONTRAST or usable[middle] < _MIN_VALID:
                 continue
             window = np.s_[top : top + _BLOCK, left : left + _BLOCK]
-            if valid[window].mean() < _MIN_VALID:
-                continue
             surface = cv2.matchTemplate(
                 padded[
-                    top : top + _BLOCK + 2 * _REACH, left : left + _BLOCK + 2 * _REACH
+                    top : top + _BLOCK + 2 * reach, left : left + _BLOCK + 2 * reach
                 ],
                 expected[window],
                 cv2.TM_CCOEFF_NORMED,
             )
-            found = _peak(surface)
+            found = _peak(surface, reach)
             if found is None:
                 if float(surface.max()) < _MIN_CORRELATION:
                     lost.append((middle[1], middle[0]))
@@ -164,15 +162,16 @@ _SHARP_SIDE = 4
 _AMBIGUOUS = 0.04
 
 
-def _local_spread(luma: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _local_spread(luma: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the standard deviation over a block around each pixel."""
     values = luma.astype(np.float32)
     window = (_BLOCK, _BLOCK)
     mean = cv2.boxFilter(values, -1, window)
     variance = cv2.boxFilter(values * values, -1, window) - mean * mean
-    return mean, np.sqrt(np.maximum(variance, 0))
+    return np.asarray(np.sqrt(np.maximum(variance, 0)), np.float32)
 
 
-def _peak(surface: NDArray[Any]) -> tuple[float, float, float] | None:
+def _peak(surface: NDArray[Any], reach: int) -> tuple[float, float, float] | None:
     """Return (dx, dy, weight) of a single sharp peak, to a fraction of a pixel.
 
     None where there is no good match, or one that is as good a few pixels away (an
@@ -191,7 +190,7 @@ def _peak(surface: NDArray[Any]) -> tuple[float, float, float] | None:
         return None
     dx = _vertex(surface[y, x - 1], best, surface[y, x + 1])
     dy = _vertex(surface[y - 1, x], best, surface[y + 1, x])
-    return x + dx - _REACH, y + dy - _REACH, best
+    return x + dx - reach, y + dy - reach, best
 
 
 def _vertex(before: float, at: float, after: float) -> float:

@@ -7,7 +7,7 @@ import zxingcpp
 from biip import ParseError
 from biip.gtin import Gtin
 
-from touchstone.engine.image import Pixels
+from touchstone.engine.image import Pixels, grey
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +27,21 @@ class Code:
     """None where the text has no check digit to be wrong."""
 
 
-_FORMATS = (
-    zxingcpp.BarcodeFormat.EAN13
-    | zxingcpp.BarcodeFormat.EAN8
-    | zxingcpp.BarcodeFormat.UPCA
-    | zxingcpp.BarcodeFormat.Code128
-    | zxingcpp.BarcodeFormat.DataMatrix
-    | zxingcpp.BarcodeFormat.QRCode
-)
+_FORMATS = [
+    zxingcpp.BarcodeFormat.EAN13,
+    zxingcpp.BarcodeFormat.EAN8,
+    zxingcpp.BarcodeFormat.UPCA,
+    zxingcpp.BarcodeFormat.Code128,
+    zxingcpp.BarcodeFormat.DataMatrix,
+    zxingcpp.BarcodeFormat.QRCode,
+]
 
 
 def read_codes(pixels: Pixels) -> tuple[Code, ...]:
     """Read every code in ``pixels``, sorted by text so that the order is the same."""
-    found = zxingcpp.read_barcodes(pixels, formats=_FORMATS)
+    found = zxingcpp.read_barcodes(
+        grey(pixels), formats=_FORMATS, try_invert=False, try_downscale=False
+    )
     codes = [parse_code(one.text, symbology=one.format.name) for one in found]
     return tuple(sorted(codes, key=lambda code: (code.text, code.symbology)))
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.alignment import align
-from touchstone.engine.image import Pixels
+from touchstone.engine.image import Pixels, brightest, darkest
 
 _cv2: Any = cv2  # the stubs lag behind what the functions take
 
@@ -127,7 +127,7 @@ def _comparable(
     reference: Pixels, photo: Pixels, covered: Mask, variable: Mask | None
 ) -> Map:
     """1 where compared: covered, not burnt out, no hand, not variable, off the edge."""
-    burnt = (photo.max(axis=2) >= _BURNT) & (reference.min(axis=2) < _BURNT - 40)
+    burnt = (brightest(photo) >= _BURNT) & (darkest(reference) < _BURNT - 40)
     blocked = ~covered | (cv2.dilate(burnt.astype(np.uint8), _BURNT_REACH) > 0)
     blocked |= _hands(reference, photo)
     if variable is not None:
@@ -187,10 +187,9 @@ def _normalise(reference: Pixels, photo: Pixels, valid: Map) -> _Normalised:
     The other way round would unlight the photo where it is clipped, and make
     differences of what the sensor never saw.
     """
+    gains, contrast, toned = _tone(reference, photo, valid)
     seen = photo.astype(np.float32)
-    log_reference = np.log(reference.astype(np.float32) + _TONE_OFFSET)
-    gains, contrast, mapped = _tone(log_reference, np.log(seen + _TONE_OFFSET), valid)
-    relit = _relit(np.exp(mapped) - _TONE_OFFSET, seen, valid)
+    relit = _relit(toned, seen, valid)
     expected, seen, blur_px = _match_blur(relit, seen, valid)
     return _Normalised(expected, seen, valid, blur_px, contrast, float(np.std(gains)))
 
@@ -201,29 +200,38 @@ def _relit(
     """Fit gain and veil (glare adds, shade multiplies) over wide windows, per channel.
 
     Pixels that fit badly are left out of a second round, so that a changed element
-    does not pass for a lamp.
+    does not pass for a lamp. Light is smooth: a quarter of the size is enough.
     """
-    sigma = _LIGHT_SIGMA_SHARE * max(valid.shape)
-    weight, fitted = valid, expected
+    height, width = valid.shape
+    small = max(8, width // 4), max(8, height // 4)
+    e, s, v = (
+        np.asarray(cv2.resize(x, small, interpolation=cv2.INTER_AREA), np.float32)
+        for x in (expected, seen, valid)
+    )
+    sigma = _LIGHT_SIGMA_SHARE * max(small)
+    weight, gain, veil = v, np.ones_like(e), np.zeros_like(e)
     for _ in range(_LIGHT_ROUNDS):
-        mean_e, mean_s = _smooth(expected, weight, sigma), _smooth(seen, weight, sigma)
-        spread = _smooth(expected * expected, weight, sigma) - mean_e * mean_e
-        joint = _smooth(expected * seen, weight, sigma) - mean_e * mean_s
-        prior = mean_s / np.maximum(mean_e, 8)
-        gain = (joint + _GAIN_RIDGE * np.clip(prior, 0.3, 1.8)) / (spread + _GAIN_RIDGE)
-        gain = np.clip(gain, 0.25, 2.0)
-        fitted = np.clip(gain * expected + (mean_s - gain * mean_e), 0, 255)
-        gap = np.abs(seen - fitted).max(axis=2)
-        weight = np.asarray(valid / (1 + (gap / _GAP_USUAL) ** 2), np.float32)
-    return np.asarray(fitted, np.float32)
+        mean_e, mean_s = _smooth(e, weight, sigma), _smooth(s, weight, sigma)
+        spread = _smooth(e * e, weight, sigma) - mean_e * mean_e
+        joint = _smooth(e * s, weight, sigma) - mean_e * mean_s
+        prior = np.clip(mean_s / np.maximum(mean_e, 8), 0.3, 1.8)
+        raw = (joint + _GAIN_RIDGE * prior) / (spread + _GAIN_RIDGE)
+        gain = np.asarray(np.clip(raw, 0.25, 2.0), np.float32)
+        veil = mean_s - gain * mean_e
+        gap = np.linalg.norm(s - np.clip(gain * e + veil, 0, 255), axis=2)
+        weight = np.asarray(v / (1 + (gap / _GAP_USUAL) ** 2), np.float32)
+    full = (width, height)
+    fitted = expected * cv2.resize(gain, full, interpolation=cv2.INTER_LINEAR)
+    fitted += cv2.resize(veil, full, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.clip(fitted, 0, 255), np.float32)
 
 
 _GAIN_RIDGE = np.float32(250)
-_GAP_USUAL = np.float32(25)
+_GAP_USUAL = np.float32(35)
 
 
 def _tone(
-    log_reference: NDArray[np.float32], log_photo: NDArray[np.float32], valid: Map
+    reference: Pixels, photo: Pixels, valid: Map
 ) -> tuple[list[float], float, NDArray[np.float32]]:
     """Fit photo = gain * reference ** contrast per channel, robustly, on a subset.
 
@@ -232,18 +240,21 @@ def _tone(
     rows = np.flatnonzero(valid.ravel() > 0)[::_TONE_STRIDE]
     gains: list[float] = []
     exponents: list[float] = []
-    mapped = np.empty_like(log_reference)
+    table = np.empty((1, 256, 3), np.float32)
+    x, y = (
+        np.log(pixels.reshape(-1, 3)[rows].astype(np.float32) + _TONE_OFFSET)
+        for pixels in (reference, photo)
+    )
     for channel in range(3):
-        x = log_reference[..., channel].ravel()[rows]
-        y = log_photo[..., channel].ravel()[rows]
-        slope, offset = _robust_line(x, y)
+        slope, offset = _robust_line(x[:, channel], y[:, channel])
         gains.append(float(offset + (slope - 1) * np.log(128)))
         exponents.append(slope)
-        mapped[..., channel] = np.float32(slope) * log_reference[..., channel]
-        mapped[..., channel] += np.float32(offset)
+        table[0, :, channel] = np.exp(slope * _LOG_LEVELS + offset) - _TONE_OFFSET
+    mapped = np.asarray(cv2.LUT(reference, table), np.float32)
     return gains, float(np.mean(exponents)), mapped
 
 
+_LOG_LEVELS = np.log(np.arange(256, dtype=np.float32) + _TONE_OFFSET)
 _TONE_STRIDE = 13
 _TONE_ROUNDS = 4
 _MIN_ROWS = 64
@@ -274,19 +285,22 @@ def _robust_line(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float,
 def _smooth(
     values: NDArray[np.float32], valid: Map, sigma: float
 ) -> NDArray[np.float32]:
-    """Blur ``values`` where valid, normalised; computed at an eighth of the size."""
+    """Blur ``values`` where valid, normalised; computed small where sigma is wide."""
     height, width = valid.shape
-    small = max(8, width // 8), max(8, height // 8)
-    weight = cv2.resize(valid, small, interpolation=cv2.INTER_AREA)
+    shrink = max(1, min(8, int(sigma / 2)))
+    small = max(8, width // shrink), max(8, height // shrink)
     weighted = values * (valid if values.ndim == 2 else valid[..., None])  # noqa: PLR2004
-    sums = cv2.resize(weighted, small, interpolation=cv2.INTER_AREA)
+    sums, weight = weighted, valid
+    if shrink > 1:
+        sums = np.asarray(cv2.resize(weighted, small, interpolation=cv2.INTER_AREA))
+        weight = np.asarray(cv2.resize(valid, small, interpolation=cv2.INTER_AREA))
     sigma_small = sigma * small[0] / width
     top = cv2.GaussianBlur(sums, (0, 0), sigma_small)
     bottom = cv2.GaussianBlur(weight, (0, 0), sigma_small) + 1e-4
     ratio = top / (bottom if values.ndim == 2 else bottom[..., None])  # noqa: PLR2004
-    return np.asarray(
-        cv2.resize(ratio, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
-    )
+    if shrink > 1:
+        ratio = cv2.resize(ratio, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(ratio, np.float32)
 
 
 _BLUR_STEPS_PX = (0.0, 0.5, 0.75, 1.0, 1.4, 2.0, 2.8, 4.0)
@@ -360,8 +374,10 @@ def _align(pair: _Normalised) -> tuple[Map, _Normalised]:
     )
     shift = np.zeros((height, width, 2), np.float32)
     seen = pair.photo
+    reach = _FAR_PX
     for _ in range(_ALIGN_ROUNDS):
-        found = align(expected, _byte(_luma(seen)), pair.valid)
+        found = align(expected, _byte(_luma(seen)), pair.valid, reach_px=reach)
+        reach = _NEAR_PX
         shift = shift + found.shift
         seen = np.asarray(
             cv2.remap(
@@ -384,6 +400,7 @@ def _align(pair: _Normalised) -> tuple[Map, _Normalised]:
 
 
 _ALIGN_ROUNDS = 3
+_FAR_PX, _NEAR_PX = 18, 12
 _SETTLED_PX = 2.0
 _USUAL_STRAY_PX = np.float32(1.2)
 
@@ -501,7 +518,7 @@ _PEAK_WINDOW = (13, 13)
 
 
 def _channel_measurements(maps: dict[str, Map], pair: _Normalised) -> dict[str, float]:
-    """Sum up each map: its peak over a patch, its top percent, its usual level."""
+    """Sum up each map: its peak over a patch, its top percent, its usual levels."""
     inside = pair.valid > 0
     numbers: dict[str, float] = {}
     for name, values in maps.items():
@@ -509,9 +526,10 @@ def _channel_measurements(maps: dict[str, Map], pair: _Normalised) -> dict[str, 
         seen = values[inside]
         if not seen.size:
             seen = np.zeros(1, np.float32)
-        high, level = np.percentile(seen, (99, 60))
+        extreme, high, level = np.percentile(seen[::3], (99, 93, 60))
         numbers[f"{name}_peak"] = float(patch.max())
-        numbers[f"{name}_top"] = float(seen[seen >= high].mean())
+        numbers[f"{name}_top"] = float(seen[seen >= extreme].mean())
+        numbers[f"{name}_high"] = float(high)
         numbers[f"{name}_level"] = float(level)
     return numbers
 
@@ -535,8 +553,9 @@ def _print_measurements(pair: _Normalised) -> dict[str, float]:
 
 _MIN_FLAT_PX = 500
 
+_KINDS = ("peak", "top", "high", "level")
 MEASUREMENTS = (
-    *(f"{channel}_{kind}" for channel in CHANNELS for kind in ("peak", "top", "level")),
+    *(f"{channel}_{kind}" for channel in CHANNELS for kind in _KINDS),
     *("blur_px", "contrast", "cast", "grain", "flat_fraction"),
 )
 """Every name in `Comparison.measurements`, in order."""

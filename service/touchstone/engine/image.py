@@ -97,22 +97,34 @@ def decode(
 def _decode(data: bytes, max_side_px: int, limits: DecodeLimits) -> Photo:
     with _open(data, limits) as image:
         _check_header(image, limits)
-        image_format = str(image.format)
+        image_format = _named(image)
         full = image.size
+        is_turned = image.getexif().get(_ORIENTATION, 1) in _TURNED
         if image_format == "JPEG":
             shrink = max_side_px / max(full)
             image.draft(
                 "RGB", (max(1, int(full[0] * shrink)), max(1, int(full[1] * shrink)))
             )
-        upright = ImageOps.exif_transpose(image)
-        pixels = np.asarray(_to_rgb(upright))
-    is_turned = (upright.width > upright.height) != (full[0] > full[1])
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        pixels = np.asarray(_to_rgb(image))
     full_upright = (full[1], full[0]) if is_turned else full
     return Photo(
         pixels=_reduced(pixels, max_side_px),
         full_size_px=full_upright,
         format=image_format,
     )
+
+
+_ORIENTATION = 0x0112
+_TURNED = frozenset({5, 6, 7, 8})
+"""EXIF orientations that swap width and height."""
+
+
+def _named(image: PillowImage.Image) -> str:
+    # Phones append a thumbnail, depth or gain map to a JPEG (Multi-Picture Format);
+    # it is the same photograph, and nothing but its first picture is ever decoded.
+    return "JPEG" if image.format == "MPO" else str(image.format)
 
 
 def _open(data: bytes, limits: DecodeLimits) -> PillowImage.Image:
@@ -172,7 +184,7 @@ def _check_header(image: PillowImage.Image, limits: DecodeLimits) -> None:
             f"{limits.max_pixels:,} pixels and {limits.max_side_px:,} a side are "
             "accepted."
         )
-    frames = getattr(image, "n_frames", 1)
+    frames = 1 if _named(image) == "JPEG" else getattr(image, "n_frames", 1)
     if frames > 1:
         raise ImageBombError(
             f"The image has {frames:,} frames; send a single photograph."
@@ -181,11 +193,15 @@ def _check_header(image: PillowImage.Image, limits: DecodeLimits) -> None:
 
 def _to_rgb(image: PillowImage.Image) -> PillowImage.Image:
     """Flatten transparency onto white: packaging artwork is meant for white board."""
+    if image.mode.startswith("I;16"):
+        # Pillow would clip 16 bits to 8, and a grey scan come out white.
+        high_byte = (np.asarray(image) >> 8).astype(np.uint8)
+        return PillowImage.fromarray(high_byte).convert("RGB")
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         rgba = image.convert("RGBA")
         board = PillowImage.new("RGBA", rgba.size, "white")
         return PillowImage.alpha_composite(board, rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _reduced(pixels: Pixels, max_side_px: int) -> Pixels:
@@ -223,6 +239,18 @@ def grey(pixels: Pixels) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
+def darkest(pixels: Pixels) -> NDArray[np.uint8]:
+    """Return the smallest channel of each pixel; NumPy takes ten times as long."""
+    red, green, blue = cv2.split(pixels)
+    return np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
+
+
+def brightest(pixels: Pixels) -> NDArray[np.uint8]:
+    """Return the largest channel of each pixel."""
+    red, green, blue = cv2.split(pixels)
+    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
+
+
 @dataclass(frozen=True, slots=True)
 class Quality:
     """How much a photograph can carry; measured, not judged."""
@@ -241,7 +269,20 @@ class Quality:
 
 
 def measure_quality(pixels: Pixels, mask: NDArray[np.bool_] | None = None) -> Quality:
-    """Measure sharpness, glare, exposure and contrast where ``mask`` is true."""
+    """Measure sharpness, glare, exposure and contrast where ``mask`` is true.
+
+    Looked at with a long side of at most 640 px, so that sharpness means the same
+    for every photo.
+    """
+    if max(pixels.shape[:2]) > _QUALITY_SIDE_PX:
+        scale = _QUALITY_SIDE_PX / max(pixels.shape[:2])
+        size = round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
+        pixels = resized(pixels, size)
+        if mask is not None:
+            small = cv2.resize(
+                mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST
+            )
+            mask = np.asarray(small > 0, bool)
     luma = grey(pixels)
     inside = np.ones(luma.shape, bool) if mask is None else mask
     if inside.sum() < _MIN_AREA_PX:
@@ -250,13 +291,14 @@ def measure_quality(pixels: Pixels, mask: NDArray[np.bool_] | None = None) -> Qu
     low, high = np.percentile(values, (5, 95))
     return Quality(
         sharpness=_edge_sharpness(luma, inside),
-        glare_fraction=float((pixels.min(axis=2) >= _BURNT)[inside].mean()),
+        glare_fraction=float((darkest(pixels) >= _BURNT)[inside].mean()),
         dark_fraction=float((values < _DARK).mean()),
         contrast=float(high - low) / 255.0,
         mask_fraction=float(inside.mean()),
     )
 
 
+_QUALITY_SIDE_PX = 640
 _MIN_AREA_PX = 256
 _BURNT = 250
 _DARK = 16

@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,15 +132,16 @@ class LotScorer:
 
         tell()
         try:
-            for outcome in self._outcomes(lot, todo):
-                batch.append(outcome)
-                is_due = time.monotonic() - flushed_at > _BATCH_S
-                if len(batch) >= _BATCH or is_due:
-                    finished, batch = batch, []
-                    self._keep(caller, finished, journal)
-                    done += len(finished)
-                    flushed_at = time.monotonic()
-                    tell()
+            with closing(self._outcomes(lot, todo)) as outcomes:
+                for outcome in outcomes:
+                    batch.append(outcome)
+                    is_due = time.monotonic() - flushed_at > _BATCH_S
+                    if len(batch) >= _BATCH or is_due:
+                        finished, batch = batch, []
+                        self._keep(caller, finished, journal)
+                        done += len(finished)
+                        flushed_at = time.monotonic()
+                        tell()
         finally:
             # Also when the run is stopped: what is finished is not lost.
             self._keep(caller, batch, journal)
@@ -148,7 +150,7 @@ class LotScorer:
 
     def _outcomes(
         self, lot: Source, todo: list[Item]
-    ) -> Iterator[tuple[Item, Outcome]]:
+    ) -> Generator[tuple[Item, Outcome]]:
         unreadable: list[tuple[Item, Outcome]] = []
 
         def readable() -> Iterator[tuple[Item, Payload]]:

@@ -11,14 +11,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import JSONResponse
 
+from touchstone.bootstrap import Application
 from touchstone.engine.codes import parse_code
 from touchstone.engine.image import DecodeLimits, decode
 from touchstone.errors import BadImageError
 from touchstone.examination import Examined
-from touchstone.review import Reviewer
 from touchstone.web.auth import (
     AnyoneDep,
-    Application,
     ApplicationDep,
     ExaminerDep,
     GuardedRoute,
@@ -30,32 +29,41 @@ from touchstone.web.documented import (
     ON_REQUEST,
     PNG,
 )
-from touchstone.web.limits import heavy
+from touchstone.web.limits import MAX_JSON_BYTES, heavy
 from touchstone.web.metrics import Metrics
-from touchstone.web.pagination import PageOut, PageQueryDep, paged
+from touchstone.web.pagination import PageOut, PagingDep
 from touchstone.web.problems import FieldError, problem_of, respond
-from touchstone.web.schemas_examinations import (
+from touchstone.web.schemas import (
     CodeIn,
     CodeOut,
-    ExaminationForm,
-    ExaminationOut,
-    ExaminationSummary,
     IdentificationOut,
     IdentifiedOut,
     IdentifyForm,
+)
+from touchstone.web.schemas_examinations import (
+    ExaminationForm,
+    ExaminationOut,
+    ExaminationSummary,
     RegionsOut,
     ReplayOut,
     regions_of,
     url_of,
 )
 
-router = APIRouter(
+uploads = APIRouter(
     prefix="/v1", tags=["examinations"], route_class=GuardedRoute, responses=ON_REQUEST
+)
+router = APIRouter(
+    prefix="/v1",
+    tags=["examinations"],
+    route_class=GuardedRoute,
+    responses=ON_REQUEST,
+    max_body_size=MAX_JSON_BYTES,
 )
 _HEAVY = [Depends(heavy)]
 
 
-@router.post(
+@uploads.post(
     "/examinations",
     status_code=201,
     response_model=ExaminationOut,
@@ -94,15 +102,13 @@ def examine(
 
 @router.get("/examinations", response_model=PageOut[ExaminationSummary])
 def list_examinations(
-    page: PageQueryDep,
-    caller: ExaminerDep,
-    parts: ApplicationDep,
-    request: Request,
-    response: Response,
+    paging: PagingDep, caller: ExaminerDep, parts: ApplicationDep
 ) -> PageOut[ExaminationSummary]:
     """List the examinations of your organisation, newest first."""
-    found = parts.store.list_examinations(caller, after=page.after, limit=page.limit)
-    return paged(found, ExaminationSummary.of, request=request, response=response)
+    found = parts.store.list_examinations(
+        caller, after=paging.after, limit=paging.limit
+    )
+    return paging.paged(found, ExaminationSummary.of)
 
 
 @router.get(
@@ -141,7 +147,7 @@ def read_pair(
 
     Drawn anew each time: it shows the reference, so it ends with the grant to it.
     """
-    return _png(_reviewer(parts).pictures(caller, examination_id).pair_png)
+    return _png(parts.reviewer.pictures(caller, examination_id).pair_png)
 
 
 @router.get(
@@ -154,7 +160,7 @@ def read_overlay(
     examination_id: str, caller: ExaminerDep, parts: ApplicationDep
 ) -> Response:
     """Draw the photo, laid flat, with what deviates laid over it."""
-    return _png(_reviewer(parts).pictures(caller, examination_id).overlay_png)
+    return _png(parts.reviewer.pictures(caller, examination_id).overlay_png)
 
 
 @router.get(
@@ -167,7 +173,7 @@ def read_deviation(
     examination_id: str, caller: ExaminerDep, parts: ApplicationDep
 ) -> Response:
     """Draw the deviation alone: dark as usual, bright at three times the usual."""
-    return _png(_reviewer(parts).pictures(caller, examination_id).deviation_png)
+    return _png(parts.reviewer.pictures(caller, examination_id).deviation_png)
 
 
 @router.get(
@@ -180,7 +186,7 @@ def read_region_pair(
     examination_id: str, number: int, caller: ExaminerDep, parts: ApplicationDep
 ) -> Response:
     """Draw one region, enlarged: the reference left, the photo right."""
-    return _png(_reviewer(parts).region_pair(caller, examination_id, number))
+    return _png(parts.reviewer.region_pair(caller, examination_id, number))
 
 
 @router.post(
@@ -197,11 +203,11 @@ def replay(
     They differ where the references, the model or the policy have changed since;
     `differences` names what.
     """
-    again = _reviewer(parts).replay(caller, examination_id)
+    again = parts.reviewer.replay(caller, examination_id)
     return ReplayOut(is_equal=again.is_equal, differences=list(again.differences))
 
 
-@router.post(
+@uploads.post(
     "/identify",
     response_model=IdentificationOut,
     dependencies=_HEAVY,
@@ -239,10 +245,6 @@ def parse(code: CodeIn, caller: AnyoneDep) -> CodeOut:
 
 def _described(examined: Examined, parts: Application) -> ExaminationOut:
     return ExaminationOut.of(examined, parts.verifier.policy)
-
-
-def _reviewer(parts: Application) -> Reviewer:
-    return Reviewer(parts.verifier)
 
 
 def _png(data: bytes) -> Response:

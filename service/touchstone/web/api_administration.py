@@ -1,13 +1,11 @@
 """Administration: organisations, API keys, and the audit chain."""
 
-import json
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from touchstone.errors import InvalidInputError
-from touchstone.store import AuditEvent, Checkpoint
+from touchstone.store import Checkpoint
 from touchstone.web.auth import (
     AdminDep,
     AnyoneDep,
@@ -17,12 +15,14 @@ from touchstone.web.auth import (
 )
 from touchstone.web.documented import ON_CHANGE, ON_ITEM, ON_REQUEST
 from touchstone.web.idempotency import keep_instead
-from touchstone.web.pagination import PageOut, PageQueryDep, paged
-from touchstone.web.schemas import (
+from touchstone.web.limits import MAX_JSON_BYTES
+from touchstone.web.pagination import PageOut, PagingDep
+from touchstone.web.schemas_administration import (
     ApiKeyIn,
     ApiKeyOut,
     AuditEventOut,
     ChainOut,
+    CheckpointQuery,
     IssuedKeyOut,
     OrganisationIn,
     OrganisationOut,
@@ -33,16 +33,8 @@ router = APIRouter(
     tags=["administration"],
     route_class=GuardedRoute,
     responses=ON_REQUEST,
+    max_body_size=MAX_JSON_BYTES,
 )
-
-
-class CheckpointQuery(BaseModel):
-    """A checkpoint written down earlier, to hold the chain against."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    seq: Annotated[int | None, Field(ge=1, le=2**62)] = None
-    hash: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
 
 
 # --- organisations --------------------------------------------------------------------
@@ -67,15 +59,13 @@ def create_organisation(
 
 @router.get("/organisations", response_model=PageOut[OrganisationOut])
 def list_organisations(
-    page: PageQueryDep,
-    caller: OwnerDep,
-    parts: ApplicationDep,
-    request: Request,
-    response: Response,
+    paging: PagingDep, caller: OwnerDep, parts: ApplicationDep
 ) -> PageOut[OrganisationOut]:
     """List organisations: all; for a brand owner its own and the authorities."""
-    found = parts.store.list_organisations(caller, after=page.after, limit=page.limit)
-    return paged(found, OrganisationOut.of, request=request, response=response)
+    found = parts.store.list_organisations(
+        caller, after=paging.after, limit=paging.limit
+    )
+    return paging.paged(found, OrganisationOut.of)
 
 
 @router.get(
@@ -111,23 +101,17 @@ def issue_key(
         expires_at=body.expires_at,
     )
     known = ApiKeyOut.of(key).model_dump()
-    keep_instead(
-        request, IssuedKeyOut(**known, secret=None).model_dump_json().encode()
-    )
+    keep_instead(request, IssuedKeyOut(**known, secret=None).model_dump_json().encode())
     return IssuedKeyOut(**known, secret=secret)
 
 
 @router.get("/api-keys", response_model=PageOut[ApiKeyOut])
 def list_keys(
-    page: PageQueryDep,
-    caller: AdminDep,
-    parts: ApplicationDep,
-    request: Request,
-    response: Response,
+    paging: PagingDep, caller: AdminDep, parts: ApplicationDep
 ) -> PageOut[ApiKeyOut]:
     """List all keys, without their secrets, oldest first."""
-    found = parts.store.list_keys(caller, after=page.after, limit=page.limit)
-    return paged(found, ApiKeyOut.of, request=request, response=response)
+    found = parts.store.list_keys(caller, after=paging.after, limit=paging.limit)
+    return paging.paged(found, ApiKeyOut.of)
 
 
 @router.post(
@@ -145,15 +129,13 @@ def revoke_key(key_id: str, caller: AnyoneDep, parts: ApplicationDep) -> ApiKeyO
 
 @router.get("/audit", response_model=PageOut[AuditEventOut])
 def list_audit_events(
-    page: PageQueryDep,
-    caller: AdminDep,
-    parts: ApplicationDep,
-    request: Request,
-    response: Response,
+    paging: PagingDep, caller: AdminDep, parts: ApplicationDep
 ) -> PageOut[AuditEventOut]:
     """List everything that changed, in the order it happened."""
-    found = parts.store.list_audit_events(caller, after=page.after, limit=page.limit)
-    return paged(found, _event, request=request, response=response)
+    found = parts.store.list_audit_events(
+        caller, after=paging.after, limit=paging.limit
+    )
+    return paging.paged(found, AuditEventOut.of)
 
 
 @router.get("/audit/verify", response_model=ChainOut)
@@ -179,19 +161,4 @@ def verify_audit(
         ok=report.ok,
         first_bad_seq=report.first_bad_seq,
         head_hash=report.head_hash,
-    )
-
-
-def _event(event: AuditEvent) -> AuditEventOut:
-    return AuditEventOut(
-        seq=event.seq,
-        at=event.at,
-        actor_key_id=event.actor_key_id,
-        organisation_id=event.organisation_id,
-        action=event.action,
-        object_type=event.object_type,
-        object_id=event.object_id,
-        detail=json.loads(event.detail),
-        prev_hash=event.prev_hash,
-        hash=event.hash,
     )

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, Form, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
 
+from touchstone.bootstrap import Application
 from touchstone.engine.codes import normalised_gtin
 from touchstone.enrolment import parse_regions
 from touchstone.errors import (
@@ -20,14 +20,13 @@ from touchstone.store import (
     ProductFields,
     Region,
     SetFields,
-    SpecimenKind,
 )
-from touchstone.web.auth import Application, ApplicationDep, GuardedRoute, OwnerDep
+from touchstone.web.auth import ApplicationDep, GuardedRoute, OwnerDep
 from touchstone.web.documented import ON_CHANGE, ON_IMAGES, ON_ITEM, ON_REQUEST
-from touchstone.web.limits import heavy
-from touchstone.web.pagination import PageOut, PageQueryDep, paged
+from touchstone.web.limits import MAX_JSON_BYTES, heavy
+from touchstone.web.pagination import PageOut, PagingDep
 from touchstone.web.problems import problem_of, respond
-from touchstone.web.schemas import (
+from touchstone.web.schemas_references import (
     EnrolledOut,
     EnrolmentOut,
     NotEnrolledOut,
@@ -38,39 +37,21 @@ from touchstone.web.schemas import (
     SharingIn,
     SharingOut,
     SpecimenOut,
+    SpecimensForm,
 )
 
-router = APIRouter(
+uploads = APIRouter(
     prefix="/v1", tags=["references"], route_class=GuardedRoute, responses=ON_REQUEST
 )
+router = APIRouter(
+    prefix="/v1",
+    tags=["references"],
+    route_class=GuardedRoute,
+    responses=ON_REQUEST,
+    max_body_size=MAX_JSON_BYTES,
+)
 
-MAX_IMAGES = 100
-"""Images in one enrolment request."""
 _LONGEST_NAME = 255
-
-
-class SpecimensForm(BaseModel):
-    """Images of one face to be enrolled."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    images: Annotated[
-        list[UploadFile],
-        Field(
-            min_length=1,
-            max_length=MAX_IMAGES,
-            description="JPEG, PNG, WebP or AVIF; flat, sharp, of the whole face.",
-        ),
-    ]
-    face: Annotated[str, Field(min_length=1, max_length=300)] = "front"
-    kind: SpecimenKind = SpecimenKind.KNOWN_GENUINE
-    variable_regions: Annotated[
-        str,
-        Field(
-            description="JSON `[[x, y, width, height], ...]` in pixels of the images: "
-            "what differs from unit to unit, such as lot and expiry."
-        ),
-    ] = ""
 
 
 # --- products -------------------------------------------------------------------------
@@ -103,15 +84,11 @@ def create_product(
 
 @router.get("/products", response_model=PageOut[ProductOut])
 def list_products(
-    page: PageQueryDep,
-    caller: OwnerDep,
-    parts: ApplicationDep,
-    request: Request,
-    response: Response,
+    paging: PagingDep, caller: OwnerDep, parts: ApplicationDep
 ) -> PageOut[ProductOut]:
     """List the products of your organisation, oldest first."""
-    found = parts.store.list_products(caller, after=page.after, limit=page.limit)
-    return paged(found, ProductOut.of, request=request, response=response)
+    found = parts.store.list_products(caller, after=paging.after, limit=paging.limit)
+    return paging.paged(found, ProductOut.of)
 
 
 @router.get("/products/{product_ref}", response_model=ProductOut, responses=ON_ITEM)
@@ -154,18 +131,13 @@ def create_reference_set(
     responses=ON_ITEM,
 )
 def list_reference_sets(
-    product_ref: str,
-    page: PageQueryDep,
-    caller: OwnerDep,
-    parts: ApplicationDep,
-    request: Request,
-    response: Response,
+    product_ref: str, paging: PagingDep, caller: OwnerDep, parts: ApplicationDep
 ) -> PageOut[ReferenceSetOut]:
     """List the reference sets of a product, oldest first."""
     found = parts.store.list_reference_sets(
-        caller, product_ref=product_ref, after=page.after, limit=page.limit
+        caller, product_ref=product_ref, after=paging.after, limit=paging.limit
     )
-    return paged(found, ReferenceSetOut.of, request=request, response=response)
+    return paging.paged(found, ReferenceSetOut.of)
 
 
 @router.get(
@@ -248,7 +220,7 @@ def _check_authority(parts: Application, caller: Caller, authority_id: str) -> N
 # --- specimens ------------------------------------------------------------------------
 
 
-@router.post(
+@uploads.post(
     "/reference-sets/{reference_set_id}/specimens",
     status_code=201,
     response_model=EnrolmentOut,
@@ -268,7 +240,7 @@ def enrol(
     is 422, with the same lists.
     """
     parts.store.reference_set(caller, reference_set_id)
-    regions = parse_regions(form.variable_regions)
+    regions = _regions(form.variable_regions)
     enrolled: list[EnrolledOut] = []
     failed: list[NotEnrolledOut] = []
     for index, image in enumerate(form.images):
@@ -285,6 +257,16 @@ def enrol(
         return done
     refusal = problem_of(InvalidInputError("No image could be enrolled; see failed."))
     return respond(refusal, members=done.model_dump(mode="json"))
+
+
+def _regions(text: str) -> tuple[Region, ...]:
+    try:
+        return parse_regions(text)
+    except (OverflowError, RecursionError) as error:  # 1e400, or 50,000 brackets
+        raise InvalidInputError(
+            "variable_regions holds a number or a nesting beyond all measure.",
+            field="variable_regions",
+        ) from error
 
 
 def _enrol_one(
@@ -321,18 +303,13 @@ def _enrol_one(
     responses=ON_ITEM,
 )
 def list_specimens(
-    reference_set_id: str,
-    page: PageQueryDep,
-    caller: OwnerDep,
-    parts: ApplicationDep,
-    request: Request,
-    response: Response,
+    reference_set_id: str, paging: PagingDep, caller: OwnerDep, parts: ApplicationDep
 ) -> PageOut[SpecimenOut]:
     """List the specimens of a set, withdrawn ones too, oldest first."""
     found = parts.store.list_specimens(
-        caller, reference_set_id, after=page.after, limit=page.limit
+        caller, reference_set_id, after=paging.after, limit=paging.limit
     )
-    return paged(found, SpecimenOut.of, request=request, response=response)
+    return paging.paged(found, SpecimenOut.of)
 
 
 @router.get("/specimens/{specimen_id}", response_model=SpecimenOut, responses=ON_ITEM)

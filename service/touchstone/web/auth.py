@@ -8,7 +8,7 @@ the body is read, so that a stranger cannot make us take in 200 MB first.
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request, Security, params
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -97,6 +97,9 @@ class GuardedRoute(APIRoute):
         """Return the endpoint's handler behind its guard."""
         endpoint = super().get_route_handler()
         guard = self.guard
+        takes_form = self.body_field is not None and isinstance(
+            self.body_field.field_info, params.Form
+        )
 
         async def handler(request: Request) -> Response:
             await run_in_threadpool(guard.admit, request)
@@ -108,6 +111,7 @@ class GuardedRoute(APIRoute):
                     endpoint,
                     store=application(request).store,
                     caller=request.state.caller,
+                    takes_form=takes_form,
                 )
             return await endpoint(request)
 

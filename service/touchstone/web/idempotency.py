@@ -35,18 +35,23 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 async def once(
-    request: Request, endpoint: Endpoint, *, store: Store, caller: Caller
+    request: Request,
+    endpoint: Endpoint,
+    *,
+    store: Store,
+    caller: Caller,
+    takes_form: bool,
 ) -> Response:
     """Answer ``request``, or repeat the answer that its key was given before.
 
     Raises:
-        HTTPException: 409, the same request is still being answered; 400, the body
-            cannot be read.
+        HTTPException: 409, the same request is still being answered; 400, the form
+            cannot be read; 415, there is none though the endpoint takes one.
         IdempotencyMismatchError: the key came with another request before.
     """
-    # The form is read here for every POST: this is where its parts are counted, and
-    # what FastAPI asks for afterwards is this one.
-    form = await _form(request)
+    # A form is read here: this is where its parts are counted, and what FastAPI asks
+    # for afterwards is this one.
+    form = await _form(request) if takes_form else None
     key = request.headers.get(HEADER)
     try:
         if key is None:
@@ -115,10 +120,10 @@ def _part(value: UploadFile | str) -> object:
     return [value.filename, digest.hexdigest()]
 
 
-async def _form(request: Request) -> FormData | None:
+async def _form(request: Request) -> FormData:
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() not in _FORMS:
-        return None
+        raise HTTPException(415, "Send the fields and files as multipart/form-data.")
     try:
         return await request.form(
             max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES

@@ -14,6 +14,9 @@ from starlette.exceptions import HTTPException
 
 from touchstone.errors import BusyError
 
+MAX_JSON_BYTES = 1_000_000
+"""Of a body without images; it is held in memory, and as objects after that."""
+
 
 @dataclass(frozen=True, slots=True)
 class WebLimits:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Generic, TypeVar
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from touchstone.store import Page
@@ -24,9 +24,6 @@ class PageQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=200, description="Items in a page.")] = 50
 
 
-PageQueryDep = Annotated[PageQuery, Query()]
-
-
 class PageOut(BaseModel, Generic[ItemT]):
     """A part of a list. The link to the next one is in the `Link` header too."""
 
@@ -37,16 +34,24 @@ class PageOut(BaseModel, Generic[ItemT]):
     ]
 
 
-def paged(
-    page: Page[T],
-    item: Callable[[T], ItemT],
-    *,
-    request: Request,
-    response: Response,
-) -> PageOut[ItemT]:
-    """Return ``page`` for the answer, and put the link to the next one beside it."""
-    if page.next_cursor is not None:
-        url = request.url.include_query_params(after=page.next_cursor)
-        # Relative, for we do not know by what name a proxy is called.
-        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
-    return PageOut(items=[item(one) for one in page.items], next=page.next_cursor)
+class Paging:
+    """A dependency: which page was asked for, and how it is answered."""
+
+    def __init__(
+        self, request: Request, response: Response, query: Annotated[PageQuery, Query()]
+    ) -> None:
+        self.after = query.after
+        self.limit = query.limit
+        self._request = request
+        self._response = response
+
+    def paged(self, page: Page[T], item: Callable[[T], ItemT]) -> PageOut[ItemT]:
+        """Return ``page`` for the answer; the link to the next one goes beside it."""
+        if page.next_cursor is not None:
+            url = self._request.url.include_query_params(after=page.next_cursor)
+            # Relative, for we do not know by what name a proxy is called.
+            self._response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+        return PageOut(items=[item(one) for one in page.items], next=page.next_cursor)
+
+
+PagingDep = Annotated[Paging, Depends()]

@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Route
 
 from touchstone import errors
 from touchstone.errors import TouchstoneError
@@ -63,15 +64,22 @@ TITLES: dict[type[TouchstoneError], str] = {
     errors.ConfigurationError: "Misconfigured",
 }
 
-# What the framework itself refuses, and what has no error of ours.
-_HTTP_SLUGS = {
-    400: "bad-request",
-    404: "not-found",
-    405: "method-not-allowed",
-    409: "request-in-flight",
-    413: "body-too-large",
-    415: "unsupported-media-type",
-    429: "too-many-requests",
+# What the framework itself refuses: slug, title, and the detail where it has none that
+# helps. Not HTTPStatus' phrases: those change with the version of Python.
+_HTTP: dict[int, tuple[str, str, str]] = {
+    400: ("bad-request", "The request cannot be read", ""),
+    404: ("not-found", "Not found", "There is no such resource."),
+    405: (
+        "method-not-allowed",
+        "Method not allowed",
+        "The resource has no such method; Allow names those it has.",
+    ),
+    409: ("request-in-flight", "The same request is still in flight", ""),
+    413: ("body-too-large", "Body too large", "The body has more bytes than accepted."),
+    415: ("unsupported-media-type", "Media type not accepted", ""),
+    429: ("too-many-requests", "Too many requests", ""),
+    500: ("internal-error", "The service failed", ""),
+    503: ("not-ready", "Not ready", ""),
 }
 
 _FAULTS = (
@@ -142,9 +150,13 @@ def problem_of(error: TouchstoneError) -> Problem:
 def http_problem(status: int, detail: str = "") -> Problem:
     """Describe a refusal that has no error of ours behind it."""
     phrase = HTTPStatus(status).phrase
-    slug = _HTTP_SLUGS.get(status, phrase.lower().replace(" ", "-"))
+    usual = (phrase.lower().replace(" ", "-"), phrase, "")
+    slug, title, words = _HTTP.get(status, usual)
     return Problem(
-        type=_urn(slug), title=phrase, status=status, detail=detail or f"{phrase}."
+        type=_urn(slug),
+        title=title,
+        status=status,
+        detail=words or detail or f"{title}.",
     )
 
 
@@ -164,11 +176,33 @@ def respond(
     )
 
 
-def install(app: FastAPI) -> None:
-    """Make ``app`` answer every refusal with a problem."""
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Make ``app``, which has these ``routes``, answer refusals with problems."""
     app.add_exception_handler(TouchstoneError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(HTTPException, _on_http)
+
+    def on_http(request: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, HTTPException):
+            raise error
+        problem = http_problem(error.status_code, str(error.detail or ""))
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # Starlette names the methods of the first route of this path alone.
+            headers = {"Allow": _methods(routes, request.url.path) or headers["Allow"]}
+        return respond(problem, headers=headers)
+
+    app.add_exception_handler(HTTPException, on_http)
+
+
+def _methods(routes: Sequence[BaseRoute], path: str) -> str:
+    """Return the methods of all routes at ``path``, as the header has them."""
+    found = {
+        method
+        for route in routes
+        if isinstance(route, Route) and route.path_regex.match(path)
+        for method in route.methods or ()
+    }
+    return ", ".join(sorted(found))
 
 
 def _urn(slug: str) -> str:
@@ -192,14 +226,6 @@ def _on_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, _FAULTS):
         request.state.fault = error  # for the log
     return respond(problem_of(error), headers=headers)
-
-
-def _on_http(request: Request, error: Exception) -> JSONResponse:
-    del request
-    if not isinstance(error, HTTPException):
-        raise error
-    problem = http_problem(error.status_code, str(error.detail or ""))
-    return respond(problem, headers=error.headers)
 
 
 def _on_invalid(request: Request, error: Exception) -> JSONResponse:

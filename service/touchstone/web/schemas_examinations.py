@@ -9,12 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from touchstone.engine.comparison import Region
 from touchstone.engine.verdict import FindingKind, Policy
-from touchstone.examination import Examined, ProductName
+from touchstone.examination import Examined
 from touchstone.store import Examination
-from touchstone.verification import MAX_PHOTOS, Identified
-from touchstone.web.schemas import AT, DIGEST, ID, OTHER_ID, example
-
-_PHOTO = "JPEG, PNG, WebP or AVIF; the original file, not a screenshot of it."
+from touchstone.verification import MAX_PHOTOS
+from touchstone.web.schemas import (
+    AT,
+    DIGEST,
+    ID,
+    NAME_EXAMPLE,
+    OTHER_ID,
+    PHOTO,
+    ProductNameOut,
+    example,
+)
 
 
 class ExaminationForm(BaseModel):
@@ -24,7 +31,7 @@ class ExaminationForm(BaseModel):
 
     photos: Annotated[
         list[UploadFile],
-        Field(min_length=1, max_length=MAX_PHOTOS, description=f"Of one item. {_PHOTO}"),
+        Field(min_length=1, max_length=MAX_PHOTOS, description=f"Of one item. {PHOTO}"),
     ]
     declared_product: Annotated[
         str | None,
@@ -35,85 +42,11 @@ class ExaminationForm(BaseModel):
     ] = None
 
 
-class IdentifyForm(BaseModel):
-    """A photo of something to be identified."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    photo: Annotated[UploadFile, Field(description=_PHOTO)]
-    k: Annotated[int, Field(ge=1, le=20, description="At most so many products.")] = 5
-
-
-class CodeIn(BaseModel):
-    """The text of a bar code or a 2D code."""
-
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        json_schema_extra=example(text="(01)04006381333931(17)271231(10)A1B2"),
-    )
-
-    text: Annotated[str, Field(min_length=1, max_length=1000)]
-
-
-class CodeOut(BaseModel):
-    """What the text says by the GS1 rules; null where it says nothing."""
-
-    model_config = ConfigDict(
-        json_schema_extra=example(
-            gtin="04006381333931",
-            lot="A1B2",
-            expiry="2027-12-31",
-            serial=None,
-            is_check_digit_right=True,
-        )
-    )
-
-    gtin: Annotated[str | None, Field(description="GTIN-14, check digit right.")]
-    lot: str | None
-    expiry: Annotated[str | None, Field(description="YYYY-MM-DD, or YYYY-MM.")]
-    serial: str | None
-    is_check_digit_right: bool | None
-
-
 class ReasonOut(BaseModel):
     """Why: a code for machines, a sentence that an officer can repeat."""
 
     code: str
     sentence: str
-
-
-class ProductNameOut(BaseModel):
-    """The product whose packaging the photo was held against."""
-
-    product_id: str
-    brand: str
-    name: str
-    face: str
-    market: str
-    artwork_version: str
-
-    @staticmethod
-    def of(value: ProductName) -> "ProductNameOut":
-        """Describe ``value``."""
-        return ProductNameOut(
-            product_id=value.product_id,
-            brand=value.brand,
-            name=value.name,
-            face=value.face,
-            market=value.market,
-            artwork_version=value.artwork_version,
-        )
-
-
-_NAME_EXAMPLE = {
-    "product_id": "AMOX-500",
-    "brand": "Acme",
-    "name": "Amoxicillin 500 mg, 20 capsules",
-    "face": "front",
-    "market": "FR",
-    "artwork_version": "2026-03",
-}
 
 
 class RegionOut(BaseModel):
@@ -262,7 +195,7 @@ class ExaminationOut(BaseModel):
                 }
             ],
             advice=["Look at the marked regions beside the reference."],
-            product=_NAME_EXAMPLE,
+            product=NAME_EXAMPLE,
             reference_set_id=OTHER_ID,
             declared={"product_id": "AMOX-500", "gtin": None},
             decisive_photo=0,
@@ -294,6 +227,7 @@ class ExaminationOut(BaseModel):
     def of(examined: Examined, policy: Policy) -> "ExaminationOut":
         """Describe ``examined``; ``policy`` is the one in force."""
         examination, finding = examined.examination, examined.finding
+        product = examined.product
         record = json.loads(examination.record_json)
         url = url_of(examination)
         is_current = policy.digest == examination.policy_digest
@@ -310,7 +244,7 @@ class ExaminationOut(BaseModel):
                 for reason in finding.reasons
             ],
             advice=list(finding.advice),
-            product=examined.product and ProductNameOut.of(examined.product),
+            product=None if product is None else ProductNameOut.of(product),
             reference_set_id=examined.reference_set_id,
             declared=DeclaredOut(
                 product_id=examination.declared_product,
@@ -381,41 +315,6 @@ class ReplayOut(BaseModel):
     differences: Annotated[
         list[str], Field(description="Paths in the record whose values differ.")
     ]
-
-
-class IdentifiedOut(BaseModel):
-    """A product that the photo may show."""
-
-    product: ProductNameOut
-    similarity: Annotated[float, Field(description="-1 to 1, rounded on purpose.")]
-    reference_set_id: str
-
-    @staticmethod
-    def of(value: Identified) -> "IdentifiedOut":
-        """Describe ``value``."""
-        return IdentifiedOut(
-            product=ProductNameOut.of(value.product),
-            similarity=value.similarity,
-            reference_set_id=value.reference_set_id,
-        )
-
-
-class IdentificationOut(BaseModel):
-    """The products nearest to the photo, nearest first; resemblance, no finding."""
-
-    model_config = ConfigDict(
-        json_schema_extra=example(
-            items=[
-                {
-                    "product": _NAME_EXAMPLE,
-                    "similarity": 0.87,
-                    "reference_set_id": OTHER_ID,
-                }
-            ]
-        )
-    )
-
-    items: list[IdentifiedOut]
 
 
 def url_of(examination: Examination) -> str:

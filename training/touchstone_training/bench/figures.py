@@ -4,7 +4,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -134,33 +134,35 @@ class Report:
 def _table(group: str, figures: Sequence[Figure]) -> Table:
     table = Table(title=group, title_justify="left", header_style="bold")
     table.add_column("figure")
-    for name in ("measured", "target", "composite", "limit", "x limit"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
-    for one in figures:
-        table.add_row(*_cells(one))
+    columns = {
+        "measured": [Text(f"{_short(one.value)} {one.unit}") for one in figures],
+        "target": [_target(one) for one in figures],
+        "composite": [Text(_short(one.composite)) for one in figures],
+        "limit": [Text(_short(one.limit)) for one in figures],
+        "x limit": [Text(_short(one.times_limit)) for one in figures],
+    }
+    shown = [name for name, cells in columns.items() if any(map(len, cells))]
+    for name in shown:
+        table.add_column(name, justify="right", no_wrap=name != "target")
+    for number, one in enumerate(figures):
+        table.add_row(_name(one), *(columns[column][number] for column in shown))
     return table
 
 
-def _cells(one: Figure) -> Iterable[Text]:
+def _name(one: Figure) -> Text:
     name = Text(one.name)
     if one.note:
         name.append(f"\n{one.note}", style="dim")
-    sign = ">=" if one.is_higher_better else "<="
-    outcome = {
-        None: Text(""),
-        True: Text("met", style="green"),
-        False: Text("below target", style="bold red"),
-    }
-    return (
-        name,
-        Text(f"{_short(one.value)} {one.unit}"),
-        Text("" if one.target is None else f"{sign} {_short(one.target)}"),
-        Text(_short(one.composite)),
-        Text(_short(one.limit)),
-        Text(_short(one.times_limit)),
-        outcome[one.is_met],
-    )
+    return name
+
+
+def _target(one: Figure) -> Text:
+    if one.target is None:
+        return Text()
+    wanted = Text(f"{'>=' if one.is_higher_better else '<='} {_short(one.target)}, ")
+    if one.is_met:
+        return wanted.append("met", style="green")
+    return wanted.append("below target", style="bold red")
 
 
 def _short(value: float | None) -> str:

@@ -1,0 +1,91 @@
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scenes import printed
+
+from touchstone.engine.alignment import align
+
+FACE = printed(1, size_px=(640, 432))
+LUMA = np.asarray(cv2.cvtColor(FACE.pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+EVERYWHERE = np.ones(LUMA.shape, np.float32)
+
+
+def displaced(
+    dx: NDArray[np.float32] | float, dy: NDArray[np.float32] | float
+) -> NDArray[np.uint8]:
+    """What lies at (x, y) of the expected picture lies at (x + dx, y + dy) here."""
+    ys, xs = np.indices(LUMA.shape, np.float32)
+    at_x, at_y = np.float32(xs - dx), np.float32(ys - dy)
+    moved = cv2.remap(
+        LUMA, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(moved, np.uint8)
+
+
+def test_equal_pictures_are_not_shifted() -> None:
+    found = align(LUMA, LUMA, EVERYWHERE)
+    assert np.abs(found.shift).max() < 0.1
+    assert found.stray.max() < 0.5
+    assert found.is_supported.all()
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(3, 0), (0, -4), (6, 5), (-2.5, 1.5)])
+def test_a_shift_of_the_whole_is_followed(dx: float, dy: float) -> None:
+    found = align(LUMA, displaced(dx, dy), EVERYWHERE)
+    inside = found.shift[40:-40, 40:-40]
+    np.testing.assert_allclose(inside.mean(axis=(0, 1)), (dx, dy), atol=0.4)
+    assert np.abs(inside - (dx, dy)).max() < 1
+
+
+def test_a_smooth_stretch_is_followed_and_no_element_strays() -> None:
+    _, xs = np.indices(LUMA.shape, np.float32)
+    stretch = np.float32(8) * ((xs / LUMA.shape[1] - np.float32(0.5)) ** 2)
+    found = align(LUMA, displaced(stretch, 0), EVERYWHERE)
+    gaps = np.abs(found.shift[..., 0] - stretch)[40:-40, 40:-40]
+    assert gaps.mean() < 0.4
+    assert found.level < 0.5
+
+
+def test_an_element_that_moved_strays_and_the_rest_does_not() -> None:
+    number = FACE.first("block", after=6)
+    moved = FACE.moved(number, dx=5, dy=0)
+    luma = np.asarray(cv2.cvtColor(moved.pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+    found = align(LUMA, luma, EVERYWHERE)
+    x, y, width, height = FACE.elements[number].box
+    there = found.stray[y : y + height, x : x + width]
+    assert there.max() > 3
+    away = found.stray.copy()
+    away[max(0, y - 40) : y + height + 40, max(0, x - 40) : x + width + 45] = 0
+    assert away.max() < 1
+    assert np.median(np.abs(found.shift)) < 0.3
+
+
+def test_pictures_with_nothing_in_common_are_left_where_they_are() -> None:
+    blank = np.full(LUMA.shape, 200, np.uint8)
+    found = align(blank, LUMA, EVERYWHERE)
+    assert not found.shift.any()
+    assert not found.stray.any()
+    assert found.level == 0
+
+
+def test_what_is_not_valid_says_nothing() -> None:
+    nowhere = np.zeros(LUMA.shape, np.float32)
+    found = align(LUMA, displaced(6, 0), nowhere)
+    assert not found.shift.any()
+
+
+def test_a_far_side_that_is_lost_is_given_up_and_an_element_is_not() -> None:
+    lost = LUMA.copy()
+    random = np.random.default_rng(0)
+    lost[:, :96] = cv2.blur(random.integers(0, 256, (432, 96)).astype(np.uint8), (9, 9))
+    found = align(LUMA, lost, EVERYWHERE)
+    assert not found.is_supported[:, :40].any()
+    assert found.is_supported[:, 200:-60].all()
+
+
+def test_the_same_pair_gives_the_same_alignment() -> None:
+    seen = displaced(2.5, -1)
+    first, second = (align(LUMA, seen, EVERYWHERE) for _ in range(2))
+    np.testing.assert_array_equal(first.shift, second.shift)
+    np.testing.assert_array_equal(first.stray, second.stray)

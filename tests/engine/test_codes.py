@@ -1,0 +1,107 @@
+import cv2
+import numpy as np
+import pytest
+import zxingcpp
+from hypothesis import given
+from hypothesis import strategies as st
+from scenes import Pixels, photographed
+
+from touchstone.engine.codes import normalised_gtin, parse_code, read_codes
+
+GTIN_13 = "4006381333931"
+
+
+def with_check_digit(digits: str) -> str:
+    weights = [3 if at % 2 == 0 else 1 for at in range(len(digits))][::-1]
+    total = sum(w * int(d) for w, d in zip(weights, digits, strict=True))
+    return digits + str(-total % 10)
+
+
+def label_with(text: str, kind: "zxingcpp.BarcodeFormat") -> Pixels:
+    """A code amid white, (h, w, 3)."""
+    code = np.array(zxingcpp.create_barcode(text, kind).to_image(scale=3), np.uint8)
+    paper = cv2.copyMakeBorder(
+        code, 40, 40, 40, 40, cv2.BORDER_CONSTANT, value=(255,) * 3
+    )
+    return np.dstack([np.asarray(paper, np.uint8)] * 3)
+
+
+def test_an_ean_is_read_from_a_tilted_photo() -> None:
+    shown = label_with(GTIN_13, zxingcpp.BarcodeFormat.EAN13)
+    photo = photographed(shown, tilt=0.1, turn=12, zoom=1.2)
+    (code,) = read_codes(photo.pixels)
+    assert (code.symbology, code.text) == ("EAN13", GTIN_13)
+    assert code.gtin == "0" + GTIN_13
+    assert code.is_check_digit_right
+
+
+def test_codes_come_in_one_order_whatever_their_place() -> None:
+    first = label_with("one", zxingcpp.BarcodeFormat.QRCode)
+    second = label_with("two", zxingcpp.BarcodeFormat.QRCode)
+    height = min(first.shape[0], second.shape[0])
+    pair = first[:height], second[:height]
+    there = read_codes(np.hstack(pair))
+    assert [code.text for code in there] == ["one", "two"]
+    assert there == read_codes(np.hstack(pair[::-1]))
+
+
+def test_a_picture_without_codes_has_none() -> None:
+    assert read_codes(np.full((120, 160, 3), 200, np.uint8)) == ()
+
+
+def test_the_fields_of_a_gs1_code_are_read() -> None:
+    code = parse_code("010400638133393117281231" + "10LOT7" + "\x1d21SER9")
+    assert code.gtin == "04006381333931"
+    assert code.expiry == "2028-12-31"
+    assert code.lot == "LOT7"
+    assert code.serial == "SER9"
+
+
+def test_an_expiry_without_a_day_is_a_month() -> None:
+    assert parse_code("010400638133393117281200").expiry == "2028-12"
+
+
+def test_a_wrong_check_digit_is_told_and_gives_no_gtin() -> None:
+    code = parse_code(GTIN_13[:-1] + "2")
+    assert code.gtin is None
+    assert code.is_check_digit_right is False
+
+
+def test_text_that_is_no_gtin_has_no_check_digit() -> None:
+    code = parse_code("https://example.org/?id=7")
+    assert code.is_check_digit_right is None
+    assert code.gtin is None
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_parsed_without_complaint(text: str) -> None:
+    code = parse_code(text)
+    assert code.text == text
+    assert code.gtin is None or len(code.gtin) == 14
+
+
+@given(
+    st.sampled_from([7, 11, 12, 13]).flatmap(
+        lambda n: st.text("0123456789", min_size=n, max_size=n)
+    )
+)
+def test_one_digit_changed_is_always_seen(digits: str) -> None:
+    right = with_check_digit(digits)
+    wrong = right[:-1] + str((int(right[-1]) + 1) % 10)
+    assert parse_code(wrong).gtin is None
+    assert parse_code(wrong).is_check_digit_right is False
+
+
+@pytest.mark.parametrize(
+    ("text", "gtin"),
+    [
+        (GTIN_13, "0" + GTIN_13),
+        (f" {GTIN_13} ", "0" + GTIN_13),
+        ("96385074", "00000096385074"),
+        (GTIN_13[:-1] + "2", None),
+        ("", None),
+        ("P-1", None),
+    ],
+)
+def test_a_gtin_has_one_form(text: str, gtin: str | None) -> None:
+    assert normalised_gtin(text) == gtin

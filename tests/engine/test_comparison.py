@@ -1,0 +1,241 @@
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scenes import Box, Photograph, Pixels, Print, photographed, printed
+
+from touchstone.engine.comparison import (
+    CHANNELS,
+    MEASUREMENTS,
+    Comparison,
+    Region,
+    compare,
+)
+from touchstone.engine.image import resized
+from touchstone.engine.registration import Method, Registration, rectify
+
+FRAME = (640, 426)
+USUAL = 2.0
+"""No place of an unchanged print may deviate by twice what is usual, and each change
+must by more: between them lies what is left to the policy."""
+VIEW = {"tilt": 0.1, "turn": 5.0}
+
+
+def seen_through(photo: Photograph) -> tuple[Pixels, NDArray[np.bool_]]:
+    """The photo in the reference's frame, by the view that is known: it is the
+    comparison that is tested here, and not the registration."""
+    known = Registration(
+        photo_from_reference=photo.photo_from_print,
+        bend=None,
+        method=Method.ORB,
+        inliers=100,
+        matches=100,
+        residual_px=0.0,
+        coverage=1.0,
+        reference_size_px=photo.print_px,
+        photo_size_px=(photo.pixels.shape[1], photo.pixels.shape[0]),
+    )
+    return rectify(photo.pixels, known, FRAME)
+
+
+def compared(
+    reference: Print,
+    questioned: Print | None = None,
+    *,
+    variable: NDArray[np.bool_] | None = None,
+    **view: float,
+) -> Comparison:
+    """Compare a photograph of ``questioned`` (else of the reference) with it."""
+    shown = photographed(questioned or reference, **(VIEW | view))  # type: ignore[arg-type]
+    seen, covered = seen_through(shown)
+    return compare(resized(reference.pixels, FRAME), seen, covered, variable=variable)
+
+
+def in_frame(box: Box) -> tuple[float, float, float, float]:
+    scale = FRAME[0] / 480
+    x, y, width, height = (value * scale for value in box)
+    return x, y, width, height
+
+
+def overlaps(region: Region, box: Box) -> bool:
+    x, y, width, height = in_frame(box)
+    return (
+        region.x < x + width
+        and x < region.x + region.width
+        and region.y < y + height
+        and y < region.y + region.height
+    )
+
+
+# --- what a photograph does is no difference ------------------------------------------
+
+
+def test_a_picture_does_not_differ_from_itself() -> None:
+    face = resized(printed(1).pixels, FRAME)
+    same = compare(face, face, np.ones(face.shape[:2], bool))
+    assert same.regions == ()
+    assert same.deviation.max() < 0.5
+    assert same.compared_fraction > 0.9
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(
+    "view",
+    [
+        {},
+        {"tilt": 0.3},
+        {"light": 0.5},
+        {"blur": 1.3},
+        {"noise": 3.0},
+        {"zoom": 0.9},
+    ],
+    ids=lambda view: "-".join(view) or "plain",
+)
+def test_an_unchanged_print_is_not_found_to_differ(
+    seed: int, view: dict[str, float]
+) -> None:
+    assert compared(printed(seed), **view).deviation.max() < USUAL
+
+
+@pytest.mark.parametrize("gain", [0.6, 0.8])
+def test_a_darker_photo_is_no_difference(gain: float) -> None:
+    face = resized(printed(1).pixels, FRAME)
+    dim = np.asarray(face * gain, np.uint8)
+    assert compare(face, dim, np.ones(face.shape[:2], bool)).deviation.max() < 1
+
+
+def test_the_colour_of_the_lamp_is_no_difference() -> None:
+    face = resized(printed(1).pixels, FRAME)
+    warm = np.asarray(face * np.array([1.0, 0.9, 0.72]), np.uint8)
+    found = compare(face, warm, np.ones(face.shape[:2], bool))
+    assert found.deviation.max() < USUAL
+    assert found.measurements["cast"] > 0.05
+
+
+# --- what a forger does is ------------------------------------------------------------
+
+
+def changes(face: Print) -> dict[str, tuple[Print, int, set[str]]]:
+    """By name: the changed print, which element, and the channels that may say so."""
+    block = face.first("block", after=6)
+    ring = face.first("ring", after=6)
+    words = face.first("words", after=6)
+    print_channels = {"structure", "correlation", "geometry"}
+    return {
+        "moved": (face.moved(block, dx=8, dy=0), block, print_channels),
+        "missing": (face.without(ring), ring, print_channels),
+        "reworded": (face.reworded(words, "QXZKVW"), words, print_channels),
+        "recoloured": (face.recoloured(block, (205, 40, 60)), block, {"colour"}),
+    }
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", ["moved", "missing", "reworded", "recoloured"])
+def test_a_changed_element_is_found_where_it_is(seed: int, name: str) -> None:
+    face = printed(seed)
+    questioned, number, channels = changes(face)[name]
+    found = compared(face, questioned)
+    worst = found.regions[0]
+    assert worst.deviation > USUAL
+    assert overlaps(worst, face.elements[number].box)
+    assert worst.channel in channels
+
+
+def test_a_larger_displacement_deviates_more() -> None:
+    face = printed(1)
+    number = face.first("block", after=6)
+    tops = [
+        compared(face, face.moved(number, dx=dx, dy=0)).measurements["structure_top"]
+        for dx in (0, 3, 8)
+    ]
+    assert tops == sorted(tops)
+    assert tops[-1] > 3 * tops[0]
+
+
+def test_regions_come_in_order_within_the_frame_and_name_their_channel() -> None:
+    face = printed(1)
+    questioned = face.without(face.first("ring", after=6)).reworded(0, "QXZKVW")
+    regions = compared(face, questioned).regions
+    assert [r.deviation for r in regions] == sorted(
+        (r.deviation for r in regions), reverse=True
+    )
+    for region in regions:
+        assert 0 <= region.x < region.x + region.width <= FRAME[0]
+        assert 0 <= region.y < region.y + region.height <= FRAME[1]
+        assert region.channel in CHANNELS
+
+
+# --- where nothing can be said --------------------------------------------------------
+
+
+def test_what_varies_by_design_is_not_compared() -> None:
+    face = printed(1)
+    number = face.first("words", after=6)
+    x, y, width, height = (
+        round(value) for value in in_frame(face.elements[number].box)
+    )
+    mask = np.zeros((FRAME[1], FRAME[0]), bool)
+    mask[max(0, y - 40) : y + height + 40, max(0, x - 40) : x + width + 60] = True
+    questioned = face.reworded(number, "QXZKVW")
+    assert compared(face, questioned).deviation.max() > USUAL
+    masked = compared(face, questioned, variable=mask)
+    assert masked.deviation.max() < USUAL
+    assert masked.compared_fraction < 1 - 0.9 * mask.mean()
+
+
+def test_what_the_photo_does_not_cover_is_not_compared() -> None:
+    face = resized(printed(1).pixels, FRAME)
+    half = face.copy()
+    half[:, 320:] = 0
+    covered = np.zeros(face.shape[:2], bool)
+    covered[:, :320] = True
+    found = compare(face, half, covered)
+    assert found.deviation.max() < USUAL
+    assert found.compared_fraction < 0.5
+
+
+def test_glare_hides_and_does_not_accuse() -> None:
+    face = resized(printed(1).pixels, FRAME)
+    burnt = face.copy()
+    cv2.circle(burnt, (300, 200), 60, (255, 255, 255), cv2.FILLED)
+    found = compare(face, burnt, np.ones(face.shape[:2], bool))
+    assert not found.deviation[180:220, 280:320].any()
+    assert found.compared_fraction < 0.97
+
+
+def test_nothing_to_compare_gives_every_measurement_and_no_region() -> None:
+    face = resized(printed(1).pixels, FRAME)
+    found = compare(face, face, np.zeros(face.shape[:2], bool))
+    assert found.regions == ()
+    assert found.compared_fraction == 0
+    assert set(found.measurements) == set(MEASUREMENTS)
+    assert all(np.isfinite(value) for value in found.measurements.values())
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_blank_pictures_are_compared_without_complaint(level: int) -> None:
+    blank = np.full((120, 160, 3), level, np.uint8)
+    found = compare(blank, blank, np.ones((120, 160), bool))
+    assert found.regions == ()
+    assert all(np.isfinite(value) for value in found.measurements.values())
+
+
+# --- the same again -------------------------------------------------------------------
+
+
+def test_the_same_pair_gives_the_same_comparison() -> None:
+    face = printed(2)
+    questioned = face.without(face.first("ring", after=6))
+    first, second = (compared(face, questioned) for _ in range(2))
+    assert first.measurements == second.measurements
+    assert first.regions == second.regions
+    np.testing.assert_array_equal(first.deviation, second.deviation)
+
+
+def test_every_measurement_is_named_and_the_deviation_is_the_worst_channel() -> None:
+    found = compared(printed(1))
+    assert tuple(found.measurements) == MEASUREMENTS
+    assert set(found.channel_maps) == set(CHANNELS)
+    np.testing.assert_array_equal(
+        found.deviation, np.maximum.reduce(list(found.channel_maps.values()))
+    )

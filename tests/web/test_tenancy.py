@@ -1,0 +1,345 @@
+"""S1: nobody sees another's anything. The probes are made from the routes themselves.
+
+Acme keeps references, has photos examined, and shares one of its two sets with
+customs. Everyone else then asks every route for everything of Acme's.
+"""
+
+import itertools
+import re
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from httpx2 import Response
+from web.conftest import MakeWorld
+from web.routes import api_routes
+from web.world import Client, World, encoded, mark, photographed
+
+from touchstone.store import Role, new_id
+from touchstone.web.auth import Allowed, GuardedRoute
+
+SHARED, SECRET, TINY = (encoded(mark(n)) for n in (1, 2, 3))
+PHOTO = encoded(photographed(mark(2)))
+UPLOAD = ("p", TINY)
+
+# What is sent with each request that has a body; a route that is not here and needs
+# one fails the test below, and so asks for a rule.
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/examinations": {"files": [("photos", UPLOAD)]},
+    "/v1/identify": {"files": [("photo", UPLOAD)]},
+    "/v1/codes/parse": {"json": {"text": "4006381333931"}},
+    "/v1/products": {"json": {"product_id": "P-probe"}},
+    "/v1/products/{product_ref}/reference-sets": {"json": {"market": "XX"}},
+    "/v1/reference-sets/{reference_set_id}/specimens": {"files": [("images", UPLOAD)]},
+    "/v1/reference-sets/{reference_set_id}/sharing": {"json": {"authority_ids": []}},
+    "/v1/organisations": {"json": {"kind": "brand", "name": "Probe"}},
+    "/v1/api-keys": {
+        "json": {"organisation_id": new_id(), "role": "officer", "label": "probe"}
+    },
+}
+NUMBER = "number"
+
+
+@dataclass(frozen=True)
+class Acme:
+    """Everything of Acme's, by what names it in a path."""
+
+    ids: Mapping[str, str]
+    texts: frozenset[str]
+    """What no answer to anyone else may hold."""
+    shared_texts: frozenset[str]
+    """What the officer with the grant may see in findings."""
+
+
+@pytest.fixture(scope="module")
+def world(fresh_world: MakeWorld) -> World:
+    return fresh_world()
+
+
+@pytest.fixture(scope="module")
+def acme(world: World) -> Acme:
+    shared_id = _kept(world, "SHARED-CODE", SHARED)
+    world.acme.put(
+        f"/v1/reference-sets/{shared_id}/sharing",
+        json={"authority_ids": [world.organisations["customs"]]},
+    )
+    secret_id = _kept(world, "SECRET-CODE", SECRET)
+    examined = world.acme.examine(PHOTO).json()
+    assert examined["product"]["product_id"] == "SECRET-CODE"
+    specimens = world.acme.get(f"/v1/reference-sets/{secret_id}/specimens").json()
+    specimen = specimens["items"][0]
+    secret_set = world.acme.get(f"/v1/reference-sets/{secret_id}").json()
+    key_id = str(world.acme.caller.key_id)
+    ids = {  # the first six by what stands for them in paths
+        "product_ref": secret_set["product_ref"],
+        "reference_set_id": secret_id,
+        "specimen_id": specimen["id"],
+        "examination_id": examined["id"],
+        "organisation_id": world.organisations["acme"],
+        "key_id": key_id,
+        "image_digest": specimen["image_digest"],
+        "code": "SECRET-CODE",
+    }
+    texts = {
+        *ids.values(),
+        "SECRET-CODE",
+        "name of SECRET-CODE",
+        "brand of SECRET-CODE",
+        specimen["image_digest"],
+        secret_set["digest"],
+        *examined["digests"]["photos"],
+        examined["digests"]["record"],
+    }
+    shared = {"SHARED-CODE", "name of SHARED-CODE", "brand of SHARED-CODE", shared_id}
+    return Acme(ids, frozenset(texts), frozenset(shared | {sha256(SHARED).hexdigest()}))
+
+
+def _kept(world: World, code: str, image: bytes) -> str:
+    fields = {
+        "product_id": code,
+        "name": f"name of {code}",
+        "brand": f"brand of {code}",
+    }
+    product = world.acme.post("/v1/products", json=fields).json()
+    path = f"/v1/products/{product['id']}/reference-sets"
+    set_id = str(world.acme.post(path, json={}).json()["id"])
+    assert world.acme.enrol(set_id, image).status_code == 201
+    return set_id
+
+
+def guarded(world: World) -> list[APIRoute]:
+    routes = [
+        route for route in api_routes(world.app.routes) if route.path.startswith("/v1")
+    ]
+    assert len(routes) > 30
+    return routes
+
+
+def probes(
+    world: World, ids: Mapping[str, str]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each route with every id of ``ids`` in each place where an id goes."""
+    for route in guarded(world):
+        for method in sorted(route.methods or ()):
+            options = BODIES.get(route.path, {}) if method in {"POST", "PUT"} else {}
+            assert options or route.body_field is None, f"{route.path} needs a rule"
+            places = [name for name in route.param_convertors if name != NUMBER]
+            for chosen in itertools.product(ids.values(), repeat=len(places)):
+                path = route.path
+                for place, value in zip(places, chosen, strict=True):
+                    path = path.replace("{" + place + "}", value)
+                yield method, path.replace("{" + NUMBER + "}", "1"), options
+
+
+def ask(client: Client, method: str, path: str, options: dict[str, Any]) -> Response:
+    return client.request(method, path, **options)
+
+
+def leaked(answer: Response, texts: frozenset[str]) -> set[str]:
+    said = answer.text + str(dict(answer.headers))
+    return {text for text in texts if text in said}
+
+
+def test_every_route_names_the_roles_that_may_use_it(world: World) -> None:
+    for route in guarded(world):
+        assert isinstance(route, GuardedRoute), route.path
+        assert isinstance(route.guard, Allowed)
+        assert Role.ADMIN in route.guard.roles
+
+
+OWNER, ADMIN = {Role.BRAND_OWNER, Role.ADMIN}, {Role.ADMIN}
+# The first that a route begins with is its rule; a route without one fails the test.
+ROLES: tuple[tuple[str, set[Role]], ...] = (
+    ("POST /v1/api-keys/{key_id}/revoke", set(Role)),
+    ("POST /v1/api-keys", ADMIN),
+    ("GET /v1/api-keys", ADMIN),
+    ("POST /v1/organisations", ADMIN),
+    ("GET /v1/organisations", OWNER),
+    ("GET /v1/audit", ADMIN),
+    *((f"{method} /v1/products", OWNER) for method in ("GET", "POST")),
+    *((f"{method} /v1/reference-sets", OWNER) for method in ("GET", "POST", "PUT")),
+    *((f"{method} /v1/specimens", OWNER) for method in ("GET", "POST")),
+    *((f"{method} /v1/examinations", set(Role)) for method in ("GET", "POST")),
+    ("POST /v1/identify", set(Role)),
+    ("POST /v1/codes/parse", set(Role)),
+)
+
+
+def test_each_role_may_do_what_is_its_own_and_no_more(world: World) -> None:
+    clients = {
+        Role.OFFICER: world.stranger,
+        Role.ANALYST: world.key("police", Role.ANALYST),
+        Role.BRAND_OWNER: world.bolt,
+    }
+    for route in guarded(world):
+        path = re.sub(r"{\w+}", new_id(), route.path.replace("{number}", "1"))
+        for method, (role, client) in itertools.product(
+            route.methods or (), clients.items()
+        ):
+            answer = ask(client, method, path, BODIES.get(route.path, {}))
+            is_allowed = role in _rule(f"{method} {route.path}")
+            assert (answer.status_code != 403) == is_allowed, (role, method, path)
+
+
+def _rule(operation: str) -> set[Role]:
+    return next(roles for start, roles in ROLES if operation.startswith(start))
+
+
+def test_a_route_without_roles_cannot_be_made() -> None:
+    def endpoint() -> None: ...
+
+    with pytest.raises(TypeError, match="must depend on one allow"):
+        GuardedRoute("/v1/open", endpoint)
+
+
+def test_nothing_but_probes_docs_and_metrics_is_open(world: World) -> None:
+    open_paths = {
+        getattr(route, "path", "")
+        for route in api_routes(world.app.routes)
+        if not isinstance(route, GuardedRoute)
+    }
+    assert open_paths == {"/livez", "/readyz", "/metrics", "/docs"}
+
+
+def test_the_owner_sees_its_own(world: World, acme: Acme) -> None:
+    """Else the ids would be wrong, and finding no leak would prove nothing."""
+    seen: set[str] = set()
+    for path in (
+        "/v1/products",
+        f"/v1/products/{acme.ids['product_ref']}",
+        f"/v1/reference-sets/{acme.ids['reference_set_id']}",
+        f"/v1/reference-sets/{acme.ids['reference_set_id']}/specimens",
+        f"/v1/specimens/{acme.ids['specimen_id']}",
+        f"/v1/examinations/{acme.ids['examination_id']}",
+        f"/v1/examinations/{acme.ids['examination_id']}/pair.png",
+        f"/v1/organisations/{acme.ids['organisation_id']}",
+    ):
+        answer = world.acme.get(path)
+        assert answer.status_code == 200, path
+        seen |= leaked(answer, acme.texts)
+    keys = world.admin.get("/v1/api-keys")
+    assert seen | leaked(keys, acme.texts) == acme.texts
+
+
+def test_what_is_anothers_and_what_does_not_exist_look_the_same(
+    world: World, acme: Acme
+) -> None:
+    clients = {
+        "anonymous": world.anonymous,
+        "revoked": world.revoked(),
+        "another brand": world.bolt,
+        "officer with a grant": world.officer,
+        "analyst with a grant": world.analyst,
+        "officer without a grant": world.stranger,
+        "analyst without a grant": world.key("police", Role.ANALYST),
+    }
+    nothing = {name: new_id() for name in acme.ids}
+    before = _state(world, acme)
+    count = 0
+    for who, client in clients.items():
+        forbidden = acme.texts - {str(client.secret)}
+        theirs = probes(world, acme.ids)
+        for probe, random in zip(theirs, probes(world, nothing), strict=True):
+            if probe == random and probe[0] != "GET":
+                continue  # no id in it: what it makes is the caller's own
+            answer = ask(client, *probe)
+            assert answer.status_code < 500, (who, probe[:2])
+            assert not leaked(answer, forbidden), (who, probe[:2], answer.text)
+            count += 1
+            if probe == random:
+                continue
+            unknown = ask(client, *random)
+            assert answer.status_code == unknown.status_code, (who, probe[:2])
+            assert answer.status_code in {401, 403, 404}, (who, probe[:2])
+            assert answer.content == unknown.content, (who, probe[:2])
+            count += 1
+    assert count >= 2000
+    assert _state(world, acme) == before
+
+
+def test_what_is_anothers_takes_as_long_as_what_does_not_exist(
+    world: World, acme: Acme
+) -> None:
+    def seconds(examination_id: str) -> float:
+        started = time.perf_counter()
+        world.bolt.get(f"/v1/examinations/{examination_id}")
+        return time.perf_counter() - started
+
+    pairs = [
+        seconds(acme.ids["examination_id"]) - seconds(new_id()) for _ in range(100)
+    ]
+    assert abs(statistics.median(pairs)) < 0.005
+
+
+def _state(world: World, acme: Acme) -> list[object]:
+    """What an attempt to change something of Acme's would have changed."""
+    ids = acme.ids
+    return [
+        world.acme.get(path).json()
+        for path in (
+            "/v1/products",
+            f"/v1/reference-sets/{ids['reference_set_id']}",
+            f"/v1/reference-sets/{ids['reference_set_id']}/sharing",
+            f"/v1/reference-sets/{ids['reference_set_id']}/specimens",
+        )
+    ]
+
+
+def test_a_photo_of_a_secret_reference_finds_nothing_for_others(
+    world: World, acme: Acme
+) -> None:
+    for client in (world.bolt, world.officer, world.stranger, world.analyst):
+        for photo in (SECRET, PHOTO):
+            examined = client.examine(photo)
+            assert not leaked(examined, acme.texts - {sha256(photo).hexdigest()})
+            named = client.post("/v1/identify", files=[("photo", ("p", photo))])
+            assert not leaked(named, acme.texts)
+            assert examined.json()["finding"] in {
+                "no_reference",
+                "insufficient_quality",
+            }
+
+
+def test_a_grant_shows_what_was_shared_in_findings_alone(
+    world: World, acme: Acme
+) -> None:
+    examined = world.officer.examine(SHARED)
+    assert examined.json()["product"]["product_id"] == "SHARED-CODE"
+    for client in (world.bolt, world.stranger):
+        for path in ("/v1/examinations", "/v1/products", "/v1/organisations"):
+            assert not leaked(client.get(path), acme.shared_texts)
+    assert world.officer.get("/v1/products").status_code == 403
+    for client in (world.bolt, world.stranger):
+        answer = client.get(examined.json()["url"])
+        assert answer.status_code == 404
+
+
+def test_a_key_of_one_tenant_does_not_repeat_anothers_answer(
+    world: World, acme: Acme
+) -> None:
+    del acme
+    headers = {"Idempotency-Key": "the same text by chance"}
+    fields = {"product_id": "P-chance"}
+    first = world.acme.post("/v1/products", json=fields, headers=headers)
+    second = world.bolt.post("/v1/products", json=fields, headers=headers)
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert "idempotency-replayed" not in second.headers
+    assert first.json()["id"] != second.json()["id"]
+
+
+def test_the_log_and_the_metrics_hold_nothing_of_any_tenant(
+    world: World, acme: Acme
+) -> None:
+    world.acme.get(f"/v1/products/{acme.ids['product_ref']}")
+    names = {"key_id", "organisation_id"}  # whoever asked is named, and nothing else
+    texts = acme.texts - {acme.ids["key_id"], acme.ids["organisation_id"]}
+    for line in world.log.lines:
+        said = str({k: v for k, v in line.items() if k not in names})
+        assert not {text for text in texts if text in said}
+        assert "ts_" not in said
+    assert not leaked(world.http.get("/metrics"), acme.texts | acme.shared_texts)

@@ -16,7 +16,7 @@ import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -148,7 +148,8 @@ class Catalogue:
                 gtin=view.product.gtin,
             )
             self._references.put(label, kept)
-        return kept
+        # A product's GTIN may be filled in after its first reference was enrolled.
+        return replace(kept, gtin=view.product.gtin)
 
     @property
     def index_digest(self) -> str:
@@ -337,13 +338,21 @@ class Catalogue:
             raise IndexDamagedError(f"it cannot be read ({error})") from error
         if hashlib.sha256(manifest_bytes).digest() != sealed:
             raise IndexDamagedError("its manifest was altered")
-        manifest = json.loads(manifest_bytes)
-        if hashlib.sha256(data).hexdigest() != manifest["sha256"]:
+        try:
+            manifest = json.loads(manifest_bytes)
+            expected, model = str(manifest["sha256"]), manifest["model"]
+            slots, counter = dict(manifest["slots"]), int(manifest["counter"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise IndexDamagedError(f"its manifest is not ours ({error!r})") from error
+        if hashlib.sha256(data).hexdigest() != expected:
             raise IndexDamagedError("its SHA-256 is not the one in its manifest")
-        if manifest["model"] != self.embedder.digest:
+        if model != self.embedder.digest:
             raise IndexDamagedError("it was made by another model")
-        index = ReferenceIndex.from_bytes(data)
-        return _State(index, dict(manifest["slots"]), int(manifest["counter"]))
+        # The records may have been restored from a back-up: what was withdrawn or
+        # enrolled after it never happened, and no counter would bring it back.
+        if counter > self.store.catalogue_state().reference_counter:
+            raise IndexDamagedError("it is newer than the records")
+        return _State(ReferenceIndex.from_bytes(data), slots, counter)
 
 
 _CACHED_SCOPES = 64

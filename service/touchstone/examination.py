@@ -14,7 +14,7 @@ from touchstone.engine.record import (
     read_finding,
     read_region,
 )
-from touchstone.engine.verdict import Finding, FindingKind
+from touchstone.engine.verdict import NOT_REGISTERED, Finding, FindingKind
 from touchstone.store import Examination, ExaminationDraft, ReferenceView
 
 LIMITATIONS = (
@@ -77,6 +77,8 @@ class Seen:
     evidence: list[Evidence]
     views: list[ReferenceView]
     finding: Finding
+    lookalike: ReferenceView | None = None
+    """The nearest reference that could not be laid over the photo."""
 
     @property
     def kind(self) -> FindingKind:
@@ -92,6 +94,8 @@ class Seen:
     @property
     def view(self) -> ReferenceView | None:
         """The reference that the finding is about."""
+        if any(reason.code == NOT_REGISTERED for reason in self.finding.reasons):
+            return self.lookalike
         number = self.finding.chosen
         return None if number is None else self.views[number]
 

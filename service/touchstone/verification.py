@@ -14,7 +14,12 @@ from touchstone.catalogue import WORKING_SIDE_PX, Catalogue
 from touchstone.engine.codes import normalised_gtin
 from touchstone.engine.comparison import COMPARISON_VERSION
 from touchstone.engine.evidence import examine
-from touchstone.engine.identification import IDENTIFICATION_VERSION, Match, match
+from touchstone.engine.identification import (
+    IDENTIFICATION_VERSION,
+    Match,
+    match,
+    nearest_unmatched,
+)
 from touchstone.engine.image import DecodeLimits, Photo, decode, measure_quality
 from touchstone.engine.localisation import localise
 from touchstone.engine.record import Document, finding_document
@@ -195,13 +200,23 @@ class Verifier:
         ]
         photo_quality = photo_measurements(photo.full_size_px, measure_quality(pixels))
         views_examined = [views[one.match.label] for one in evidence]
+        lookalike = nearest_unmatched([candidate for candidate, _ in near], matches)
         finding = decide(
             evidence,
             self.policy,
             photo=photo_quality,
             is_declared=claim.met_by(views_examined),
+            resemblance=lookalike.similarity if lookalike else -1.0,
         )
-        return Seen(photo, digest, photo_quality, evidence, views_examined, finding)
+        return Seen(
+            photo,
+            digest,
+            photo_quality,
+            evidence,
+            views_examined,
+            finding,
+            lookalike=views[lookalike.label] if lookalike else None,
+        )
 
     def _worth_examining(self, matches: Sequence[Match]) -> Sequence[Match]:
         """The best match, and those that its margin does not exclude."""

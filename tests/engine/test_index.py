@@ -54,13 +54,13 @@ def test_search_with_all_rows_ranked_is_the_exact_inner_product() -> None:
 
 
 def test_the_code_scan_finds_what_is_near_among_thousands() -> None:
-    index = indexed(range(1, 3001))
+    index = indexed(range(1, 1501))
     scope = index.scope()
     found = [
         index.search(query_near(label), k=1, scope=scope)[0].label
-        for label in range(1, 301)
+        for label in range(1, 201)
     ]
-    assert found == list(range(1, 301))
+    assert found == list(range(1, 201))
 
 
 def test_a_reference_is_named_once_with_its_best_view() -> None:

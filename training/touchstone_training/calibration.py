@@ -61,8 +61,7 @@ FUSION_TERMS = (
 )
 
 IDENTIFICATION_TERMS = (
-    # Not the embedding's similarity: the photos at hand are of products that it was
-    # trained on, on which it is surer than it will be in the field.
+    TermChoice("similarity", direction=1),
     TermChoice("log_inliers", direction=1),
     TermChoice("coverage", direction=1),
     TermChoice("agreement", direction=1),
@@ -282,11 +281,19 @@ def policy_document(
     matched = fit(identification_rows, is_true_match, IDENTIFICATION_TERMS)
     logits = matched.logits(identification_rows)
     accept = float(np.quantile(logits[~is_true_match], 1 - targets.wrong_match))
+    # Without a registration only looks speak: as rarely wrong as one in two hundred.
+    strangers = [
+        row["similarity"]
+        for row, true in zip(identification_rows, is_true_match, strict=True)
+        if not true
+    ]
+    resemblance = float(np.quantile(strangers, 0.995))
     return {
         "version": version,
         "identification": {
             **matched.document(),
             "accept_logit": round(accept, 4),
+            "resemblance_similarity": round(resemblance, 4),
             "sibling_margin": _SIBLING_MARGIN,
         },
         "fusion": fusion.document(),

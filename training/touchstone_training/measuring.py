@@ -16,7 +16,11 @@ import numpy as np
 
 from touchstone.engine.embedding import Embedder, Vectors, reference_views
 from touchstone.engine.evidence import Evidence, Reference, examine
-from touchstone.engine.identification import Candidate, Match, match
+from touchstone.engine.identification import (
+    Candidate,
+    Match,
+    match,
+)
 from touchstone.engine.image import Pixels, decode
 from touchstone.engine.registration import (
     REFERENCE_SIDE_PX,

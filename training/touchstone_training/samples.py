@@ -122,7 +122,17 @@ def _write_references(out: Path, references: Sequence[_Reference]) -> None:
     with (out / "references.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(
-            "product_id image brand name category gtin face kind variable_regions".split()
+            [
+                "product_id",
+                "image",
+                "brand",
+                "name",
+                "category",
+                "gtin",
+                "face",
+                "kind",
+                "variable_regions",
+            ]
         )
         for one in references:
             path = f"references/{one.name}.jpg"

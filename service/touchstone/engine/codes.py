@@ -1,6 +1,7 @@
 """Pixels to machine-readable codes, and their text to GS1 fields."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import biip
 import zxingcpp
@@ -27,7 +28,7 @@ class Code:
     """None where the text has no check digit to be wrong."""
 
 
-_FORMATS = [
+_FORMATS: Any = [
     zxingcpp.BarcodeFormat.EAN13,
     zxingcpp.BarcodeFormat.EAN8,
     zxingcpp.BarcodeFormat.UPCA,

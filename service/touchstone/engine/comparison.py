@@ -197,10 +197,12 @@ def _normalise(reference: Pixels, photo: Pixels, valid: Map) -> _Normalised:
 def _relit(
     expected: NDArray[np.float32], seen: NDArray[np.float32], valid: Map
 ) -> NDArray[np.float32]:
-    """Fit gain and veil (glare adds, shade multiplies) over wide windows, per channel.
+    """Fit gain and veil (shade multiplies, glare adds) over wide windows.
 
-    Pixels that fit badly are left out of a second round, so that a changed element
-    does not pass for a lamp. Light is smooth: a quarter of the size is enough.
+    Strength of light varies over a hand's breadth, its colour only over the whole
+    face: gain and veil are grey, and colour gets a far wider window. Otherwise an
+    element in another colour would pass for a lamp. Pixels that fit badly are left
+    out of a second round. Light is smooth: a quarter of the size is enough.
     """
     height, width = valid.shape
     small = max(8, width // 4), max(8, height // 4)
@@ -208,26 +210,35 @@ def _relit(
         np.asarray(cv2.resize(x, small, interpolation=cv2.INTER_AREA), np.float32)
         for x in (expected, seen, valid)
     )
+    luma_e, luma_s = _luma(e), _luma(s)
     sigma = _LIGHT_SIGMA_SHARE * max(small)
-    weight, gain, veil = v, np.ones_like(e), np.zeros_like(e)
+    weight, gain, veil = v, np.ones_like(luma_e), np.zeros_like(luma_e)
     for _ in range(_LIGHT_ROUNDS):
-        mean_e, mean_s = _smooth(e, weight, sigma), _smooth(s, weight, sigma)
-        spread = _smooth(e * e, weight, sigma) - mean_e * mean_e
-        joint = _smooth(e * s, weight, sigma) - mean_e * mean_s
+        mean_e, mean_s = _smooth(luma_e, weight, sigma), _smooth(luma_s, weight, sigma)
+        spread = _smooth(luma_e * luma_e, weight, sigma) - mean_e * mean_e
+        joint = _smooth(luma_e * luma_s, weight, sigma) - mean_e * mean_s
         prior = np.clip(mean_s / np.maximum(mean_e, 8), 0.3, 1.8)
         raw = (joint + _GAIN_RIDGE * prior) / (spread + _GAIN_RIDGE)
         gain = np.asarray(np.clip(raw, 0.25, 2.0), np.float32)
         veil = mean_s - gain * mean_e
-        gap = np.linalg.norm(s - np.clip(gain * e + veil, 0, 255), axis=2)
+        gap = np.abs(luma_s - np.clip(gain * luma_e + veil, 0, 255))
         weight = np.asarray(v / (1 + (gap / _GAP_USUAL) ** 2), np.float32)
+    lit = np.clip(gain[..., None] * e + veil[..., None], 0, 255)
+    tint = np.clip(s - lit, -_MOST_TINT, _MOST_TINT)
+    wide = _TINT_SIGMA_SHARE * max(small)
+    veils = veil[..., None] + _smooth(np.asarray(tint, np.float32), weight, wide)
     full = (width, height)
-    fitted = expected * cv2.resize(gain, full, interpolation=cv2.INTER_LINEAR)
-    fitted += cv2.resize(veil, full, interpolation=cv2.INTER_LINEAR)
+    fitted = (
+        expected * cv2.resize(gain, full, interpolation=cv2.INTER_LINEAR)[..., None]
+    )
+    fitted += cv2.resize(veils, full, interpolation=cv2.INTER_LINEAR)
     return np.asarray(np.clip(fitted, 0, 255), np.float32)
 
 
+_TINT_SIGMA_SHARE = 1 / 3
+_MOST_TINT = 20
 _GAIN_RIDGE = np.float32(250)
-_GAP_USUAL = np.float32(35)
+_GAP_USUAL = np.float32(25)
 
 
 def _tone(

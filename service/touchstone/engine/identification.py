@@ -106,6 +106,15 @@ def match(
     return sorted(matches, key=lambda m: (-rank(m.measurements()), m.label))
 
 
+def nearest_unmatched(
+    candidates: Sequence[Candidate], matches: Sequence[Match]
+) -> Candidate | None:
+    """Return the nearest candidate that could not be laid over the photo."""
+    matched = {one.label for one in matches}
+    rest = [one for one in candidates if one.label not in matched]
+    return max(rest, key=lambda one: (one.similarity, -one.label), default=None)
+
+
 def _register_all(
     photo: Pixels, candidates: Sequence[Candidate], method: Method, seed: int
 ) -> dict[int, Registration]:

@@ -108,6 +108,8 @@ class Policy:
     """Log odds that a registered candidate is the product in the photo."""
     accept_logit: float
     """Below it a candidate does not count as a match."""
+    resemblance_similarity: float
+    """From here on a product is named by its looks, though its face was not found."""
     sibling_margin: float
     """Candidates within this of the best (log odds) are examined too."""
     fusion: Logistic
@@ -152,6 +154,7 @@ def _policy(fields: dict[str, Any], digest: str) -> Policy:
         digest=digest,
         identification=_logistic(identification),
         accept_logit=float(identification["accept_logit"]),
+        resemblance_similarity=float(identification["resemblance_similarity"]),
         sibling_margin=float(identification["sibling_margin"]),
         fusion=_logistic(fusion),
         log10_lr_floor=float(thresholds["log10_lr_floor"]),
@@ -193,6 +196,7 @@ def decide(
     *,
     photo: Mapping[str, float],
     is_declared: Sequence[bool] | None = None,
+    resemblance: float = -1.0,
 ) -> Finding:
     """Decide on one photo from the evidence of its best matches.
 
@@ -202,6 +206,8 @@ def decide(
         photo: measurements of the photo as a whole (`photo_measurements`).
         is_declared: for each, whether it is of the product that the item claims to
             be; None if nothing was declared.
+        resemblance: similarity of the nearest candidate that could not be laid over
+            the photo; -1 if there is none.
     """
     # A finding of consistency must hold against every objection, so in this order:
     #
@@ -215,6 +221,8 @@ def decide(
         for number, evidence in enumerate(examined)
         if policy.rank(evidence.match.measurements()) >= policy.accept_logit
     ]
+    if not accepted and resemblance >= policy.resemblance_similarity:
+        return _only_resembles()
     if not accepted:
         return _nothing_found(photo, policy)
     genuine = [n for n in accepted if not examined[n].reference.is_counterfeit]
@@ -368,6 +376,16 @@ def photo_measurements(size_px: tuple[int, int], quality: Quality) -> dict[str, 
     }
 
 
+NOT_REGISTERED = "face_not_found"
+"""Reason of a finding that names a product by its looks alone."""
+
+
+def _only_resembles() -> Finding:
+    kind = FindingKind.INSUFFICIENT_QUALITY
+    reasons = (_reason(NOT_REGISTERED),)
+    return Finding(kind, reasons, _advice(kind, reasons))
+
+
 def _nothing_found(photo: Mapping[str, float], policy: Policy) -> Finding:
     """Tell a photo that shows something else from one that shows nothing."""
     objections = _objections(photo, policy.photo_limits)
@@ -394,6 +412,7 @@ _SENTENCES = {
     "glare_fraction_too_high": "Reflections hide too much of the print.",
     "dark_fraction_too_high": "The photo is too dark.",
     "coverage_too_low": "Only a small part of the design could be found.",
+    NOT_REGISTERED: "The photo resembles the product, but its face was not found.",
     "agreement_too_low": "The face could not be laid over the reference well enough.",
     "face_contrast_too_low": "The photo shows too little contrast.",
     "photo_dark_too_high": "The photo is too dark.",
@@ -410,6 +429,7 @@ _RETAKE = {
     "glare_fraction_too_high": "Retake it without flash, tilted away from the lamp.",
     "dark_fraction_too_high": "Retake it in more light.",
     "coverage_too_low": "Retake it straight on, with the whole face in view.",
+    NOT_REGISTERED: "Retake it straight on, with the whole printed face in view.",
     "agreement_too_low": "Retake it straight on, with the face laid flat.",
     "face_contrast_too_low": "Retake it in more even light.",
     "photo_dark_too_high": "Retake it in more light.",

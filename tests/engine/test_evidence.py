@@ -1,0 +1,98 @@
+import cv2
+import numpy as np
+import pytest
+import zxingcpp
+from examined import examined, matches
+from scenes import photographed, printed
+
+from touchstone.engine.comparison import COMPARISON_SIDE_PX, MEASUREMENTS
+from touchstone.engine.evidence import Reference, examine
+from touchstone.engine.registration import Method
+
+GTIN, OTHER_GTIN = "4006381333931", "5901234123457"
+
+
+def test_every_measurement_is_named_and_finite() -> None:
+    evidence = examined(1, photographed(printed(1)).pixels)
+    measured = evidence.measurements()
+    assert set(MEASUREMENTS) <= set(measured)
+    assert set(evidence.match.measurements()) <= set(measured)
+    assert all(np.isfinite(value) for value in measured.values())
+
+
+def test_regions_are_told_in_the_pixels_of_the_enrolled_image() -> None:
+    face = printed(1)
+    number = face.first("block", after=6)
+    changed = face.recoloured(number, (210, 40, 60))
+    evidence = examined(1, photographed(changed, tilt=0.1, turn=5).pixels)
+    x, y, width, height = face.elements[number].box
+    worst = evidence.regions()[0]
+    assert x - 15 < worst.x + worst.width / 2 < x + width + 15
+    assert y - 15 < worst.y + worst.height / 2 < y + height + 15
+    in_frame = evidence.comparison.regions[0]
+    scale = COMPARISON_SIDE_PX / 480
+    assert in_frame.width == pytest.approx(worst.width * scale, abs=2)
+    assert max(evidence.frame_px) == COMPARISON_SIDE_PX
+
+
+def test_a_variable_region_is_given_in_the_pixels_of_the_enrolled_image() -> None:
+    face = printed(1)
+    number = face.first("words", after=6)
+    photo = photographed(face.reworded(number, "QXZKVW"), tilt=0.1).pixels
+    x, y, width, height = face.elements[number].box
+    box = (x - 25.0, y - 25.0, width + 60.0, height + 50.0)
+    plain = examined(1, photo).comparison
+    masked = examined(1, photo, variable_regions=(box,)).comparison
+    assert plain.deviation.max() > 2
+    assert masked.deviation.max() < 2
+    assert masked.compared_fraction < plain.compared_fraction
+
+
+def test_the_resolution_is_photo_pixels_per_pixel_of_the_compared_frame() -> None:
+    for zoom in (0.7, 1.0):
+        evidence = examined(1, photographed(printed(1), zoom=zoom).pixels)
+        expected = zoom * 480 / COMPARISON_SIDE_PX
+        assert evidence.resolution == pytest.approx(expected, rel=0.03)
+
+
+def test_quality_is_that_of_the_face_and_not_of_the_table() -> None:
+    dark_table = photographed(printed(1), zoom=0.6).pixels.copy()
+    dark_table[np.abs(dark_table.astype(int) - (116, 104, 92)).max(axis=2) < 12] = 5
+    evidence = examined(1, dark_table)
+    assert (dark_table.max(axis=2) < 16).mean() > 0.5
+    assert evidence.quality.dark_fraction < 0.2
+
+
+@pytest.mark.parametrize(
+    ("printed_gtin", "enrolled", "is_other"),
+    [
+        (GTIN, GTIN, False),
+        (OTHER_GTIN, GTIN, True),
+        (None, GTIN, None),
+        (OTHER_GTIN, None, None),
+    ],
+)
+def test_a_code_is_held_against_the_enrolled_gtin(
+    printed_gtin: str | None, enrolled: str | None, is_other: bool | None
+) -> None:
+    face = printed(1).pixels.copy()
+    if printed_gtin is not None:
+        code = zxingcpp.create_barcode(printed_gtin, zxingcpp.BarcodeFormat.EAN13)
+        bars = np.array(code.to_image(scale=2), np.uint8)[:70]
+        bars = np.asarray(
+            cv2.copyMakeBorder(bars, 6, 6, 6, 6, cv2.BORDER_CONSTANT, value=(255,)),
+            np.uint8,
+        )
+        face[-bars.shape[0] :, -bars.shape[1] :] = bars[..., None]
+    photo = photographed(face, tilt=0.05, turn=3, zoom=1.2).pixels
+    (best,) = matches(photo, [1])
+    enrolled_as = Reference(1, face, (480, 320), is_counterfeit=False, gtin=enrolled)
+    assert examine(photo, best, enrolled_as).is_gtin_other is is_other
+
+
+def test_the_same_photo_gives_the_same_evidence() -> None:
+    photo = photographed(printed(3), bend=0.6, turn=170).pixels
+    first, second = (examined(3, photo) for _ in range(2))
+    assert first.measurements() == second.measurements()
+    assert first.regions() == second.regions()
+    assert first.match.registration.method is Method.ORB

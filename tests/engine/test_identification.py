@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from examined import by_inliers, candidate, matches
+from scenes import Pixels, photographed, printed
+
+from touchstone.engine.identification import Candidate, match
+from touchstone.engine.registration import Method
+
+
+def test_the_print_in_the_photo_comes_first_and_lies_where_it_is() -> None:
+    photo = photographed(printed(2), tilt=0.15, turn=-30, zoom=1.0)
+    best = matches(photo.pixels, [1, 2, 3])[0]
+    assert best.label == 2
+    corners = np.array([[0, 0], [480, 0], [480, 320], [0, 320]], np.float64)
+    gaps = best.registration.points_in_photo(corners) - photo.points(corners)
+    assert np.linalg.norm(gaps, axis=1).max() < 5
+    assert best.agreement > 0.9
+    assert best.visible > 0.98
+
+
+def test_a_colour_variant_registers_as_well_and_is_told_by_its_colour() -> None:
+    # Grey features alone swap the flavours of one design.
+    face = printed(1)
+    sibling = face
+    for number, element in enumerate(face.elements):
+        red, green, blue = element.colour
+        sibling = sibling.recoloured(number, (blue, red, green))
+    (right,) = matches(photographed(face).pixels, [1])
+    (wrong,) = matches(photographed(sibling).pixels, [1])
+    assert wrong.registration.inliers > 60
+    assert wrong.chroma_gap > 2 * right.chroma_gap
+
+
+def test_a_photo_of_nothing_enrolled_agrees_with_nothing() -> None:
+    for found in matches(photographed(printed(77)).pixels, [1, 2, 3]):
+        assert found.registration.inliers < 40
+        assert found.agreement < 0.6
+
+
+def test_no_candidate_is_no_match() -> None:
+    assert matches(photographed(printed(1)).pixels, []) == []
+
+
+def test_all_candidates_are_tried_where_none_of_the_nearest_is_beyond_doubt() -> None:
+    photo = photographed(printed(9)).pixels
+    found = matches(photo, [1, 2, 3, 4, 5, 6, 7, 8, 9])
+    assert found[0].label == 9
+
+
+def test_a_match_beyond_doubt_spares_the_rest() -> None:
+    asked: list[int] = []
+
+    class Watched(dict[Method, object]):
+        def __init__(self, label: int) -> None:
+            super().__init__(candidate(label).features)
+            self.label = label
+
+        def __getitem__(self, method: Method) -> object:
+            asked.append(self.label)
+            return super().__getitem__(method)
+
+    watched = [
+        Candidate(seed, 0.5, Watched(seed))  # type: ignore[arg-type]
+        for seed in (1, 2, 3, 4, 5, 6, 7)
+    ]
+    match(
+        photographed(printed(1)).pixels,
+        watched,
+        lambda label: printed(label).pixels,
+        rank=by_inliers,
+    )
+    assert set(asked) == {1, 2, 3, 4, 5}
+
+
+def test_sift_finds_what_orb_leaves_in_doubt() -> None:
+    found = match(
+        photographed(printed(1)).pixels,
+        [candidate(1, Method.SIFT), candidate(2)],
+        lambda label: printed(label).pixels,
+        rank=by_inliers,
+    )
+    assert found[0].label == 1
+    assert found[0].registration.method is Method.SIFT
+    assert found[0].measurements()["is_sift"] == 1
+
+
+def test_features_that_were_never_made_are_passed_over() -> None:
+    bare = Candidate(1, 0.9, {})
+    found = match(
+        photographed(printed(1)).pixels,
+        [bare, candidate(1)],
+        lambda label: printed(label).pixels,
+        rank=by_inliers,
+    )
+    assert [one.label for one in found] == [1]
+
+
+@pytest.mark.parametrize("order", [[1, 2, 3], [3, 2, 1]])
+def test_the_order_of_the_candidates_changes_nothing(order: list[int]) -> None:
+    photo: Pixels = photographed(printed(2), turn=15).pixels
+    found = matches(photo, order)
+    assert [one.measurements() for one in found] == [
+        one.measurements() for one in matches(photo, [2, 1, 3])
+    ]
+
+
+def test_measurements_are_finite_and_named() -> None:
+    (found,) = matches(photographed(printed(1), bend=0.7).pixels, [1])
+    measured = found.measurements()
+    assert set(measured) >= {"similarity", "log_inliers", "coverage", "agreement"}
+    assert all(np.isfinite(value) for value in measured.values())

@@ -1,0 +1,351 @@
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_world import calibration
+
+from touchstone.engine.comparison import CHANNELS, MEASUREMENTS, Comparison, Region
+from touchstone.engine.evidence import Evidence, Reference
+from touchstone.engine.identification import Match
+from touchstone.engine.image import Quality
+from touchstone.engine.registration import Method, Registration
+from touchstone.engine.verdict import (
+    Finding,
+    FindingKind,
+    Policy,
+    decide,
+    photo_measurements,
+)
+from touchstone.errors import ModelError
+
+SHIPPED = Path(__file__).parents[2] / "models" / "calibration.json"
+GOOD_PHOTO = photo_measurements((640, 480), Quality(0.5, 0.0, 0.0, 0.8))
+
+
+def policy(**thresholds: float) -> Policy:
+    """A policy whose log10 LR is 4 - 2 x structure_peak, capped at 3."""
+    fields: dict[str, Any] = calibration()
+    fields["fusion"] = {
+        "terms": [
+            {
+                "name": "structure_peak",
+                "is_log": False,
+                "offset": 0.0,
+                "mean": 2.0,
+                "std": 1.0,
+                "weight": 2 * math.log(10),
+            }
+        ],
+        "bias": 0.0,
+    }
+    fields["thresholds"] |= thresholds
+    return Policy.from_json(json.dumps(fields).encode())
+
+
+def evidence(
+    *,
+    inliers: int = 200,
+    coverage: float = 0.8,
+    is_counterfeit: bool = False,
+    is_gtin_other: bool | None = None,
+    resolution: float = 1.2,
+    regions: tuple[Region, ...] = (),
+    **measured: float,
+) -> Evidence:
+    """What a good photo of a genuine pack gives, but for what is said otherwise."""
+    usual = dict.fromkeys(MEASUREMENTS, 0.2) | {"contrast": 0.0, "grain": 0.0}
+    registration = Registration(
+        photo_from_reference=np.eye(3),
+        bend=None,
+        method=Method.ORB,
+        inliers=inliers,
+        matches=inliers + 50,
+        residual_px=0.8,
+        coverage=coverage,
+        reference_size_px=(480, 320),
+        photo_size_px=(640, 480),
+    )
+    picture = np.zeros((32, 48, 3), np.uint8)
+    deviation = np.zeros((32, 48), np.float32)
+    return Evidence(
+        match=Match(1, 0.8, registration, agreement=0.9, chroma_gap=0.1, visible=1.0),
+        reference=Reference(1, picture, (480, 320), is_counterfeit),
+        seen=picture,
+        comparison=Comparison(
+            measurements=usual | measured,
+            deviation=deviation,
+            channel_maps=dict.fromkeys(CHANNELS, deviation),
+            regions=regions,
+            compared_fraction=0.95,
+        ),
+        quality=Quality(0.45, 0.01, 0.01, 0.7),
+        resolution=resolution,
+        codes=(),
+        is_gtin_other=is_gtin_other,
+    )
+
+
+def decided(*examined: Evidence, **options: Any) -> Finding:
+    chosen = options.pop("policy", policy())
+    return decide(examined, chosen, photo=GOOD_PHOTO, **options)
+
+
+# --- fails closed ---------------------------------------------------------------------
+
+
+def test_no_evidence_is_never_consistent() -> None:
+    finding = decided()
+    assert finding.kind is FindingKind.NO_REFERENCE
+    assert [reason.code for reason in finding.reasons] == ["nothing_resembles"]
+    assert finding.log10_lr is None
+    assert finding.counterfeit_probability is None
+    assert finding.chosen is None
+
+
+def test_no_evidence_in_a_photo_that_shows_nothing_is_a_matter_of_quality() -> None:
+    speck = photo_measurements((60, 40), Quality(0.5, 0.0, 0.0, 0.8))
+    finding = decide([], policy(), photo=speck)
+    assert finding.kind is FindingKind.INSUFFICIENT_QUALITY
+    assert finding.reasons[0].code == "photo_side_px_too_low"
+    assert finding.advice[0].startswith("Send the original photo")
+
+
+def test_a_match_that_is_none_is_no_reference() -> None:
+    assert decided(evidence(inliers=9)).kind is FindingKind.NO_REFERENCE
+
+
+@given(
+    st.lists(
+        st.builds(
+            evidence,
+            inliers=st.integers(8, 400),
+            structure_peak=st.floats(0, 20),
+            is_counterfeit=st.booleans(),
+            is_gtin_other=st.sampled_from([None, True, False]),
+            resolution=st.floats(0.01, 3),
+        ),
+        max_size=3,
+    ),
+    st.booleans(),
+)
+def test_consistency_needs_a_genuine_match_above_every_threshold(
+    examined: list[Evidence], is_declared: bool
+) -> None:
+    rules = policy()
+    declared = [is_declared] * len(examined)
+    finding = decide(examined, rules, photo=GOOD_PHOTO, is_declared=declared)
+    assert finding.reasons
+    if finding.kind is not FindingKind.CONSISTENT_WITH_GENUINE:
+        return
+    assert finding.chosen is not None
+    chosen = examined[finding.chosen]
+    assert is_declared
+    assert not chosen.reference.is_counterfeit
+    assert rules.rank(chosen.match.measurements()) >= rules.accept_logit
+    assert chosen.resolution >= 0.2
+    assert finding.log10_lr is not None
+    assert finding.log10_lr >= rules.consistent_log10_lr
+
+
+# --- every kind of finding, and what leads to it --------------------------------------
+
+
+def test_a_print_that_agrees_is_consistent() -> None:
+    finding = decided(evidence())
+    assert finding.kind is FindingKind.CONSISTENT_WITH_GENUINE
+    assert [reason.code for reason in finding.reasons] == ["agrees"]
+    assert "H1" in finding.strength
+    assert finding.chosen == 0
+
+
+def test_a_print_that_differs_is_inconsistent_and_says_where() -> None:
+    regions = (
+        Region(1, 2, 3, 4, 9.0, "structure"),
+        Region(5, 6, 7, 8, 4.0, "colour"),
+        Region(9, 6, 7, 8, 3.0, "structure"),
+    )
+    finding = decided(evidence(structure_peak=6, regions=regions))
+    assert finding.kind is FindingKind.INCONSISTENT_WITH_GENUINE
+    codes = [reason.code for reason in finding.reasons]
+    assert codes == ["structure_differs", "colour_differs"]
+    assert "H2" in finding.strength
+
+
+def test_a_difference_with_no_place_still_has_a_reason() -> None:
+    finding = decided(evidence(structure_peak=6))
+    assert [reason.code for reason in finding.reasons] == ["overall_difference"]
+
+
+def test_what_supports_neither_side_is_inconclusive() -> None:
+    finding = decided(evidence(structure_peak=2))
+    assert finding.kind is FindingKind.INCONCLUSIVE
+    assert finding.reasons[-1].code == "weak_evidence"
+    assert finding.counterfeit_probability == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_photo_that_cannot_carry_an_answer_gives_none() -> None:
+    finding = decided(evidence(resolution=0.1))
+    assert finding.kind is FindingKind.INSUFFICIENT_QUALITY
+    assert finding.reasons[0].code == "resolution_too_low"
+    assert finding.advice[0].startswith("Retake it closer")
+    assert finding.counterfeit_probability is not None
+
+
+def test_a_known_counterfeit_that_fits_better_is_named() -> None:
+    genuine = evidence(structure_peak=2.5)
+    fake = evidence(is_counterfeit=True)
+    finding = decided(genuine, fake)
+    assert finding.kind is FindingKind.MATCHES_KNOWN_COUNTERFEIT
+    assert finding.chosen == 1
+
+
+def test_a_known_counterfeit_that_fits_worse_accuses_nobody() -> None:
+    finding = decided(evidence(), evidence(is_counterfeit=True, structure_peak=1.2))
+    assert finding.kind is FindingKind.CONSISTENT_WITH_GENUINE
+
+
+def test_a_known_counterfeit_alone_never_clears() -> None:
+    for structure in np.linspace(0, 10, 21):
+        fake = evidence(is_counterfeit=True, structure_peak=float(structure))
+        kind = decided(fake).kind
+        assert kind is not FindingKind.CONSISTENT_WITH_GENUINE
+        assert kind is not FindingKind.INCONSISTENT_WITH_GENUINE
+
+
+def test_a_genuine_pack_of_another_product_than_declared_is_another_variant() -> None:
+    finding = decided(evidence(), is_declared=[False])
+    assert finding.kind is FindingKind.CONSISTENT_WITH_OTHER_VARIANT
+    assert finding.reasons[0].code == "other_than_declared"
+    met = decided(evidence(), is_declared=[True])
+    assert met.kind is FindingKind.CONSISTENT_WITH_GENUINE
+
+
+def test_a_counterfeit_of_another_product_is_a_counterfeit_first() -> None:
+    finding = decided(evidence(structure_peak=6), is_declared=[False])
+    assert finding.kind is FindingKind.INCONSISTENT_WITH_GENUINE
+
+
+def test_the_best_explanation_is_chosen() -> None:
+    finding = decided(evidence(structure_peak=3), evidence(structure_peak=0.2))
+    assert finding.chosen == 1
+    assert decided(evidence(), evidence()).chosen == 0, "the first of two equals"
+
+
+def test_every_finding_says_what_to_do_next() -> None:
+    findings = {
+        one.kind: one
+        for one in (
+            decided(),
+            decided(evidence()),
+            decided(evidence(structure_peak=2)),
+            decided(evidence(structure_peak=6)),
+            decided(evidence(resolution=0.1)),
+            decided(evidence(is_counterfeit=True)),
+            decided(evidence(), is_declared=[False]),
+        )
+    }
+    assert set(findings) == set(FindingKind)
+    for finding in findings.values():
+        assert finding.advice
+        for sentence in (*finding.advice, *(r.sentence for r in finding.reasons)):
+            assert sentence.endswith(".")
+            assert "authentic" not in sentence
+
+
+# --- the likelihood ratio -------------------------------------------------------------
+
+
+def test_another_gtin_lowers_the_likelihood_ratio_by_what_the_policy_says() -> None:
+    plain = decided(evidence(structure_peak=1.5))
+    other = decided(evidence(structure_peak=1.5, is_gtin_other=True))
+    same = decided(evidence(structure_peak=1.5, is_gtin_other=False))
+    assert plain.log10_lr is not None
+    assert other.log10_lr == pytest.approx(plain.log10_lr - 2)
+    assert same.log10_lr == plain.log10_lr
+    assert other.reasons[0].code == "other_gtin"
+
+
+@pytest.mark.parametrize(
+    ("structure", "value", "is_capped"),
+    [(0.0, 3.0, True), (1.5, 1.0, False), (5.0, -3.0, True)],
+)
+def test_the_likelihood_ratio_is_capped_and_says_so(
+    structure: float, value: float, is_capped: bool
+) -> None:
+    finding = decided(evidence(structure_peak=structure))
+    assert finding.log10_lr == pytest.approx(value)
+    assert finding.is_lr_capped is is_capped
+    assert finding.counterfeit_probability == pytest.approx(
+        1 / (1 + 10**value), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("structure", "words"),
+    [(1.6, "weak"), (1.2, "moderate"), (0.6, "strong"), (3.8, "strong")],
+)
+def test_the_band_is_that_of_the_ratio(structure: float, words: str) -> None:
+    assert decided(evidence(structure_peak=structure)).strength.startswith(words)
+
+
+DEVIATIONS = [f"{channel}_{kind}" for channel in CHANNELS for kind in ("peak", "top")]
+POLICIES = {"synthetic": policy(), "shipped": Policy.from_json(SHIPPED.read_bytes())}
+
+
+@pytest.mark.parametrize("which", POLICIES)
+@given(
+    name=st.sampled_from(DEVIATIONS),
+    before=st.floats(0, 20),
+    more=st.floats(0, 20),
+    others=st.dictionaries(st.sampled_from(DEVIATIONS), st.floats(0, 10), max_size=3),
+)
+def test_a_worse_deviation_never_raises_the_likelihood_ratio(
+    which: str, name: str, before: float, more: float, others: dict[str, Any]
+) -> None:
+    rules = POLICIES[which]
+    rules = replace(rules, accept_logit=-math.inf, quality_limits={})
+    better = decided(evidence(**(others | {name: before})), policy=rules)
+    worse = decided(evidence(**(others | {name: before + more})), policy=rules)
+    assert better.log10_lr is not None
+    assert worse.log10_lr is not None
+    assert worse.log10_lr <= better.log10_lr
+
+
+# --- the policy -----------------------------------------------------------------------
+
+
+def test_a_policy_goes_by_the_digest_of_its_bytes() -> None:
+    assert policy().digest == policy().digest
+    assert policy().digest != policy(log10_lr_cap=2.0).digest
+
+
+@pytest.mark.parametrize("data", [b"", b"no JSON", b"[]", b"{}", b"null", b"\xff\xfe"])
+def test_what_is_no_calibration_is_refused(data: bytes) -> None:
+    with pytest.raises(ModelError, match="calibration is not usable"):
+        Policy.from_json(data)
+
+
+def test_a_calibration_without_one_of_its_parts_is_refused() -> None:
+    whole: dict[str, Any] = calibration()
+    for name in whole:
+        lacking = {key: value for key, value in whole.items() if key != name}
+        with pytest.raises(ModelError):
+            Policy.from_json(json.dumps(lacking).encode())
+    for name in whole["thresholds"]:
+        fewer = {k: v for k, v in whole["thresholds"].items() if k != name}
+        with pytest.raises(ModelError):
+            Policy.from_json(json.dumps(whole | {"thresholds": fewer}).encode())
+
+
+@pytest.mark.parametrize("part", ["identification", "fusion"])
+def test_a_policy_that_weighs_nothing_is_refused(part: str) -> None:
+    fields: dict[str, Any] = calibration()
+    fields[part] |= {"terms": []}
+    with pytest.raises(ModelError):
+        Policy.from_json(json.dumps(fields).encode())

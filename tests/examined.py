@@ -1,0 +1,47 @@
+"""Prints and photographs taken through the engine, as verification takes them."""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+from scenes import Pixels, Print, printed
+
+from touchstone.engine.evidence import Evidence, Reference, examine
+from touchstone.engine.identification import Candidate, Match, match
+from touchstone.engine.registration import REFERENCE_SIDE_PX, Method, detect
+
+
+@functools.cache
+def candidate(seed: int, *methods: Method) -> Candidate:
+    """The print of ``seed`` as a candidate under that label; ORB alone if not said."""
+    pixels = printed(seed).pixels
+    features = {
+        method: detect(pixels, method, max_side_px=REFERENCE_SIDE_PX)
+        for method in methods or (Method.ORB,)
+    }
+    return Candidate(seed, 0.5, features)
+
+
+def by_inliers(measurements: Mapping[str, float]) -> float:
+    return measurements["log_inliers"]
+
+
+def matches(photo: Pixels, seeds: Sequence[int]) -> list[Match]:
+    """Lay the prints of ``seeds`` over a photo, best first."""
+    return match(
+        photo,
+        [candidate(seed) for seed in seeds],
+        lambda label: printed(label).pixels,
+        rank=by_inliers,
+    )
+
+
+def reference(face: Print, *, label: int = 1, **fields: object) -> Reference:
+    """A print as it was enrolled."""
+    facts = {"is_counterfeit": False} | fields
+    return Reference(label, face.pixels, face.size_px, **facts)  # type: ignore[arg-type]
+
+
+def examined(seed: int, photo: Pixels, **fields: object) -> Evidence:
+    """What is measured when the print of ``seed`` is looked for in a photo."""
+    (best,) = matches(photo, [seed])
+    return examine(photo, best, reference(printed(seed), label=seed, **fields))

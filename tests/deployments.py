@@ -33,6 +33,7 @@ def policy_fields() -> dict[str, Any]:
     """A calibration that tells the prints of `scenes` from their changed copies."""
     fields: dict[str, Any] = calibration()
     fields["version"] = "deployments"
+    fields["identification"]["resemblance_similarity"] = 0.995
     fields["fusion"]["terms"] = [
         _term("structure_peak", mean=1.2, weight=1.7),
         _term("colour_peak", mean=1.2, weight=1.7),
@@ -111,7 +112,7 @@ class Deployment:
 
     def enrol(
         self,
-        face: Print | Pixels,
+        shown: Print | Pixels,
         product_id: str = "P-1",
         *,
         caller: Caller | None = None,
@@ -119,7 +120,7 @@ class Deployment:
         kind: SpecimenKind = SpecimenKind.KNOWN_GENUINE,
         **fields: Any,
     ) -> Enrolled:
-        pixels = face.pixels if isinstance(face, Print) else face
+        pixels = shown.pixels if isinstance(shown, Print) else shown
         request = EnrolmentRequest(
             image=encoded(pixels),
             product=ProductFields(product_id, gtin=gtin),

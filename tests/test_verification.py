@@ -53,6 +53,7 @@ def test_a_forged_print_is_inconsistent_and_shown_where(deployment: Deployment) 
     assert found.finding.log10_lr is not None
     assert found.finding.log10_lr < 0
     x, y, width, height = FACE.elements[FACE.first("ring", after=2)].box
+    middle = x + width / 2, y + height / 2
     assert any(
         r.x < x + width
         and x < r.x + r.width
@@ -92,7 +93,8 @@ def test_the_print_of_another_product_than_declared_is_another_variant(
     genuine = FindingKind.CONSISTENT_WITH_GENUINE
 
     def kind(**declared: str) -> FindingKind:
-        return deployment.verify(photo(FACE), **declared).finding.kind
+        found = deployment.verify(photo(FACE), caller=deployment.brand, **declared)
+        return found.finding.kind
 
     assert kind(declared_product="P-1") is genuine
     assert kind(declared_product="P-2") is variant
@@ -272,7 +274,8 @@ def test_an_examination_is_its_makers_alone(deployment: Deployment) -> None:
     for other in (deployment.rival, deployment.officer):
         with pytest.raises(NotFoundError):
             deployment.parts.verifier.read(other, made.id)
-    assert deployment.parts.verifier.read(deployment.operator, made.id)
+    seen = deployment.parts.verifier.read(deployment.operator, made.id)
+    assert seen.examination == made
 
 
 # --- identification alone -------------------------------------------------------------

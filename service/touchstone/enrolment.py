@@ -327,7 +327,7 @@ def parse_regions(text: str) -> tuple[Region, ...]:
     try:
         boxes = json.loads(text)
         return tuple(_box(box) for box in boxes)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidInputError(
             "variable_regions must be JSON: [[x, y, width, height], ...] in pixels.",
             field="variable_regions",

@@ -28,9 +28,15 @@ SHIPPED = Path(__file__).parents[2] / "models" / "calibration.json"
 GOOD_PHOTO = photo_measurements((640, 480), Quality(0.5, 0.0, 0.0, 0.8))
 
 
+def whole_calibration() -> dict[str, Any]:
+    fields: dict[str, Any] = calibration()
+    fields["identification"]["resemblance_similarity"] = 0.7
+    return fields
+
+
 def policy(**thresholds: float) -> Policy:
     """A policy whose log10 LR is 4 - 2 x structure_peak, capped at 3."""
-    fields: dict[str, Any] = calibration()
+    fields = whole_calibration()
     fields["fusion"] = {
         "terms": [
             {
@@ -118,6 +124,15 @@ def test_no_evidence_in_a_photo_that_shows_nothing_is_a_matter_of_quality() -> N
 
 def test_a_match_that_is_none_is_no_reference() -> None:
     assert decided(evidence(inliers=9)).kind is FindingKind.NO_REFERENCE
+
+
+def test_a_lookalike_whose_face_was_not_found_is_inconclusive() -> None:
+    finding = decided(resemblance=0.71)
+    assert finding.kind is FindingKind.INCONCLUSIVE
+    assert finding.log10_lr is None
+    assert finding.counterfeit_probability is None
+    assert decided(resemblance=0.69).kind is FindingKind.NO_REFERENCE
+    assert decided(evidence(), resemblance=1.0).chosen == 0
 
 
 @given(
@@ -332,7 +347,7 @@ def test_what_is_no_calibration_is_refused(data: bytes) -> None:
 
 
 def test_a_calibration_without_one_of_its_parts_is_refused() -> None:
-    whole: dict[str, Any] = calibration()
+    whole = whole_calibration()
     for name in whole:
         lacking = {key: value for key, value in whole.items() if key != name}
         with pytest.raises(ModelError):
@@ -345,7 +360,7 @@ def test_a_calibration_without_one_of_its_parts_is_refused() -> None:
 
 @pytest.mark.parametrize("part", ["identification", "fusion"])
 def test_a_policy_that_weighs_nothing_is_refused(part: str) -> None:
-    fields: dict[str, Any] = calibration()
+    fields = whole_calibration()
     fields[part] |= {"terms": []}
     with pytest.raises(ModelError):
         Policy.from_json(json.dumps(fields).encode())

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from touchstone_training import proving
 from touchstone_training.bench.suite import Part, run_suite
 from touchstone_training.data import HELD_OUT_SEED, PictureCache
 from touchstone_training.export import Provenance, export_embedder
@@ -22,6 +23,9 @@ from touchstone_training.train import TrainConfig
 from touchstone_training.train import train as run_training
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.command()(proving.calibrate)
+app.command()(proving.evaluate)
+app.command()(proving.samples)
 
 _DataFolder = Annotated[
     Path, typer.Option(help="Folder with open/SET/manifest.csv, see DATA.")

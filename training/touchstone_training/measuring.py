@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from touchstone.engine.embedding import Embedder, Vectors, reference_views
@@ -301,8 +300,3 @@ def read_judged(path: Path) -> list[Judged]:
     """Read the rows that `write_rows` wrote."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [Judged(**json.loads(line)) for line in lines]
-
-
-def single_threaded() -> None:
-    """Make the libraries of this process use one thread, as the service does."""
-    cv2.setNumThreads(1)

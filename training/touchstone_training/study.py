@@ -5,15 +5,20 @@ real photographs of the training split: rows are written as they come, so that a
 pass can be watched, stopped and looked into.
 """
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 
+from touchstone.bootstrap import open_embedder, use_one_thread
 from touchstone.engine.embedding import Embedder
 from touchstone.engine.image import Pixels, decode
+from touchstone.settings import Settings
 from touchstone_training.data import Item, read_manifest, split
 from touchstone_training.measuring import (
     Enrolled,
@@ -36,10 +41,10 @@ class StudyOptions:
     """What a pass looks at."""
 
     first_seed: int
-    designs: int = 120
+    designs: int = 100
     genuine: int = 5
     forged: int = 6
-    difficulty: float = 0.3
+    difficulty: float = 0.25
     """Mean difficulty of the photographs; each is drawn from 0 to twice this."""
     decoys: int = 3
     real_photos: int = 160
@@ -47,20 +52,35 @@ class StudyOptions:
 
 
 def simulated(
-    embedder: Embedder, options: StudyOptions, fonts: Sequence[Path] = ()
+    models: Path, options: StudyOptions, fonts: Sequence[Path] = (), *, workers: int = 1
 ) -> Iterator[tuple[Row, list[Judged]]]:
-    """Measure every sample of the designs, each among its sibling and decoys."""
+    """Measure every sample of the designs, each among decoys, in design order."""
     seeds = range(options.first_seed, options.first_seed + options.designs)
-    for seed in track(list(seeds), description="Simulated designs"):
-        gallery = gallery_of(seed, embedder, decoys=options.decoys, fonts=fonts)
-        for sample in samples(
-            seed,
-            genuine=options.genuine,
-            forged=options.forged,
-            difficulty=options.difficulty,
-            fonts=fonts,
-        ):
-            yield measure(sample, gallery, 0, embedder, with_peers=options.with_peers)
+    work = partial(_one_design, models=models, options=options, fonts=tuple(fonts))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        done = pool.map(work, seeds)
+        for rows in track(done, total=len(seeds), description="Simulated designs"):
+            yield from rows
+
+
+def _one_design(
+    seed: int, *, models: Path, options: StudyOptions, fonts: tuple[Path, ...]
+) -> list[tuple[Row, list[Judged]]]:
+    use_one_thread()
+    embedder = open_embedder(Settings.load(model_dir=models, provider="cpu"))
+    gallery = gallery_of(seed, embedder, decoys=options.decoys, fonts=fonts)
+    taken = samples(
+        seed,
+        genuine=options.genuine,
+        forged=options.forged,
+        difficulty=options.difficulty,
+        fonts=fonts,
+    )
+    return [
+        measure(sample, gallery, 0, embedder, with_peers=options.with_peers)
+        for sample in taken
+    ]
 
 
 def real_matches(

@@ -1,0 +1,175 @@
+"""Commands that calibrate the policy, prove the service, and draw the samples."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from touchstone.bootstrap import open_embedder, open_policy
+from touchstone.engine.verdict import Policy
+from touchstone.settings import Settings
+from touchstone_training.calibration import Targets, policy_document
+from touchstone_training.evaluation import (
+    REAL_SETS,
+    Share,
+    counterfeit_report,
+    evaluate_set,
+    write_report,
+)
+from touchstone_training.measuring import Row, write_rows
+from touchstone_training.samples import make_samples
+from touchstone_training.study import StudyOptions, real_matches, simulated
+from touchstone_training.train import current_commit
+
+_CALIBRATION_SEED = 700_000
+"""Designs for calibration: below the held-out seeds, above the embedder's."""
+_EVALUATION_SEED = 1_100_000
+"""Designs for evaluation: never trained on, calibrated on or looked at."""
+
+Data = Annotated[Path, typer.Option(help="Folder with open/ and measure/, see DATA.")]
+Models = Annotated[Path, typer.Option(help="Folder of served models.")]
+Runs = Annotated[Path, typer.Option(help="Folder for rows and reports.")]
+Workers = Annotated[int, typer.Option(help="Processes; one a core.")]
+
+
+def _fonts(data: Path) -> list[Path]:
+    return sorted((data / "open" / "fonts_open").glob("*.ttf"))
+
+
+def calibrate(
+    *,
+    data: Data,
+    models: Models = Path("models"),
+    runs: Runs = Path("runs/calibration"),
+    designs: Annotated[int, typer.Option(help="Simulated designs.")] = 100,
+    version: Annotated[str, typer.Option(help="Of the policy.")] = "0.1.0",
+    workers: Workers = 2,
+) -> None:
+    """Measure simulated and real training photos, and fit calibration.json to them."""
+    runs.mkdir(parents=True, exist_ok=True)
+    options = StudyOptions(first_seed=_CALIBRATION_SEED, designs=designs)
+    embedder = open_embedder(Settings.load(model_dir=models))
+    matches = list(real_matches(embedder, data, options))
+    rows: list[Row] = []
+    for row, judged in simulated(models, options, _fonts(data), workers=workers):
+        rows.append(row)
+        matches += judged
+    write_rows(runs / "rows.jsonl", rows)
+    write_rows(runs / "matches.jsonl", matches)
+    document = policy_document(
+        rows,
+        [one.measurements for one in matches],
+        np.array([one.is_true for one in matches]),
+        version=version,
+        targets=Targets(),
+        made_by={
+            "commit": current_commit(),
+            "options": asdict(options),
+            "embedder": embedder.digest,
+        },
+    )
+    text = json.dumps(document, indent=1)
+    (models / "calibration.json").write_text(text + "\n", encoding="utf-8")
+    typer.echo(json.dumps(document["evaluation"] | document["thresholds"], indent=1))
+
+
+def evaluate(
+    *,
+    data: Data,
+    models: Models = Path("models"),
+    out: Annotated[Path, typer.Option(help="Report.")] = Path("models/evaluation.json"),
+    runs: Runs = Path("runs/evaluation"),
+    designs: Annotated[int, typer.Option(help="Unseen designs; 0: none.")] = 40,
+    every_nth: Annotated[int, typer.Option(help="Look at every nth real photo.")] = 1,
+    workers: Workers = 2,
+) -> None:
+    """Measure the whole service on real photographs and on simulated counterfeits."""
+    runs.mkdir(parents=True, exist_ok=True)
+    report: dict[str, Any] = {"commit": current_commit()}
+    policy = open_policy(Settings.load(model_dir=models))
+    report["policy"] = policy.digest
+    report["real"] = {
+        name: evaluate_set(name, data / folder, every_nth=every_nth).document()
+        for name, folder in REAL_SETS
+        if (data / folder).is_dir()
+    }
+    report["real_overall"] = _pooled(report["real"])
+    if designs:
+        report["simulated"] = {
+            name: _simulated(
+                models,
+                _fonts(data),
+                policy=policy,
+                runs=runs,
+                designs=designs,
+                difficulty=hard,
+                workers=workers,
+            )
+            for name, hard in (("inspector", 0.12), ("field", 0.3))
+        }
+    write_report(out, report)
+    typer.echo(out.read_text(encoding="utf-8"))
+
+
+def _pooled(sets: dict[str, Any]) -> dict[str, Any]:
+    """Add up the shares of all sets: every photo counts once."""
+    names = ("recall_at_1", "accepted_wrong", "known_lost", "genuine_inconsistent")
+    return {
+        name: Share(
+            sum(one[name]["hits"] for one in sets.values()),
+            sum(one[name]["total"] for one in sets.values()),
+        ).document()
+        for name in names
+    }
+
+
+def _simulated(
+    models: Path,
+    fonts: list[Path],
+    *,
+    policy: Policy,
+    runs: Path,
+    designs: int,
+    difficulty: float,
+    workers: int,
+) -> dict[str, object]:
+    options = StudyOptions(
+        first_seed=_EVALUATION_SEED,
+        designs=designs,
+        genuine=6,
+        forged=8,
+        difficulty=difficulty,
+        decoys=1,
+        with_peers=True,
+    )
+    rows = [row for row, _ in simulated(models, options, _fonts(data), workers=workers)]
+    write_rows(runs / f"rows-{difficulty}.jsonl", rows)
+    report = counterfeit_report(rows, [_log10_lr(row, policy) for row in rows])
+    return {"options": asdict(options), **report}
+
+
+def _log10_lr(row: Row, policy: Policy) -> float:
+    """Uncapped log10 LR; NaN where the policy would not compare the photo."""
+    measured = row.measurements
+    if not measured or any(
+        not least <= measured[name] <= most
+        for name, (least, most) in policy.quality_limits.items()
+    ):
+        return float("nan")
+    return -policy.fusion.logit(measured) / float(np.log(10))
+
+
+def samples(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the samples.")] = Path(
+        "service/touchstone/samples"
+    ),
+    data: Annotated[Path | None, typer.Option(help="For its fonts.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the products.")] = 0,
+) -> None:
+    """Draw the sample references and photographs that are shipped."""
+    fonts = _fonts(data) if data is not None else []
+    typer.echo(f"{make_samples(out, fonts=fonts, seed=seed)} photos in {out}")

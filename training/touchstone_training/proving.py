@@ -145,7 +145,7 @@ def _simulated(
         decoys=1,
         with_peers=True,
     )
-    rows = [row for row, _ in simulated(models, options, _fonts(data), workers=workers)]
+    rows = [row for row, _ in simulated(models, options, fonts, workers=workers)]
     write_rows(runs / f"rows-{difficulty}.jsonl", rows)
     report = counterfeit_report(rows, [_log10_lr(row, policy) for row in rows])
     return {"options": asdict(options), **report}

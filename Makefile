@@ -44,8 +44,8 @@ export: $(DEV)  ## a trained run to models/
 bench: $(DEV)  ## how fast, stage by stage
 	$(BIN)/python -m touchstone_training bench $(ARGS)
 
-benchmark: $(DEV)  ## how right, beside two peers
-	$(BIN)/python -m touchstone_training benchmark $(ARGS)
+benchmark: $(DEV)  ## how right, beside two peers; ARGS="--data DIR"
+	$(BIN)/python -m touchstone_training evaluate $(ARGS)
 
 image:  ## the container image; VARIANT=gpu for CUDA
 	docker build --build-arg VARIANT=$(VARIANT) --tag touchstone:$(VARIANT) .

@@ -50,3 +50,15 @@ def deployment(
     made = Deployment.begin(tmp_path / "data", model_dir, migrated_records)
     yield made
     made.parts.close()
+
+
+@pytest.fixture(scope="module")
+def shipped(
+    tmp_path_factory: pytest.TempPathFactory, migrated_records: Path
+) -> Iterator[Deployment]:
+    """A deployment of the shipped models and policy, with nothing enrolled."""
+    models = Path(__file__).parents[1] / "models"
+    folder = tmp_path_factory.mktemp("shipped")
+    made = Deployment.begin(folder, models, migrated_records)
+    yield made
+    made.parts.close()

@@ -1,6 +1,8 @@
 import json
 import shutil
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +14,7 @@ from scenes import Pixels, photographed, printed
 
 from touchstone.bootstrap import build
 from touchstone.errors import ModelError
-from touchstone.store import Enrolled
+from touchstone.store import Enrolled, ProductFields, SetFields, SpecimenFields
 
 FACES = 6
 
@@ -298,6 +300,55 @@ def test_a_withdrawn_reference_is_gone_at_once(deployment: Deployment) -> None:
     assert [n for n, _ in deployment.near(photo_of(0))] == [2]
     deployment.store.withdraw_reference_set(deployment.brand, second.reference_set.id)
     assert deployment.near(photo_of(0)) == []
+
+
+def test_searching_while_references_come_and_go_is_safe_and_current(
+    deployment: Deployment,
+) -> None:
+    # Promise R6, from the records on; the index alone is tested in engine/.
+    enrol_some(deployment, 2)
+    store, brand = deployment.store, deployment.brand
+    pixels = photo_of(0)
+    derived = deployment.parts.catalogue.derive(pixels)
+    removed: list[int] = []
+    is_over = threading.Event()
+
+    def change() -> None:
+        for number in range(40):
+            made = store.enrol_specimen(
+                brand,
+                product=ProductFields("P-0"),
+                reference_set=SetFields(),
+                specimen=SpecimenFields(
+                    sha256(b"%d" % number).hexdigest(), width_px=560, height_px=300
+                ),
+                derived=derived,
+            )
+            assert made.specimen.label in dict(deployment.near(pixels))
+            store.withdraw_specimen(brand, made.specimen.id)
+            removed.append(made.specimen.label)
+        is_over.set()
+
+    def search() -> int:
+        searches = 0
+        while not is_over.is_set():
+            gone = set(removed)
+            found = dict(deployment.near(pixels))
+            assert not gone & set(found)
+            assert {1, 2} <= set(found)
+            searches += 1
+        return searches
+
+    with ThreadPoolExecutor(9) as threads:
+        changing = threads.submit(change)
+        searching = [threads.submit(search) for _ in range(8)]
+        try:
+            changing.result(timeout=60)
+        finally:
+            is_over.set()
+        assert sum(one.result(timeout=60) for one in searching) >= 8
+    deployment.parts.catalogue.refresh()
+    assert deployment.parts.catalogue.status().references == 2
 
 
 def test_a_gtin_filled_in_later_is_that_of_the_first_reference_too(

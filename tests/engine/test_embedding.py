@@ -2,6 +2,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -105,6 +106,32 @@ def test_a_manifest_without_one_of_its_fields_is_refused(model_dir: Path) -> Non
         lacking = {key: value for key, value in fields.items() if key != name}
         with pytest.raises(ModelError, match=name):
             EmbedderManifest.from_json(json.dumps(lacking))
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        {"dim": 65},
+        {"input_px": 95},
+        {"input_px": 0},
+        {"mean": (float("nan"), 0.0, 0.0)},
+        {"mean": (float("inf"), 0.0, 0.0)},
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_model_is_refused_at_the_start(
+    model: bytes, manifest: EmbedderManifest, fact: dict[str, Any]
+) -> None:
+    with pytest.raises(ModelError, match="manifest says"):
+        OnnxEmbedder.from_bytes(model, replace(manifest, **fact), provider="cpu")
+
+
+@pytest.mark.parametrize("std", [[0, 1, 1], [1, -1, 1]])
+def test_a_manifest_that_divides_by_nothing_is_refused(
+    model_dir: Path, std: list[float]
+) -> None:
+    fields = json.loads((model_dir / "embedder.json").read_bytes())
+    with pytest.raises(ModelError, match="std must be positive"):
+        EmbedderManifest.from_json(json.dumps(fields | {"std": std}))
 
 
 # --- vectors --------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class SetResult:
     products: int
     photos: int
     recall_at_1: Share
-    """Whatever registered best was the right product, accepted or not."""
+    """What is likeliest was the right product, accepted or not."""
     accepted_right: Share
     """The finding named the right product."""
     accepted_wrong: Share
@@ -149,12 +149,16 @@ _ALARMS = frozenset(
 
 
 def _best(verifier: Verifier, caller: Caller, data: bytes) -> str | None:
-    """Name what registered best, however weakly: the policy's acceptance set aside."""
-    anything = replace(
-        verifier, policy=replace(verifier.policy, accept_logit=-math.inf)
-    )
-    product = anything.assess(caller, [data]).product
-    return product.product_id if product else None
+    """Name what is likeliest, however weakly: the policy's acceptance set aside.
+
+    What registered best; where nothing did, what ``identify`` puts first.
+    """
+    policy = replace(verifier.policy, accept_logit=-math.inf)
+    product = replace(verifier, policy=policy).assess(caller, [data]).product
+    if product is not None:
+        return product.product_id
+    near = verifier.identify(caller, data, k=1)
+    return near[0].product.product_id if near else None
 
 
 def _unknown_rejected(references: Sequence[Item], photos: Sequence[Item]) -> Share:

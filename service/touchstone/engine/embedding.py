@@ -65,6 +65,8 @@ class EmbedderManifest:
         """
         try:
             fields = json.loads(text)
+            if not all(value > 0 for value in fields["std"]):
+                raise ValueError("std must be positive")
             return EmbedderManifest(
                 name=str(fields["name"]),
                 version=str(fields["version"]),
@@ -168,7 +170,9 @@ class OnnxEmbedder:
                 f"{manifest.sha256}, found {digest}. Restore the models folder."
             )
         session, provider = open_session(model, provider)
-        return OnnxEmbedder(session, manifest, provider)
+        embedder = OnnxEmbedder(session, manifest, provider)
+        embedder._try()
+        return embedder
 
     @property
     def digest(self) -> str:
@@ -184,6 +188,22 @@ class OnnxEmbedder:
     def provider(self) -> str:
         """What really runs the model: ``cpu`` or ``cuda``."""
         return self._provider
+
+    def _try(self) -> None:
+        """Refuse now what would fail, or answer nonsense, with every photo."""
+        side = self._manifest.input_px
+        blank = np.full((side, side, 3), LETTERBOX_GREY, np.uint8)
+        try:
+            vectors = self.embed([blank])
+        except Exception as error:  # ORT raises its own untyped pybind exceptions
+            raise ModelError(
+                f"The embedder cannot be fed as its manifest says: {error}"
+            ) from error
+        if vectors.shape != (1, self.dim) or not np.isfinite(vectors).all():
+            raise ModelError(
+                f"The embedder gives no vectors of {self.dim} numbers, as its "
+                "manifest says that it does."
+            )
 
     def embed(self, pictures: Sequence[Pixels]) -> Vectors:
         """Embed ``pictures`` to (n, dim) unit vectors."""

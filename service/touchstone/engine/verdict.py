@@ -227,9 +227,7 @@ def decide(
         return _nothing_found(photo, policy)
     genuine = [n for n in accepted if not examined[n].reference.is_counterfeit]
     known_fake = [n for n in accepted if examined[n].reference.is_counterfeit]
-    chosen = max(
-        genuine or known_fake, key=lambda n: (_log10_lr(examined[n], policy), -n)
-    )
+    chosen = _likeliest(examined, genuine or known_fake, policy)
     objections = _objections(examined[chosen].measurements(), policy.quality_limits)
     if objections:
         return _graded(
@@ -250,6 +248,23 @@ def decide(
         )
     finding = _by_likelihood(examined[chosen], policy, chosen)
     return _against_declaration(finding, is_declared, policy, examined)
+
+
+def _likeliest(
+    examined: Sequence[Evidence], numbers: Sequence[int], policy: Policy
+) -> int:
+    """Return which of the matches the item is: siblings are told apart by comparing.
+
+    Where no photo can be compared, the order of identification stands.
+    """
+    comparable = [
+        n
+        for n in numbers
+        if not _objections(examined[n].measurements(), policy.quality_limits)
+    ]
+    if not comparable:
+        return numbers[0]
+    return max(comparable, key=lambda n: (_log10_lr(examined[n], policy), -n))
 
 
 def _log10_lr(evidence: Evidence, policy: Policy) -> float:

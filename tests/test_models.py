@@ -1,0 +1,209 @@
+"""The shipped files: their digests, sizes, vectors, and what they find on scenes.
+
+After another embedder was exported, its vectors are written anew by
+
+    python tests/test_models.py
+"""
+
+import functools
+import json
+import sys
+from dataclasses import fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from deployments import Deployment
+from numpy.typing import NDArray
+from scenes import Pixels, encoded, photographed, printed
+
+from touchstone.bootstrap import open_embedder, open_policy
+from touchstone.engine.comparison import MEASUREMENTS
+from touchstone.engine.embedding import OnnxEmbedder, reference_views
+from touchstone.engine.image import decode
+from touchstone.engine.verdict import FindingKind, Policy
+from touchstone.settings import Settings
+
+MODELS = Path(__file__).parents[1] / "models"
+GOLDEN = Path(__file__).parent / "golden" / "embedding.json"
+TOLERANCE = 2e-3
+"""Of each number of a vector, on the CPU; other providers may differ by as much."""
+MAX_EMBEDDER_BYTES = 12_000_000
+MAX_BYTES = 25_000_000
+
+
+@functools.cache
+def embedder() -> OnnxEmbedder:
+    return open_embedder(Settings(model_dir=MODELS, provider="cpu"))
+
+
+@functools.cache
+def policy() -> Policy:
+    return open_policy(Settings(model_dir=MODELS))
+
+
+def scenes() -> list[Pixels]:
+    """Three procedural pictures: a print, a photo of one, and one on a bottle."""
+    return [
+        printed(1).pixels,
+        photographed(printed(2), tilt=0.2, turn=12).pixels,
+        photographed(printed(3), bend=0.6, turn=-100, light=0.3).pixels,
+    ]
+
+
+def golden_vectors() -> dict[str, Any]:
+    vectors = embedder().embed(scenes())
+    return {
+        "model": embedder().digest,
+        "provider": embedder().provider,
+        "vectors": [[round(float(x), 5) for x in row] for row in vectors],
+    }
+
+
+def write_golden() -> None:
+    """Take what the shipped embedder gives now for what it must give from now on."""
+    GOLDEN.parent.mkdir(exist_ok=True)
+    GOLDEN.write_text(json.dumps(golden_vectors(), indent=1) + "\n")
+
+
+# --- the files ------------------------------------------------------------------------
+
+
+def test_the_embedder_is_the_file_that_its_manifest_names() -> None:
+    manifest = json.loads((MODELS / "embedder.json").read_bytes())
+    data = (MODELS / "embedder.onnx").read_bytes()
+    assert sha256(data).hexdigest() == manifest["sha256"] == embedder().digest
+    assert embedder().dim == manifest["dim"] == 256
+
+
+def test_the_models_are_small_enough_to_ship() -> None:
+    assert (MODELS / "embedder.onnx").stat().st_size <= MAX_EMBEDDER_BYTES
+    assert sum(f.stat().st_size for f in MODELS.iterdir()) <= MAX_BYTES
+
+
+def test_the_embedder_is_one_sound_file_without_data_outside_it() -> None:
+    model = onnx.load(MODELS / "embedder.onnx", load_external_data=False)
+    onnx.checker.check_model(model)
+    for tensor in model.graph.initializer:
+        assert tensor.data_location != onnx.TensorProto.EXTERNAL
+    assert {opset.domain for opset in model.opset_import} <= {"", "ai.onnx"}
+    assert len(model.graph.input) == 1
+
+
+# --- the embedder ---------------------------------------------------------------------
+
+
+def test_the_embedder_gives_its_golden_vectors() -> None:
+    golden = json.loads(GOLDEN.read_bytes())
+    assert golden["model"] == embedder().digest, "run: python tests/test_models.py"
+    found = embedder().embed(scenes())
+    np.testing.assert_allclose(found, golden["vectors"], atol=TOLERANCE)
+
+
+def test_a_batch_gives_what_single_pictures_give() -> None:
+    together = embedder().embed(scenes())
+    alone = np.concatenate([embedder().embed([one]) for one in scenes()])
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+
+
+def test_photos_find_their_print_among_others_at_any_turn() -> None:
+    views = [embedder().embed(reference_views(printed(s).pixels)) for s in range(6)]
+
+    def nearest(photo: Pixels) -> int:
+        query: NDArray[np.float32] = embedder().embed([photo])[0]
+        return int(np.argmax([float((rows @ query).max()) for rows in views]))
+
+    turns = [0, 100, 190, 275, 20, 340]
+    found = [
+        nearest(photographed(printed(s), turn=turns[s], tilt=0.1, zoom=0.95).pixels)
+        for s in range(6)
+    ]
+    assert found == list(range(6))
+
+
+# --- the policy -----------------------------------------------------------------------
+
+
+def test_the_policy_weighs_nothing_but_what_is_measured() -> None:
+    of_match = {"similarity", "log_inliers", "coverage", "agreement", "chroma_gap"}
+    of_match |= {"is_sift"}
+    of_evidence = {
+        *MEASUREMENTS,
+        *of_match,
+        *("inlier_residual", "resolution", "sharpness", "glare_fraction"),
+        *("dark_fraction", "face_contrast", "compared_fraction"),
+    }
+    assert {term.name for term in policy().identification.terms} <= of_match
+    assert {term.name for term in policy().fusion.terms} <= of_evidence
+    assert set(policy().quality_limits) <= of_evidence
+    of_photo = {f"photo_{n}" for n in ("side_px", "sharpness", "contrast")}
+    assert set(policy().photo_limits) <= of_photo | {"photo_dark", "photo_glare"}
+
+
+def test_the_policy_is_in_order() -> None:
+    rules = policy()
+    assert rules.log10_lr_floor < rules.inconsistent_log10_lr
+    assert rules.inconsistent_log10_lr < rules.consistent_log10_lr < rules.log10_lr_cap
+    assert rules.inconsistent_log10_lr < 0 < rules.consistent_log10_lr
+    assert rules.other_gtin_log10_lr > 0
+    assert rules.sibling_margin > 0
+    ends = [end for end, _ in rules.bands]
+    assert ends == sorted(ends)
+    assert ends[-1] >= rules.log10_lr_cap
+    for least, most in (*rules.quality_limits.values(), *rules.photo_limits.values()):
+        assert least < most
+    for term in (*rules.fusion.terms, *rules.identification.terms):
+        assert term.std > 0
+        for field in fields(term):
+            value = getattr(term, field.name)
+            assert isinstance(value, str) or np.isfinite(value)
+
+
+def test_the_error_rates_behind_the_thresholds_are_told() -> None:
+    assert policy().error_rates
+    assert all(0 <= rate <= 1 for rate in policy().error_rates.values())
+
+
+# --- what they find -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def found_kinds(shipped: Deployment) -> dict[str, list[FindingKind]]:
+    """What the shipped models and policy find on genuine and on crudely forged."""
+    genuine: list[FindingKind] = []
+    forged: list[FindingKind] = []
+    for seed in range(4):
+        face = printed(seed)
+        shipped.enrol(face, f"P-{seed}")
+        crude = face.without(face.first("ring", after=6)).reworded(0, "QXZKVW")
+        crude = crude.moved(crude.first("block", after=6), dx=14, dy=6)
+        crude = crude.recoloured(crude.first("block"), (220, 30, 60))
+        for shown, kinds in ((face, genuine), (crude, forged)):
+            photo = photographed(shown, tilt=0.08, turn=4, zoom=1.05, seed=seed)
+            data = encoded(photo.pixels, "JPEG", quality=92)
+            assert decode(data).size_px == (640, 480)
+            kinds.append(shipped.verify(data).finding.kind)
+    return {"genuine": genuine, "forged": forged}
+
+
+def test_genuine_scenes_are_not_called_inconsistent(
+    found_kinds: dict[str, list[FindingKind]],
+) -> None:
+    kinds = found_kinds["genuine"]
+    assert FindingKind.INCONSISTENT_WITH_GENUINE not in kinds
+    assert FindingKind.NO_REFERENCE not in kinds
+
+
+def test_crudely_forged_scenes_are_not_called_consistent(
+    found_kinds: dict[str, list[FindingKind]],
+) -> None:
+    assert FindingKind.CONSISTENT_WITH_GENUINE not in found_kinds["forged"]
+
+
+if __name__ == "__main__":
+    write_golden()
+    sys.stdout.write(f"{GOLDEN} holds the vectors of {embedder().digest}\n")

@@ -1,0 +1,139 @@
+"""Promises to users that no single module keeps: R12, R13 and R14."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from deployments import LABEL_PX, Deployment, jpegs
+from scenes import Pixels, encoded, photographed, printed
+
+from touchstone.bootstrap import build
+from touchstone.errors import ModelError
+from touchstone.settings import Settings
+
+PRODUCTS = 10
+
+
+def hundred_photos() -> list[Pixels]:
+    """Ten views of each product, every other one of a changed print."""
+    random = np.random.default_rng(5)
+    photos = []
+    for number in range(100):
+        face = printed(number % PRODUCTS, size_px=LABEL_PX)
+        if number // PRODUCTS % 2:
+            face = face.without(number % len(face.elements))
+        made = photographed(
+            face,
+            tilt=float(random.uniform(-0.15, 0.15)),
+            turn=float(random.uniform(-8, 8)),
+            zoom=float(random.uniform(0.9, 1.1)),
+            bend=float(random.choice([0.0, 0.5])),
+            blur=float(random.uniform(0.3, 1.2)),
+            frame_px=(560, 260),
+            seed=number,
+        )
+        photos.append(made.pixels)
+    return photos
+
+
+def test_a_hundred_photos_give_the_same_records_after_a_restart(
+    deployment: Deployment,
+) -> None:
+    # Promise R12: the same photo and the same versions, the same verdict.
+    for seed in range(PRODUCTS):
+        deployment.enrol(printed(seed, size_px=LABEL_PX), f"P-{seed}")
+    deployment.parts.catalogue.save()
+    photos = jpegs(hundred_photos())
+
+    def records(order: list[int]) -> dict[int, str]:
+        assess = deployment.parts.verifier.assess
+        return {
+            number: assess(deployment.brand, [photos[number]]).draft.record_json
+            for number in order
+        }
+
+    before = records(list(range(100)))
+    kinds = {json.loads(one)["finding"]["kind"] for one in before.values()}
+    assert {"consistent_with_genuine", "inconsistent_with_genuine"} <= kinds
+    deployment.restart()
+    after = records(list(reversed(range(100))))
+    changed = [number for number in before if before[number] != after[number]]
+    assert changed == []
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in ort.get_available_providers(),
+    reason="this ONNX Runtime has a CUDA provider",
+)
+def test_what_cannot_run_on_the_gpu_does_not_start_and_auto_says_cpu(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    # Promise R14.
+    data = tmp_path / "data"
+    settings = Settings(data_dir=data, model_dir=model_dir, provider="cuda")
+    with pytest.raises(ModelError, match="CUDA was asked for"):
+        build(settings)
+    assert not data.exists()
+    with build(settings.model_copy(update={"provider": "auto"})) as parts:
+        assert parts.catalogue.status().provider == "cpu"
+
+
+_OFFLINE = """
+import sys
+from pathlib import Path
+
+def refuse(event, arguments):
+    if event.startswith("socket.") and event != "socket.gethostname":
+        raise RuntimeError(f"{event} {arguments}")
+
+sys.addaudithook(refuse)
+
+from touchstone.bootstrap import build
+from touchstone.enrolment import EnrolmentRequest
+from touchstone.settings import Settings
+from touchstone.store import ProductFields
+
+data, models, image, photo, connects = sys.argv[1:]
+with build(Settings(data_dir=Path(data), model_dir=Path(models))) as parts:
+    caller = parts.store.ensure_local_operator()
+    product = ProductFields("P-1", gtin="4006381333931")
+    parts.enroller.enrol(caller, EnrolmentRequest(Path(image).read_bytes(), product))
+    found = parts.verifier.verify(caller, [Path(photo).read_bytes()])
+    parts.reviewer.pictures(caller, found.examination.id)
+    parts.reviewer.replay(caller, found.examination.id)
+    parts.catalogue.rebuild()
+if connects == "yes":
+    import socket
+    socket.create_connection(("127.0.0.1", 9))
+sys.stdout.write(found.finding.kind)
+"""
+
+
+@pytest.mark.parametrize("connects", ["no", "yes"])
+def test_enrolling_and_verifying_open_no_socket(
+    model_dir: Path, tmp_path: Path, connects: str
+) -> None:
+    # Promise R13; the second run shows that an attempt would be seen.
+    face = printed(1, size_px=LABEL_PX)
+    image, photo = tmp_path / "image.png", tmp_path / "photo.jpg"
+    image.write_bytes(encoded(face.pixels))
+    photo.write_bytes(
+        encoded(photographed(face, turn=4, frame_px=(560, 260)).pixels, "JPEG")
+    )
+    arguments = [tmp_path / "data", model_dir, image, photo, connects]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", _OFFLINE, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    if connects == "yes":
+        assert done.returncode != 0
+        assert "RuntimeError: socket." in done.stderr
+    else:
+        assert done.stdout == "consistent_with_genuine", done.stderr

@@ -149,7 +149,7 @@ class Deployment:
         self, photo: Pixels, caller: Caller | None = None
     ) -> list[tuple[int, float]]:
         """The labels that the catalogue finds near a photo, with their similarity."""
-        found = self.parts.catalogue.candidates(caller or self.brand, photo, 24)
+        found, _ = self.parts.catalogue.candidates(caller or self.brand, photo, 24)
         return [(candidate.label, candidate.similarity) for candidate, _ in found]
 
     def kept(self) -> tuple[int, int, int]:

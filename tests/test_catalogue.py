@@ -100,7 +100,7 @@ def test_what_another_process_enrols_is_found_here(
     enrol_some(deployment, 2)
     other = build(deployment.settings)
     deployment.enrol(printed(2, size_px=LABEL_PX), "P-2")
-    found = other.catalogue.candidates(deployment.brand, photo_of(2), 24)
+    found, _ = other.catalogue.candidates(deployment.brand, photo_of(2), 24)
     other.close()
     assert found[0][0].label == 3
 
@@ -188,6 +188,23 @@ def test_the_last_good_snapshot_serves_where_the_newest_is_damaged(
     assert deployment.parts.catalogue.status().problem is None
 
 
+def test_another_sound_index_is_not_the_one_that_the_manifest_names(
+    deployment: Deployment,
+) -> None:
+    enrol_some(deployment, 2)
+    deployment.parts.catalogue.save()
+    (old,) = deployment.snapshots.iterdir()
+    deployment.enrol(printed(2, size_px=LABEL_PX), "P-2")
+    deployment.parts.catalogue.save()
+    newest = max(deployment.snapshots.iterdir())
+    shutil.copy(old / "index.npz", newest / "index.npz")
+    deployment.restart()
+    status = deployment.parts.catalogue.status()
+    assert status.problem is not None
+    assert "SHA-256" in status.problem
+    assert status.references == 3
+
+
 @pytest.mark.parametrize("what", ["half", "empty", "no manifest", "foreign manifest"])
 def test_a_half_written_snapshot_is_never_loaded(
     deployment: Deployment, what: str
@@ -197,8 +214,11 @@ def test_a_half_written_snapshot_is_never_loaded(
     (folder,) = deployment.snapshots.iterdir()
     newer = deployment.snapshots / ("9" * 12 + "-abc")
     if what == "half":  # killed before it was renamed
-        newer = deployment.snapshots / (".9" * 6 + "-abc.123")
-    shutil.copytree(folder, newer)
+        newer = deployment.snapshots / f".{folder.name}.123"
+        folder.rename(newer)
+        damage(newer / "index.npz", 2)
+    else:
+        shutil.copytree(folder, newer)
     if what == "empty":
         (newer / "index.npz").write_bytes(b"")
     elif what == "no manifest":
@@ -248,6 +268,22 @@ def test_a_damaged_model_is_never_run(deployment: Deployment, own_models: Path) 
         path.write_bytes(whole)
 
 
+@pytest.mark.parametrize("name", ["embedder.json", "calibration.json", "embedder.onnx"])
+def test_no_damaged_file_of_a_sealed_folder_is_used(
+    deployment: Deployment, own_models: Path, name: str
+) -> None:
+    seal = {f.name: sha256(f.read_bytes()).hexdigest() for f in own_models.iterdir()}
+    (own_models / "manifest.json").write_text(json.dumps(seal))
+    settings = deployment.settings.model_copy(update={"model_dir": own_models})
+    build(settings).close()
+    whole = (own_models / name).read_bytes()
+    for number in range(70):
+        damage(own_models / name, number)
+        with pytest.raises(ModelError, match="Restore the models folder"):
+            build(settings)
+        (own_models / name).write_bytes(whole)
+
+
 @pytest.mark.parametrize("name", ["embedder.json", "calibration.json"])
 def test_a_cut_manifest_or_calibration_is_never_used(
     deployment: Deployment, own_models: Path, name: str
@@ -294,6 +330,19 @@ def test_one_brand_never_meets_the_references_of_another(
     }
 
 
+def test_the_references_of_others_do_not_crowd_out_ones_own(
+    deployment: Deployment,
+) -> None:
+    enrol_some(deployment, 1)
+    face = printed(10, size_px=LABEL_PX)
+    for face_name in ("front", "back", "side"):
+        deployment.enrol(face, "P-0", caller=deployment.rival, face=face_name)
+    catalogue = deployment.parts.catalogue
+    near, _ = catalogue.candidates(deployment.brand, face.pixels, 1)
+    ((found, _),) = near
+    assert found.label == 1
+
+
 def test_a_withdrawn_reference_is_gone_at_once(deployment: Deployment) -> None:
     first, second = enrol_some(deployment, 2)
     deployment.store.withdraw_specimen(deployment.brand, first.specimen.id)
@@ -315,19 +364,17 @@ def test_searching_while_references_come_and_go_is_safe_and_current(
 
     def change() -> None:
         for number in range(40):
+            image = sha256(b"%d" % number).hexdigest()
             made = store.enrol_specimen(
                 brand,
                 product=ProductFields("P-0"),
                 reference_set=SetFields(),
-                specimen=SpecimenFields(
-                    sha256(b"%d" % number).hexdigest(), width_px=560, height_px=300
-                ),
+                specimen=SpecimenFields(image, width_px=560, height_px=300),
                 derived=derived,
             )
             assert made.specimen.label in dict(deployment.near(pixels))
             store.withdraw_specimen(brand, made.specimen.id)
             removed.append(made.specimen.label)
-        is_over.set()
 
     def search() -> int:
         searches = 0
@@ -340,10 +387,9 @@ def test_searching_while_references_come_and_go_is_safe_and_current(
         return searches
 
     with ThreadPoolExecutor(9) as threads:
-        changing = threads.submit(change)
         searching = [threads.submit(search) for _ in range(8)]
         try:
-            changing.result(timeout=60)
+            threads.submit(change).result(timeout=60)
         finally:
             is_over.set()
         assert sum(one.result(timeout=60) for one in searching) >= 8

@@ -79,6 +79,13 @@ def test_the_embedder_is_the_file_that_its_manifest_names() -> None:
     assert embedder().dim == manifest["dim"] == 256
 
 
+def test_the_shipped_folder_is_sealed() -> None:
+    seal = json.loads((MODELS / "manifest.json").read_bytes())
+    assert set(seal) >= {"embedder.onnx", "embedder.json", "calibration.json"}
+    for name, digest in seal.items():
+        assert sha256((MODELS / name).read_bytes()).hexdigest() == digest, name
+
+
 def test_the_models_are_small_enough_to_ship() -> None:
     assert (MODELS / "embedder.onnx").stat().st_size <= MAX_EMBEDDER_BYTES
     assert sum(f.stat().st_size for f in MODELS.iterdir()) <= MAX_BYTES

@@ -127,7 +127,7 @@ def test_after_a_change_of_policy_a_replay_names_what_differs(
     deployment: Deployment, forged: Examination, own_models: Path
 ) -> None:
     fields = policy_fields()
-    fields["thresholds"] |= {"inconsistent_log10_lr": -9.0}
+    fields["thresholds"] |= {"log10_lr_floor": -99, "inconsistent_log10_lr": -98}
     write_policy(own_models, fields)
     deployment.restart(models=own_models)
     replay = deployment.parts.reviewer.replay(deployment.brand, forged.id)

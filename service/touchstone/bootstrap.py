@@ -1,5 +1,7 @@
 """Composition root: settings to parts, joined. Nothing is made at import."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -23,6 +25,7 @@ from touchstone.verification import Verifier
 EMBEDDER = "embedder.onnx"
 MANIFEST = "embedder.json"
 CALIBRATION = "calibration.json"
+SEAL = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +122,36 @@ def open_policy(settings: Settings) -> Policy:
 
 def _model_file(settings: Settings, name: str, *, expected: str = "") -> bytes:
     path = settings.model_dir / name
+    expected = _sealed(settings).get(name, expected)
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         wanted = f" (SHA-256 {expected})" if expected else ""
         raise ModelError(
             f"The model file {path}{wanted} cannot be read: {error.strerror}. Restore "
             "the models folder, or let TOUCHSTONE_MODEL_DIR name where it is."
         ) from error
+    found = hashlib.sha256(data).hexdigest()
+    if expected and found != expected:
+        raise ModelError(
+            f"The model file {path} was altered: expected SHA-256 {expected}, found "
+            f"{found}. Restore the models folder."
+        )
+    return data
+
+
+def _sealed(settings: Settings) -> dict[str, str]:
+    """Return the SHA-256 of each model file, as `manifest.json` beside them has it.
+
+    A folder of one's own models may do without; the shipped one has it.
+    """
+    path = settings.model_dir / SEAL
+    try:
+        return {str(k): str(v) for k, v in json.loads(path.read_bytes()).items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"The model manifest {path} is not usable: {error}") from error
 
 
 def open_store(

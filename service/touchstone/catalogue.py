@@ -26,7 +26,7 @@ from touchstone.blobs import Blobs
 from touchstone.engine.embedding import Embedder, reference_views
 from touchstone.engine.evidence import Reference
 from touchstone.engine.identification import Candidate
-from touchstone.engine.image import Pixels, decode
+from touchstone.engine.image import DecodeLimits, Pixels, decode
 from touchstone.engine.index import IndexEntry, ReferenceIndex, Scope
 from touchstone.engine.registration import (
     FEATURES_VERSION,
@@ -37,7 +37,12 @@ from touchstone.engine.registration import (
     pack_features,
     unpack_features,
 )
-from touchstone.errors import IndexDamagedError
+from touchstone.errors import (
+    BadImageError,
+    IndexDamagedError,
+    NotFoundError,
+    StorageError,
+)
 from touchstone.store import (
     Caller,
     IndexRow,
@@ -55,6 +60,7 @@ FEATURES_PRODUCER = hashlib.sha256(
 ).hexdigest()
 """Under which the records keep local features."""
 
+_ENROLLED_LIMITS = DecodeLimits(max_bytes=1 << 40)
 _BATCH = 2000
 _CACHED_REFERENCES = 96
 _CACHED_FEATURES = 4096
@@ -112,8 +118,12 @@ class Catalogue:
 
     def candidates(
         self, caller: Caller, pixels: Pixels, k: int
-    ) -> list[tuple[Candidate, ReferenceView]]:
-        """Return the ``k`` nearest references that the caller may match against."""
+    ) -> tuple[list[tuple[Candidate, ReferenceView]], str]:
+        """Return the ``k`` nearest references that the caller may match against.
+
+        And the digest of the index that was searched: by the time of the record there
+        may be another.
+        """
         query = self.embedder.embed([pixels])[0]
         state, scope = self._scope(caller)
         neighbours = state.index.search(
@@ -123,14 +133,20 @@ class Catalogue:
         # The second guard: a grant may have ended since the scope was made.
         views = self.store.references(caller, labels)
         features = self._features_of([label for label in labels if label in views])
-        return [
+        near = [
             (
-                Candidate(n.label, n.similarity, features.get(n.label, {})),
+                Candidate(
+                    n.label,
+                    n.similarity,
+                    features.get(n.label, {}),
+                    views[n.label].specimen.kind is SpecimenKind.KNOWN_COUNTERFEIT,
+                ),
                 views[n.label],
             )
             for n in neighbours
             if n.label in views
         ]
+        return near, state.index.digest
 
     def reference(self, view: ReferenceView) -> Reference:
         """Return the pixels and facts of one reference, decoded at working size."""
@@ -138,10 +154,9 @@ class Catalogue:
         kept = self._references.get(label)
         if kept is None:
             specimen = view.specimen
-            data = self.blobs.get(specimen.image_digest)
             kept = Reference(
                 label=label,
-                pixels=decode(data, max_side_px=WORKING_SIDE_PX).pixels,
+                pixels=self._enrolled_pixels(specimen.image_digest),
                 size_px=(specimen.width_px, specimen.height_px),
                 is_counterfeit=specimen.kind is SpecimenKind.KNOWN_COUNTERFEIT,
                 variable_regions=specimen.variable_regions,
@@ -150,6 +165,20 @@ class Catalogue:
             self._references.put(label, kept)
         # A product's GTIN may be filled in after its first reference was enrolled.
         return replace(kept, gtin=view.product.gtin)
+
+    def _enrolled_pixels(self, digest: str) -> Pixels:
+        """Decode an image that was accepted at its enrolment, whatever limits now are.
+
+        Raises:
+            StorageError: it is gone or damaged: no fault of whoever sent a photo.
+        """
+        try:
+            data = self.blobs.get(digest)
+            return decode(
+                data, max_side_px=WORKING_SIDE_PX, limits=_ENROLLED_LIMITS
+            ).pixels
+        except (NotFoundError, BadImageError) as error:
+            raise StorageError(f"The reference image {digest} is damaged.") from error
 
     @property
     def index_digest(self) -> str:
@@ -262,7 +291,7 @@ class Catalogue:
         """Embed specimens that were enrolled under another model."""
         made: dict[int, bytes] = {}
         for label, digest in self.store.image_digests(labels).items():
-            pixels = decode(self.blobs.get(digest), max_side_px=WORKING_SIDE_PX).pixels
+            pixels = self._enrolled_pixels(digest)
             made[label] = self.derive(pixels)[self.embedder.digest]
         self.store.add_derived(self.embedder.digest, made)
         return made

@@ -77,6 +77,8 @@ class Seen:
     evidence: list[Evidence]
     views: list[ReferenceView]
     finding: Finding
+    index_digest: str
+    """Of the index that was searched for it."""
     lookalike: ReferenceView | None = None
     """The nearest reference that could not be laid over the photo."""
 

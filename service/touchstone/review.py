@@ -4,14 +4,15 @@ import json
 from dataclasses import dataclass
 
 from touchstone.catalogue import WORKING_SIDE_PX
+from touchstone.engine.comparison import Region
 from touchstone.engine.evidence import Evidence, examine
 from touchstone.engine.identification import Match
 from touchstone.engine.image import decode, resized
 from touchstone.engine.localisation import localise
 from touchstone.engine.pictures import EvidencePictures, draw, draw_region
-from touchstone.engine.record import Document, read_registration
+from touchstone.engine.record import Document, read_region, read_registration
 from touchstone.errors import NotFoundError
-from touchstone.store import Caller, Examination
+from touchstone.store import Caller, Examination, Role
 from touchstone.verification import Verifier
 
 
@@ -41,12 +42,12 @@ class Reviewer:
             NotFoundError: no such examination in reach, nothing was compared in it,
                 or its reference may no longer be matched by the caller.
         """
-        evidence = self._evidence(caller, examination_id)
+        evidence, regions = self._evidence(caller, examination_id)
         return draw(
             resized(evidence.reference.pixels, evidence.frame_px),
             evidence.seen,
             evidence.comparison.deviation,
-            evidence.comparison.regions,
+            regions,
         )
 
     def region_pair(self, caller: Caller, examination_id: str, number: int) -> bytes:
@@ -55,8 +56,7 @@ class Reviewer:
         Raises:
             NotFoundError: no region of that number.
         """
-        evidence = self._evidence(caller, examination_id)
-        regions = evidence.comparison.regions
+        evidence, regions = self._evidence(caller, examination_id)
         if not 1 <= number <= len(regions):
             raise NotFoundError(f"The examination has no region {number}.")
         return draw_region(
@@ -74,7 +74,7 @@ class Reviewer:
         before = self.verifier.store.examination(caller, examination_id)
         photos = [self.verifier.blobs.get(digest) for digest in before.photo_digests]
         again = self.verifier.assess(
-            caller,
+            _in_scope_of(before, caller),
             photos,
             declared_product=before.declared_product,
             declared_gtin=before.declared_gtin,
@@ -84,7 +84,10 @@ class Reviewer:
         )
         return Replay(not paths, tuple(paths))
 
-    def _evidence(self, caller: Caller, examination_id: str) -> Evidence:
+    def _evidence(
+        self, caller: Caller, examination_id: str
+    ) -> tuple[Evidence, list[Region]]:
+        """Return the evidence, and the regions as they were recorded."""
         verifier = self.verifier
         examination = verifier.store.examination(caller, examination_id)
         photo_digest, examined = _decisive(examination)
@@ -105,9 +108,16 @@ class Reviewer:
             registration=read_registration(examined["registration"]),
             agreement=float(measured["agreement"]),
             chroma_gap=float(measured["chroma_gap"]),
-            visible=1.0,
         )
-        return examine(localise(photo), match, reference)
+        regions = [read_region(one) for one in examined["frame_regions"]]
+        return examine(localise(photo), match, reference), regions
+
+
+def _in_scope_of(examination: Examination, caller: Caller) -> Caller:
+    """Whoever replays must match what the examiner could, no more and no less."""
+    if caller.organisation_id == examination.organisation_id:
+        return caller
+    return Caller(None, examination.organisation_id, Role.ANALYST)
 
 
 def _decisive(examination: Examination) -> tuple[str, Document]:

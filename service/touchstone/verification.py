@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 
 import cv2
 import faiss
@@ -28,6 +29,7 @@ from touchstone.engine.verdict import (
     FindingKind,
     Policy,
     decide,
+    disagreeing,
     photo_measurements,
 )
 from touchstone.errors import InvalidInputError
@@ -44,6 +46,7 @@ from touchstone.examination import (
 from touchstone.store import (
     Caller,
     ExaminationDraft,
+    ProductFields,
     ReferenceView,
     Store,
     canonical_json,
@@ -150,6 +153,8 @@ class Verifier:
             for photo, digest in zip(decoded, digests, strict=True)
         ]
         gravest = min(range(len(seen)), key=lambda n: _GRAVITY.index(seen[n].kind))
+        if _disagree(seen) and seen[gravest].kind is _CLEARED:
+            seen[gravest] = replace(seen[gravest], finding=disagreeing())
         return self._drafted(seen, gravest, claim, started)
 
     def identify(self, caller: Caller, photo: bytes, *, k: int = 5) -> list[Identified]:
@@ -159,7 +164,7 @@ class Verifier:
             BadImageError: the photo is not an image we accept.
         """
         decoded = decode(photo, max_side_px=WORKING_SIDE_PX, limits=self.limits)
-        near = self.catalogue.candidates(caller, localise(decoded), 4 * k)
+        near, _ = self.catalogue.candidates(caller, localise(decoded), 4 * k)
         found: dict[str, Identified] = {}
         for candidate, view in near:
             found.setdefault(
@@ -186,7 +191,7 @@ class Verifier:
         self, caller: Caller, photo: Photo, digest: str, claim: "_Claim"
     ) -> Seen:
         pixels = localise(photo)
-        near = self.catalogue.candidates(caller, pixels, MAX_CANDIDATES)
+        near, index_digest = self.catalogue.candidates(caller, pixels, MAX_CANDIDATES)
         views = {candidate.label: view for candidate, view in near}
         matches = match(
             pixels,
@@ -194,9 +199,10 @@ class Verifier:
             lambda label: self.catalogue.reference(views[label]).pixels,
             rank=self.policy.rank,
         )
+        known_fakes = frozenset(one.label for one, _ in near if one.is_counterfeit)
         evidence = [
             examine(pixels, one, self.catalogue.reference(views[one.label]))
-            for one in self._worth_examining(matches)
+            for one in self._worth_examining(matches, known_fakes)
         ]
         photo_quality = photo_measurements(photo.full_size_px, measure_quality(pixels))
         views_examined = [views[one.match.label] for one in evidence]
@@ -215,17 +221,23 @@ class Verifier:
             evidence,
             views_examined,
             finding,
+            index_digest,
             lookalike=views[lookalike.label] if lookalike else None,
         )
 
-    def _worth_examining(self, matches: Sequence[Match]) -> Sequence[Match]:
-        """The best match, and those that its margin does not exclude."""
+    def _worth_examining(
+        self, matches: Sequence[Match], known_fakes: frozenset[int]
+    ) -> Sequence[Match]:
+        """The best match, those that its margin does not exclude, and known fakes."""
         ranks = [self.policy.rank(one.measurements()) for one in matches]
-        return [
+        near = [
             one
             for one, rank in zip(matches, ranks, strict=True)
             if rank >= ranks[0] - self.policy.sibling_margin
-        ][:MAX_EXAMINED]
+        ]
+        fakes = [one for one in matches if one.label in known_fakes]
+        worth = [*near[:MAX_EXAMINED], *fakes[:MAX_EXAMINED]]
+        return list({one.label: one for one in worth}.values())
 
     # --- the record -------------------------------------------------------------------
 
@@ -243,7 +255,7 @@ class Verifier:
             "product": None if product is None else name_document(product),
             "finding": finding_document(decisive.finding),
             "limitations": list(LIMITATIONS),
-            "made_by": self._made_by(),
+            "made_by": self._made_by(decisive.index_digest),
         }
         draft = ExaminationDraft(
             photo_digests=tuple(one.digest for one in seen),
@@ -272,7 +284,7 @@ class Verifier:
             elapsed_ms=(time.perf_counter() - started) * 1e3,
         )
 
-    def _made_by(self) -> Document:
+    def _made_by(self, index_digest: str) -> Document:
         """Name everything that could make another answer of the same photo."""
         return {
             "code": __version__,
@@ -283,10 +295,14 @@ class Verifier:
             },
             "model": self.catalogue.embedder.digest,
             "policy": self.policy.digest,
-            "index": self.catalogue.index_digest,
+            "index": index_digest,
             "provider": self.catalogue.embedder.provider,
             "libraries": {
+                "biip": version("biip"),
+                "numpy": version("numpy"),
                 "opencv": cv2.__version__,
+                "pillow": version("pillow"),
+                "zxing-cpp": version("zxing-cpp"),
                 "onnxruntime": str(onnxruntime.__version__),
                 "faiss": str(faiss.__version__),
             },
@@ -305,6 +321,19 @@ _GRAVITY = (
     FindingKind.INSUFFICIENT_QUALITY,
     FindingKind.NO_REFERENCE,
 )
+
+
+_CLEARED = FindingKind.CONSISTENT_WITH_GENUINE
+
+
+def _disagree(seen: Sequence[Seen]) -> bool:
+    """Tell whether photos of one item show different products."""
+    shown = {
+        one.view.product.id
+        for one in seen
+        if one.view is not None and one.finding.chosen is not None
+    }
+    return len(shown) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +360,11 @@ def _claim(product_id: str | None, gtin: str | None) -> _Claim:
             f"{gtin!r} is not a GTIN: check its length and its check digit.",
             field="declared_gtin",
         )
+    if product_id:
+        try:
+            ProductFields(product_id)
+        except InvalidInputError as error:
+            raise InvalidInputError(str(error), field="declared_product") from error
     return _Claim(product_id or None, normal)
 
 

@@ -187,11 +187,10 @@ def test_what_varies_by_design_is_not_compared() -> None:
 
 def test_what_the_photo_does_not_cover_is_not_compared() -> None:
     found = compared(printed(1), tilt=0.0, turn=0.0, zoom=2.0)
-    assert found.compared_fraction < 0.5
+    assert found.compared_fraction < 0.55
     assert not found.deviation[:, :100].any()
 
 
-@pytest.mark.xfail(reason="the channels' windows reach over the edge of what is valid")
 def test_the_edge_of_what_is_covered_does_not_differ() -> None:
     assert compared(printed(1), zoom=1.5).deviation.max() < USUAL
     face = resized(printed(1).pixels, FRAME)

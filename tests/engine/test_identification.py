@@ -15,7 +15,6 @@ def test_the_print_in_the_photo_comes_first_and_lies_where_it_is() -> None:
     gaps = best.registration.points_in_photo(corners) - photo.points(corners)
     assert np.linalg.norm(gaps, axis=1).max() < 5
     assert best.agreement > 0.9
-    assert best.visible > 0.98
 
 
 def test_a_colour_variant_registers_as_well_and_is_told_by_its_colour() -> None:

@@ -183,6 +183,17 @@ def test_points_are_told_in_the_frame_of_the_picture_at_any_working_size() -> No
     assert np.median(distances.min(axis=1)) < 0.5
 
 
+@pytest.mark.parametrize(("max_side_px", "gap_px"), [(200, 0.25), (400, 0.15)])
+def test_a_feature_lies_at_the_middle_of_what_it_is_of(
+    max_side_px: int, gap_px: float
+) -> None:
+    square = np.zeros((200, 200, 3), np.uint8)
+    square[90:110, 60:80] = 255  # spans 60 to 80 and 90 to 110
+    found = detect(square, Method.SIFT, max_side_px=max_side_px)
+    gaps = np.abs(found.points - (70, 100)).max(axis=1)
+    assert gaps.min() < gap_px
+
+
 # --- the frame: pixel centres at +0.5 -------------------------------------------------
 
 

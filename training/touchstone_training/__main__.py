@@ -25,6 +25,7 @@ from touchstone_training.train import train as run_training
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(proving.calibrate)
 app.command()(proving.evaluate)
+app.command()(proving.seal)
 app.command()(proving.samples)
 
 _DataFolder = Annotated[

@@ -46,7 +46,7 @@ FUSION_TERMS = (
         for kind in ("peak", "top")
     ),
     *(
-        TermChoice(f"{channel}_{kind}", is_log=True)
+        TermChoice(f"{channel}_{kind}", is_log=True, direction=1)
         for channel in CHANNELS
         for kind in ("high", "level")
     ),
@@ -73,7 +73,7 @@ QUALITY_LIMITS: dict[str, tuple[float, float]] = {
     # Below these a careful examiner would ask for another photo; checked against the
     # simulated photos of every difficulty, on which errors grow fast beyond them.
     "resolution": (0.55, 1e9),
-    "compared_fraction": (0.45, 1.0),
+    "compared_fraction": (0.6, 1.0),
     "blur_px": (-1e9, 2.5),
     "glare_fraction": (0.0, 0.35),
     "dark_fraction": (0.0, 0.7),

@@ -1,5 +1,6 @@
 """Commands that calibrate the policy, prove the service, and draw the samples."""
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +9,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from touchstone.bootstrap import open_embedder, open_policy
+from touchstone.bootstrap import (
+    CALIBRATION,
+    EMBEDDER,
+    MANIFEST,
+    SEAL,
+    open_embedder,
+    open_policy,
+)
 from touchstone.engine.verdict import Policy
 from touchstone.settings import Settings
 from touchstone_training.calibration import Targets, policy_document
@@ -73,7 +81,18 @@ def calibrate(
     )
     text = json.dumps(document, indent=1)
     (models / "calibration.json").write_text(text + "\n", encoding="utf-8")
+    seal(models)
     typer.echo(json.dumps(document["evaluation"] | document["thresholds"], indent=1))
+
+
+def seal(models: Models = Path("models")) -> None:
+    """Write manifest.json: the SHA-256 that each model file must have to be loaded."""
+    names = (EMBEDDER, MANIFEST, CALIBRATION)
+    digests = {
+        name: hashlib.sha256((models / name).read_bytes()).hexdigest() for name in names
+    }
+    text = json.dumps(digests, indent=1, sort_keys=True)
+    (models / SEAL).write_text(text + "\n", encoding="utf-8")
 
 
 def evaluate(

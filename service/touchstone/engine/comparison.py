@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.alignment import align
-from touchstone.engine.image import Pixels, brightest, darkest
+from touchstone.engine.image import Pixels, darkest
 
 _cv2: Any = cv2  # the stubs lag behind what the functions take
 
@@ -83,6 +83,7 @@ def compare(
     covered: Mask,
     *,
     variable: Mask | None = None,
+    is_bent: bool = False,
 ) -> Comparison:
     """Compare a rectified ``photo`` with its ``reference``.
 
@@ -91,20 +92,24 @@ def compare(
         photo: (h, w, 3), in the reference's frame.
         covered: (h, w), where the photo shows the reference.
         variable: (h, w), where units differ by design (lot, expiry): not compared.
+        is_bent: whether the face bends away from the camera, so that its far sides
+            may be out of reach; on a flat face whatever is not found has changed.
     """
     # 1. Where can anything be said at all?
     # 2. Take out light, tone, blur and the smooth rest of the misregistration.
     # 3. Measure each channel in units of what is usual there.
     # 4. Name the places, and sum up each channel in a few numbers.
     valid = _comparable(reference, photo, covered, variable)
-    geometry, pair = _align(_normalise(reference, photo, valid))
+    geometry, pair = _align(_normalise(reference, photo, valid), is_bent=is_bent)
     maps = {
         "structure": _structure(pair),
         "correlation": _decorrelation(pair),
         "geometry": geometry,
         "colour": _colour(pair),
     }
-    maps = {name: np.asarray(m * pair.valid, np.float32) for name, m in maps.items()}
+    # A window that reaches over the edge of what can be compared says nothing.
+    whole = cv2.erode(pair.valid, _WHOLE_WINDOW, borderValue=1)
+    maps = {name: np.asarray(m * whole, np.float32) for name, m in maps.items()}
     deviation = np.maximum.reduce([maps[name] for name in CHANNELS])
     measurements = _channel_measurements(maps, pair) | _print_measurements(pair)
     return Comparison(
@@ -123,13 +128,29 @@ _BURNT_REACH = np.ones((9, 9), np.uint8)
 _BORDER_SHARE = 0.012
 
 
+_MIN_GLARE_SHARE = 0.01
+
+
+def _glare(reference: Pixels, photo: Pixels) -> NDArray[np.uint8]:
+    """1 in wide patches that are burnt out where the reference is not white.
+
+    Small ones are not excused: print erased from white board looks the same.
+    """
+    burnt = (darkest(photo) >= _BURNT) & (darkest(reference) < _BURNT - 40)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        burnt.astype(np.uint8), connectivity=8
+    )
+    wide = stats[:count, cv2.CC_STAT_AREA] >= _MIN_GLARE_SHARE * burnt.size
+    wide[0] = False  # the background
+    return np.asarray(wide[labels], np.uint8)
+
+
 def _comparable(
     reference: Pixels, photo: Pixels, covered: Mask, variable: Mask | None
 ) -> Map:
-    """1 where compared: covered, not burnt out, no hand, not variable, off the edge."""
-    burnt = (brightest(photo) >= _BURNT) & (darkest(reference) < _BURNT - 40)
-    blocked = ~covered | (cv2.dilate(burnt.astype(np.uint8), _BURNT_REACH) > 0)
-    blocked |= _hands(reference, photo)
+    """1 where compared: covered, not burnt out, not variable, off the very edge."""
+    burnt = _glare(reference, photo)
+    blocked = ~covered | (cv2.dilate(burnt, _BURNT_REACH) > 0)
     if variable is not None:
         blocked |= variable
     valid = (~blocked).astype(np.float32)
@@ -138,40 +159,6 @@ def _comparable(
     valid[:border] = valid[-border:] = 0
     valid[:, :border] = valid[:, -border:] = 0
     return valid
-
-
-# Skin of any tone in YCrCb (Chai and Ngan, IEEE TCSVT 9(4), 1999).
-_SKIN_LOW, _SKIN_HIGH = (30, 133, 77), (255, 178, 130)
-_MIN_HAND_SHARE = 0.003
-_FAR_COLOUR = 36
-
-
-def _hands(reference: Pixels, photo: Pixels) -> Mask:
-    """Fingers over the face: skin from beyond the edge, where the print is not so."""
-    small = max(8, photo.shape[1] // 4), max(8, photo.shape[0] // 4)
-    seen = cv2.resize(photo, small, interpolation=cv2.INTER_AREA)
-    usual = cv2.resize(reference, small, interpolation=cv2.INTER_AREA)
-    skin = cv2.inRange(cv2.cvtColor(seen, cv2.COLOR_RGB2YCrCb), _SKIN_LOW, _SKIN_HIGH)
-    other = np.abs(seen.astype(np.int16) - usual).max(axis=2) > _FAR_COLOUR
-    mask = cv2.morphologyEx(
-        ((skin > 0) & other).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5))
-    )
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
-    hands = np.zeros(mask.shape, np.uint8)
-    for number in range(1, count):
-        x, y, width, height, area = (int(v) for v in stats[number])
-        at_edge = (
-            x <= 1 or y <= 1 or x + width >= small[0] - 1 or y + height >= small[1] - 1
-        )
-        if at_edge and area > _MIN_HAND_SHARE * mask.size:
-            hands[labels == number] = 1
-    if not hands.any():
-        return np.zeros(photo.shape[:2], bool)
-    grown = cv2.dilate(hands, np.ones((7, 7), np.uint8))
-    size = photo.shape[1], photo.shape[0]
-    return np.asarray(
-        cv2.resize(grown, size, interpolation=cv2.INTER_NEAREST) > 0, bool
-    )
 
 
 # --- 2. what the photograph did -------------------------------------------------------
@@ -372,7 +359,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 # --- 2b. the smooth rest of the misregistration ---------------------------------------
 
 
-def _align(pair: _Normalised) -> tuple[Map, _Normalised]:
+def _align(pair: _Normalised, *, is_bent: bool) -> tuple[Map, _Normalised]:
     """Follow the smooth part of the displacement; return the rest as geometry.
 
     Twice where the first round moved much: what was out of its reach, at the far
@@ -403,7 +390,9 @@ def _align(pair: _Normalised) -> tuple[Map, _Normalised]:
         if np.abs(found.shift).max() < _SETTLED_PX:
             break
     usual = _USUAL_STRAY_PX + np.float32(2 * found.level)
-    valid = np.asarray(pair.valid * found.is_supported, np.float32)
+    valid = pair.valid
+    if is_bent:
+        valid = np.asarray(valid * found.is_supported, np.float32)
     return (
         np.asarray(found.stray / usual, np.float32),
         replace(pair, photo=seen, valid=valid),
@@ -564,6 +553,7 @@ def _print_measurements(pair: _Normalised) -> dict[str, float]:
 
 _MIN_FLAT_PX = 500
 
+_WHOLE_WINDOW = np.ones((15, 15), np.uint8)
 _KINDS = ("peak", "top", "high", "level")
 MEASUREMENTS = (
     *(f"{channel}_{kind}" for channel in CHANNELS for kind in _KINDS),

@@ -65,15 +65,13 @@ class EmbedderManifest:
         """
         try:
             fields = json.loads(text)
-            if not all(value > 0 for value in fields["std"]):
-                raise ValueError("std must be positive")
             return EmbedderManifest(
                 name=str(fields["name"]),
                 version=str(fields["version"]),
                 sha256=str(fields["sha256"]),
                 input_px=int(fields["input_px"]),
                 mean=_triple(fields["mean"]),
-                std=_triple(fields["std"]),
+                std=_positive(_triple(fields["std"])),
                 dim=int(fields["dim"]),
             )
         except (ValueError, KeyError, TypeError) as error:
@@ -85,6 +83,12 @@ class EmbedderManifest:
 def _triple(values: Sequence[float]) -> tuple[float, float, float]:
     red, green, blue = (float(value) for value in values)
     return red, green, blue
+
+
+def _positive(values: tuple[float, float, float]) -> tuple[float, float, float]:
+    if not min(values) > 0:
+        raise ValueError("std must be positive")
+    return values
 
 
 def prepare(pixels: Pixels, *, input_px: int) -> Pixels:

@@ -20,6 +20,7 @@ from touchstone.engine.comparison import (
 )
 from touchstone.engine.identification import Match
 from touchstone.engine.image import Pixels, Quality, measure_quality, resized
+from touchstone.engine.occlusion import hands
 from touchstone.engine.registration import rectify
 
 
@@ -87,11 +88,15 @@ def examine(photo: Pixels, match: Match, reference: Reference) -> Evidence:
     """Rectify ``photo`` to the reference, compare them, read the codes."""
     frame = _frame(reference.size_px)
     seen, covered = rectify(photo, match.registration, frame)
-    variable = _mask(reference.variable_regions, reference.size_px, frame)
-    comparison = compare(
-        resized(reference.pixels, frame), seen, covered, variable=variable
-    )
     registration = match.registration
+    expected = resized(reference.pixels, frame)
+    comparison = compare(
+        expected,
+        seen,
+        covered & ~hands(expected, seen, photo, registration),
+        variable=_mask(reference.variable_regions, reference.size_px, frame),
+        is_bent=registration.bend is not None,
+    )
     to_frame = registration.reference_size_px[0] / frame[0]
     codes = read_codes(photo) if reference.gtin else ()
     return Evidence(

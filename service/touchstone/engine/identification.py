@@ -35,6 +35,8 @@ class Candidate:
     """Cosine of the embeddings, -1 to 1."""
     features: Mapping[Method, Features]
     """Computed at enrolment."""
+    is_counterfeit: bool = False
+    """Known counterfeits are always looked at, however many genuine lie nearer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,6 @@ class Match:
     """Mean local correlation of the rectified photo with the reference, -1 to 1."""
     chroma_gap: float
     """Mean chroma difference in log units, light taken out; 0 is none."""
-    visible: float
-    """Share of the reference that is inside the photo, 0 to 1."""
 
     def measurements(self) -> dict[str, float]:
         """Return what tells a true match from a false one, by name."""
@@ -86,9 +86,11 @@ def match(
     ORB on the nearest few; all candidates if none of them is beyond doubt; SIFT on
     all where ORB leaves doubt. ``picture_of`` gives a reference's pixels by label.
     """
-    found = _register_all(photo, candidates[:FIRST_LOOK], Method.ORB, seed)
+    fakes = [one for one in candidates[FIRST_LOOK:] if one.is_counterfeit]
+    first = [*candidates[:FIRST_LOOK], *fakes]
+    found = _register_all(photo, first, Method.ORB, seed)
     if not _is_sure(found):
-        rest = candidates[FIRST_LOOK:]
+        rest = [one for one in candidates[FIRST_LOOK:] if not one.is_counterfeit]
         found |= _register_all(photo, rest, Method.ORB, seed)
     if not _is_sure(found):
         for label, by_sift in _register_all(
@@ -99,9 +101,15 @@ def match(
                 found[label] = by_sift
     strongest = sorted(found.items(), key=lambda item: (-item[1].inliers, item[0]))
     similarity = {candidate.label: candidate.similarity for candidate in candidates}
+    known_fakes = {one.label for one in candidates if one.is_counterfeit}
+    pictured = [
+        (label, registration)
+        for number, (label, registration) in enumerate(strongest)
+        if number < _PICTURED or label in known_fakes
+    ]
     matches = [
         _looked_at(photo, picture_of(label), registration, label, similarity[label])
-        for label, registration in strongest[:_PICTURED]
+        for label, registration in pictured
     ]
     return sorted(matches, key=lambda m: (-rank(m.measurements()), m.label))
 
@@ -154,9 +162,7 @@ def _looked_at(
     size = max(8, round(width * scale)), max(8, round(height * scale))
     seen, covered = rectify(photo, registration, size)
     agreement, chroma_gap = _agreement(resized(reference, size), seen, covered)
-    return Match(
-        label, similarity, registration, agreement, chroma_gap, float(covered.mean())
-    )
+    return Match(label, similarity, registration, agreement, chroma_gap)
 
 
 def _agreement(

@@ -39,6 +39,7 @@ class DecodeLimits:
     max_bytes: int = 25_000_000
     max_pixels: int = 50_000_000
     max_side_px: int = 30_000
+    min_side_px: int = 16
     formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "AVIF")
 
 
@@ -245,12 +246,6 @@ def darkest(pixels: Pixels) -> NDArray[np.uint8]:
     return np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
 
 
-def brightest(pixels: Pixels) -> NDArray[np.uint8]:
-    """Return the largest channel of each pixel."""
-    red, green, blue = cv2.split(pixels)
-    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
-
-
 @dataclass(frozen=True, slots=True)
 class Quality:
     """How much a photograph can carry; measured, not judged."""
@@ -276,7 +271,10 @@ def measure_quality(pixels: Pixels, mask: NDArray[np.bool_] | None = None) -> Qu
     """
     if max(pixels.shape[:2]) > _QUALITY_SIDE_PX:
         scale = _QUALITY_SIDE_PX / max(pixels.shape[:2])
-        size = round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
+        size = (
+            max(1, round(pixels.shape[1] * scale)),
+            max(1, round(pixels.shape[0] * scale)),
+        )
         pixels = resized(pixels, size)
         if mask is not None:
             small = cv2.resize(

@@ -71,6 +71,8 @@ class Scope:
 
 
 _MERGE_FACTOR = 4
+_TIES = 64
+"""Rows asked for beyond those ranked again: equal distances at the cut."""
 
 
 @dataclass(frozen=True)
@@ -179,24 +181,33 @@ class ReferenceIndex:
             rerank_rows: how many rows of the code scan are ranked exactly.
         """
         code = np.packbits(query > 0, bitorder="little")[np.newaxis]
-        best: dict[int, float] = {}
+        found: list[tuple[NDArray[Any], ...]] = []
         for segment, selector, count in zip(
             self._segments, scope._selectors, scope._counts, strict=True
         ):
-            wanted = min(rerank_rows, count)
+            wanted = min(rerank_rows + _TIES, count)
             if not wanted:
                 continue
             parameters = (
                 None if selector is None else _faiss.SearchParameters(sel=selector)
             )
-            _, found = segment.codes.search(code, wanted, params=parameters)
-            rows = found[0][found[0] >= 0]
+            distances, rows = segment.codes.search(code, wanted, params=parameters)
+            kept = rows[0] >= 0
+            rows = rows[0][kept]
             similarities = segment.vectors[rows].astype(np.float32) @ query
-            for label, similarity in zip(
-                segment.labels[rows].tolist(), similarities.tolist(), strict=True
-            ):
-                if similarity > best.get(label, -2.0):
-                    best[label] = similarity
+            found.append((distances[0][kept], segment.labels[rows], similarities))
+        if not found:
+            return []
+        distances, labels, similarities = (
+            np.concatenate([one[part] for one in found]) for part in range(3)
+        )
+        # One cut over all segments: how the rows came in must not show in the answer.
+        first = np.lexsort((-similarities, labels, distances))[:rerank_rows]
+        best: dict[int, float] = {}
+        for label, similarity in zip(
+            labels[first].tolist(), similarities[first].tolist(), strict=True
+        ):
+            best[label] = max(similarity, best.get(label, -2.0))
         # Ties are broken by label, so that the same inputs give the same answer.
         ranked = sorted(best.items(), key=lambda item: (-item[1], item[0]))[:k]
         return [Neighbour(label, min(1.0, similarity)) for label, similarity in ranked]

@@ -13,7 +13,7 @@ registration as a difference.
 
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -176,7 +176,10 @@ def detect(
         if method is Method.ORB
         else _cv2.SIFT_create(nfeatures=max_features, contrastThreshold=0.02)
     )
-    keypoints, descriptors = detector.detectAndCompute(luma, None)
+    try:
+        keypoints, descriptors = detector.detectAndCompute(luma, None)
+    except cv2.error:  # a strip too narrow for the detector's pyramid
+        keypoints, descriptors = (), None
     if descriptors is None or not keypoints:
         empty = np.empty((0, 32), np.uint8) if method is Method.ORB else _NO_SIFT
         return Features(method, np.empty((0, 2), np.float32), empty, (width, height))
@@ -276,21 +279,7 @@ def register(
     )
     gaps = plain.points_in_photo(in_reference[is_inlier]) - in_photo[is_inlier]
     residual = float(np.median(np.linalg.norm(gaps, axis=1)))
-    return _with_residual(plain, residual)
-
-
-def _with_residual(plain: Registration, residual_px: float) -> Registration:
-    return Registration(
-        plain.photo_from_reference,
-        plain.bend,
-        plain.method,
-        plain.inliers,
-        plain.matches,
-        residual_px,
-        plain.coverage,
-        plain.reference_size_px,
-        plain.photo_size_px,
-    )
+    return replace(plain, residual_px=residual)
 
 
 # 3 px at 960: the setting under which SIFT and ORB were compared on real photos.

@@ -137,13 +137,35 @@ class Policy:
             ModelError: not JSON, or something is missing or not a number.
         """
         try:
-            return _policy(json.loads(data), hashlib.sha256(data).hexdigest())
+            fields = json.loads(data, parse_constant=_refused)
+            policy = _policy(fields, hashlib.sha256(data).hexdigest())
+            _check_order(policy)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"The calibration is not usable: {error!r}") from error
+        return policy
 
     def rank(self, measurements: Mapping[str, float]) -> float:
         """Return the log odds that a candidate is the one in the photo."""
         return self.identification.logit(measurements)
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no number that a policy may hold")
+
+
+def _check_order(policy: Policy) -> None:
+    """Refuse thresholds that would let everything, or nothing, be consistent."""
+    ascending = (
+        policy.log10_lr_floor,
+        policy.inconsistent_log10_lr,
+        policy.consistent_log10_lr,
+        policy.log10_lr_cap,
+    )
+    if list(ascending) != sorted(ascending) or policy.consistent_log10_lr <= 0:
+        raise ValueError("the thresholds are out of order")
+    terms = (*policy.identification.terms, *policy.fusion.terms)
+    if any(not (term.std > 0 and math.isfinite(term.std)) for term in terms):
+        raise ValueError("a term would divide by nothing")
 
 
 def _policy(fields: dict[str, Any], digest: str) -> Policy:
@@ -212,8 +234,8 @@ def decide(
     # A finding of consistency must hold against every objection, so in this order:
     #
     # 1. Something enrolled must really lie in the photo.
-    # 2. The photo must be able to carry an answer.
-    # 3. It must not be explained better by a known counterfeit.
+    # 2. It must not be explained better by a known counterfeit.
+    # 3. The photo must be able to carry an answer.
     # 4. The likelihood ratio must clear the calibrated threshold.
     # 5. What was found must be what the item claims to be.
     accepted = [
@@ -227,16 +249,6 @@ def decide(
         return _nothing_found(photo, policy)
     genuine = [n for n in accepted if not examined[n].reference.is_counterfeit]
     known_fake = [n for n in accepted if examined[n].reference.is_counterfeit]
-    chosen = _likeliest(examined, genuine or known_fake, policy)
-    objections = _objections(examined[chosen].measurements(), policy.quality_limits)
-    if objections:
-        return _graded(
-            examined[chosen],
-            policy,
-            chosen,
-            kind=FindingKind.INSUFFICIENT_QUALITY,
-            reasons=objections,
-        )
     fake = _better_explained_by_fake(examined, genuine, known_fake, policy)
     if fake is not None:
         return _graded(
@@ -246,25 +258,54 @@ def decide(
             kind=FindingKind.MATCHES_KNOWN_COUNTERFEIT,
             reasons=(_reason("known_counterfeit"),),
         )
+    chosen = _likeliest(examined, genuine or known_fake, policy, is_declared)
+    objections = _objections(examined[chosen].measurements(), policy.quality_limits)
+    if objections:
+        return _graded(
+            examined[chosen],
+            policy,
+            chosen,
+            kind=FindingKind.INSUFFICIENT_QUALITY,
+            reasons=objections,
+        )
     finding = _by_likelihood(examined[chosen], policy, chosen)
     return _against_declaration(finding, is_declared, policy, examined)
 
 
 def _likeliest(
-    examined: Sequence[Evidence], numbers: Sequence[int], policy: Policy
+    examined: Sequence[Evidence],
+    numbers: Sequence[int],
+    policy: Policy,
+    is_declared: Sequence[bool] | None,
 ) -> int:
     """Return which of the matches the item is: siblings are told apart by comparing.
 
-    Where no photo can be compared, the order of identification stands.
+    Where none can be compared, the order of identification stands. What the item
+    claims to be has the first word if it fits; another fits better only by noise.
     """
-    comparable = [
+    comparable = _comparable(examined, numbers, policy)
+    if not comparable:
+        return numbers[0]
+    fitting = [
+        n
+        for n in comparable
+        if is_declared is not None
+        and is_declared[n]
+        and _log10_lr(examined[n], policy) >= policy.consistent_log10_lr
+    ]
+    return max(
+        fitting or comparable, key=lambda n: (_log10_lr(examined[n], policy), -n)
+    )
+
+
+def _comparable(
+    examined: Sequence[Evidence], numbers: Sequence[int], policy: Policy
+) -> list[int]:
+    return [
         n
         for n in numbers
         if not _objections(examined[n].measurements(), policy.quality_limits)
     ]
-    if not comparable:
-        return numbers[0]
-    return max(comparable, key=lambda n: (_log10_lr(examined[n], policy), -n))
 
 
 def _log10_lr(evidence: Evidence, policy: Policy) -> float:
@@ -284,7 +325,10 @@ def _better_explained_by_fake(
     """Return the known counterfeit that fits clearly, and better than the genuine."""
     if not known_fake:
         return None
-    best = max(known_fake, key=lambda n: (_log10_lr(examined[n], policy), -n))
+    comparable = _comparable(examined, known_fake, policy)
+    if not comparable:
+        return None
+    best = max(comparable, key=lambda n: (_log10_lr(examined[n], policy), -n))
     fit = _log10_lr(examined[best], policy)
     rival = max((_log10_lr(examined[n], policy) for n in genuine), default=-math.inf)
     if fit >= policy.consistent_log10_lr and fit > rival:
@@ -309,7 +353,7 @@ def _by_likelihood(evidence: Evidence, policy: Policy, chosen: int) -> Finding:
         kind, value = FindingKind.INCONCLUSIVE, min(value, 0.0)
     elif value <= policy.inconsistent_log10_lr:
         kind = FindingKind.INCONSISTENT_WITH_GENUINE
-    elif value >= policy.consistent_log10_lr:
+    elif value >= policy.consistent_log10_lr and not evidence.is_gtin_other:
         kind = FindingKind.CONSISTENT_WITH_GENUINE
     else:
         kind = FindingKind.INCONCLUSIVE
@@ -409,6 +453,16 @@ def _nothing_found(photo: Mapping[str, float], policy: Policy) -> Finding:
     return Finding(kind, reasons, _advice(kind, reasons))
 
 
+PHOTOS_DISAGREE = "photos_disagree"
+"""Reason of a finding on photos that cannot be of one item."""
+
+
+def disagreeing() -> Finding:
+    """Return the finding on photos that show different products."""
+    kind, reasons = FindingKind.INCONCLUSIVE, (_reason(PHOTOS_DISAGREE),)
+    return Finding(kind, reasons, _advice(kind, reasons))
+
+
 _SENTENCES = {
     "nothing_resembles": "Nothing that may be matched here resembles the photo.",
     "agrees": "The print agrees with the reference wherever it could be compared.",
@@ -420,6 +474,7 @@ _SENTENCES = {
     "weak_evidence": "What was measured supports neither side enough.",
     "other_gtin": "The code on the package carries another GTIN than was enrolled.",
     "other_than_declared": "The package is that of another product or variant.",
+    PHOTOS_DISAGREE: "The photos show different products.",
     "known_counterfeit": "The print agrees better with a known counterfeit.",
     "resolution_too_low": "The package is too small in the photo.",
     "blur_px_too_high": "The photo is too blurred for the print to be compared.",

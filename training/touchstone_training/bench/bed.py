@@ -156,7 +156,9 @@ class ClassicPeer:
     def best(self, jpeg: bytes) -> str:
         """Return the product of the most similar candidate; empty without any."""
         photo = decode(jpeg, max_side_px=WORKING_SIDE_PX).pixels
-        near = self.parts.catalogue.candidates(self.caller, photo, CLASSIC_CANDIDATES)
+        near, _ = self.parts.catalogue.candidates(
+            self.caller, photo, CLASSIC_CANDIDATES
+        )
         own = classic_features(photo)
         similar = [
             (classic_compare(own, self._features(view)), view.product.product_id)

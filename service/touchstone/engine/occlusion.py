@@ -1,0 +1,93 @@
+"""Fingers over the face: what lies before the print, and is no part of it.
+
+Left out of the comparison only where the skin goes on beyond the edge of the face in
+the photo, as a hand that holds the package does: skin-coloured *print* ends there.
+A masked place is never free: it counts against how much could be compared.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from touchstone.engine.image import Pixels
+from touchstone.engine.registration import Registration
+
+Mask = NDArray[np.bool_]
+
+# Skin of any tone in YCrCb (Chai and Ngan, IEEE TCSVT 9(4), 1999).
+_SKIN_LOW, _SKIN_HIGH = (30, 133, 77), (255, 178, 130)
+_SHRINK = 4
+_MIN_SHARE = 0.003
+_MAX_SHARE = 0.08
+"""Of the face, each finger: a larger patch is for a person to look at."""
+_FAR_COLOUR = 36
+_BEYOND = 0.03
+"""How far beyond the edge the skin is looked for, as a share of the face."""
+_GOES_ON = 0.6
+_ENDS = (slice(None, 2), slice(-2, None))
+
+
+def hands(
+    reference: Pixels, seen: Pixels, photo: Pixels, registration: Registration
+) -> Mask:
+    """Return where fingers lie over the face, (height, width) of ``seen``.
+
+    Args:
+        reference: (h, w, 3), in the compared frame.
+        seen: (h, w, 3), the rectified photo.
+        photo: the photo itself.
+        registration: of the photo.
+    """
+    height, width = seen.shape[:2]
+    small = max(8, width // _SHRINK), max(8, height // _SHRINK)
+    skin = _skin(np.asarray(cv2.resize(seen, small, interpolation=cv2.INTER_AREA)))
+    usual = cv2.resize(reference, small, interpolation=cv2.INTER_AREA)
+    shown = cv2.resize(seen, small, interpolation=cv2.INTER_AREA)
+    gap = cv2.absdiff(shown, usual).max(axis=2) > _FAR_COLOUR
+    mask = cv2.morphologyEx(
+        (skin & gap).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)
+    )
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    found = np.zeros(mask.shape, np.uint8)
+    for number in range(1, count):
+        share = float(stats[number][cv2.CC_STAT_AREA]) / mask.size
+        if _MIN_SHARE < share < _MAX_SHARE and _goes_on(
+            labels == number, photo, registration
+        ):
+            found[labels == number] = 1
+    if not found.any():
+        return np.zeros((height, width), bool)
+    grown = cv2.dilate(found, np.ones((7, 7), np.uint8))
+    full = cv2.resize(grown, (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(full > 0, bool)
+
+
+def _skin(pixels: Pixels) -> Mask:
+    tones = cv2.inRange(
+        cv2.cvtColor(pixels, cv2.COLOR_RGB2YCrCb), _SKIN_LOW, _SKIN_HIGH
+    )
+    return np.asarray(tones > 0, bool)
+
+
+def _goes_on(patch: Mask, photo: Pixels, registration: Registration) -> bool:
+    """Tell whether the photo shows skin just beyond where ``patch`` meets an edge."""
+    rows, columns = patch.shape
+    low, high = -_BEYOND, 1 + _BEYOND
+    left, right = (np.flatnonzero(patch[:, part].any(1)) for part in _ENDS)
+    top, bottom = (np.flatnonzero(patch[part].any(0)) for part in _ENDS)
+    beyond = [
+        *((low, (y + 0.5) / rows) for y in left),
+        *((high, (y + 0.5) / rows) for y in right),
+        *(((x + 0.5) / columns, low) for x in top),
+        *(((x + 0.5) / columns, high) for x in bottom),
+    ]
+    if not beyond:
+        return False
+    points = np.array(beyond) * np.array(registration.reference_size_px)
+    x, y = np.floor(registration.points_in_photo(points)).astype(int).T
+    height, width = photo.shape[:2]
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    if inside.mean() < _GOES_ON:
+        return False
+    around = photo[y[inside], x[inside]].reshape(1, -1, 3)
+    return bool(_skin(np.ascontiguousarray(around)).mean() >= _GOES_ON)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from scenes import Pixels, Print, encoded
 from small_world import calibration
 
@@ -170,3 +171,20 @@ def _key(store: Store, operator: Caller, organisation_id: str, role: Role) -> Ca
 
 def jpegs(photos: Sequence[Pixels]) -> list[bytes]:
     return [encoded(photo, "JPEG", quality=90) for photo in photos]
+
+
+def flipped(data: bytes, random: np.random.Generator) -> bytes:
+    damaged = bytearray(data)
+    for at in random.integers(0, len(data), 3):
+        damaged[at] ^= int(random.integers(1, 256))
+    return bytes(damaged)
+
+
+def damage(path: Path, number: int) -> None:
+    """Flip three bytes, or cut the file, as ``number`` has it."""
+    random = np.random.default_rng(number)
+    data = path.read_bytes()
+    if number % 2:
+        path.write_bytes(flipped(data, random))
+    else:
+        path.write_bytes(data[: int(random.integers(0, len(data)))])

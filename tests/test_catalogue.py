@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deployments import LABEL_PX, Deployment
+from deployments import LABEL_PX, Deployment, damage
 from scenes import Pixels, photographed, printed
 
 from touchstone.bootstrap import build
-from touchstone.errors import ModelError
 from touchstone.store import Enrolled, ProductFields, SetFields, SpecimenFields
 
 FACES = 6
@@ -129,23 +128,6 @@ def test_another_model_embeds_the_kept_images_anew(
 # --- what is damaged is never used (promise R5) ---------------------------------------
 
 
-def flipped(data: bytes, random: np.random.Generator) -> bytes:
-    damaged = bytearray(data)
-    for at in random.integers(0, len(data), 3):
-        damaged[at] ^= int(random.integers(1, 256))
-    return bytes(damaged)
-
-
-def damage(path: Path, number: int) -> None:
-    """Flip three bytes, or cut the file, as ``number`` has it."""
-    random = np.random.default_rng(number)
-    data = path.read_bytes()
-    if number % 2:
-        path.write_bytes(flipped(data, random))
-    else:
-        path.write_bytes(data[: int(random.integers(0, len(data)))])
-
-
 @pytest.mark.parametrize("name", ["index.npz", "manifest.json", "manifest.sha256"])
 def test_a_damaged_snapshot_is_never_served(deployment: Deployment, name: str) -> None:
     enrol_some(deployment, 3)
@@ -255,47 +237,6 @@ def test_a_snapshot_newer_than_the_records_is_refused(deployment: Deployment) ->
     assert status.problem is not None
     assert "newer than the records" in status.problem
     assert deployment.parts.catalogue.index_digest == digest
-
-
-def test_a_damaged_model_is_never_run(deployment: Deployment, own_models: Path) -> None:
-    path = own_models / "embedder.onnx"
-    whole = path.read_bytes()
-    settings = deployment.settings.model_copy(update={"model_dir": own_models})
-    for number in range(60):
-        damage(path, number)
-        with pytest.raises(ModelError, match="Restore the models folder"):
-            build(settings)
-        path.write_bytes(whole)
-
-
-@pytest.mark.parametrize("name", ["embedder.json", "calibration.json", "embedder.onnx"])
-def test_no_damaged_file_of_a_sealed_folder_is_used(
-    deployment: Deployment, own_models: Path, name: str
-) -> None:
-    seal = {f.name: sha256(f.read_bytes()).hexdigest() for f in own_models.iterdir()}
-    (own_models / "manifest.json").write_text(json.dumps(seal))
-    settings = deployment.settings.model_copy(update={"model_dir": own_models})
-    build(settings).close()
-    whole = (own_models / name).read_bytes()
-    for number in range(70):
-        damage(own_models / name, number)
-        with pytest.raises(ModelError, match="Restore the models folder"):
-            build(settings)
-        (own_models / name).write_bytes(whole)
-
-
-@pytest.mark.parametrize("name", ["embedder.json", "calibration.json"])
-def test_a_cut_manifest_or_calibration_is_never_used(
-    deployment: Deployment, own_models: Path, name: str
-) -> None:
-    path = own_models / name
-    whole = path.read_bytes()
-    settings = deployment.settings.model_copy(update={"model_dir": own_models})
-    for number in range(0, 60, 2):
-        damage(path, number)
-        with pytest.raises(ModelError):
-            build(settings)
-        path.write_bytes(whole)
 
 
 # --- who may match what ---------------------------------------------------------------

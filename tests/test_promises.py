@@ -1,14 +1,15 @@
-"""Promises to users that no single module keeps: R12, R13 and R14."""
+"""Promises to users that no single module keeps: R5, R12, R13 and R14."""
 
 import json
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 import pytest
-from deployments import LABEL_PX, Deployment, jpegs
+from deployments import LABEL_PX, Deployment, damage, jpegs
 from scenes import Pixels, encoded, photographed, printed
 
 from touchstone.bootstrap import build
@@ -65,6 +66,48 @@ def test_a_hundred_photos_give_the_same_records_after_a_restart(
     assert changed == []
 
 
+def test_a_damaged_model_is_never_run(deployment: Deployment, own_models: Path) -> None:
+    # Promise R5; for snapshots of the index it is kept in test_catalogue.
+    path = own_models / "embedder.onnx"
+    whole = path.read_bytes()
+    settings = deployment.settings.model_copy(update={"model_dir": own_models})
+    for number in range(60):
+        damage(path, number)
+        with pytest.raises(ModelError, match="Restore the models folder"):
+            build(settings)
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", ["embedder.json", "calibration.json", "embedder.onnx"])
+def test_no_damaged_file_of_a_sealed_folder_is_used(
+    deployment: Deployment, own_models: Path, name: str
+) -> None:
+    seal = {f.name: sha256(f.read_bytes()).hexdigest() for f in own_models.iterdir()}
+    (own_models / "manifest.json").write_text(json.dumps(seal))
+    settings = deployment.settings.model_copy(update={"model_dir": own_models})
+    build(settings).close()
+    whole = (own_models / name).read_bytes()
+    for number in range(70):
+        damage(own_models / name, number)
+        with pytest.raises(ModelError, match="Restore the models folder"):
+            build(settings)
+        (own_models / name).write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", ["embedder.json", "calibration.json"])
+def test_a_cut_manifest_or_calibration_is_never_used(
+    deployment: Deployment, own_models: Path, name: str
+) -> None:
+    path = own_models / name
+    whole = path.read_bytes()
+    settings = deployment.settings.model_copy(update={"model_dir": own_models})
+    for number in range(0, 60, 2):
+        damage(path, number)
+        with pytest.raises(ModelError):
+            build(settings)
+        path.write_bytes(whole)
+
+
 @pytest.mark.skipif(
     "CUDAExecutionProvider" in ort.get_available_providers(),
     reason="this ONNX Runtime has a CUDA provider",
@@ -84,6 +127,7 @@ def test_what_cannot_run_on_the_gpu_does_not_start_and_auto_says_cpu(
 
 _OFFLINE = """
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 def refuse(event, arguments):

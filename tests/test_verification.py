@@ -153,6 +153,18 @@ def test_the_gravest_photo_stands_for_the_item(deployment: Deployment) -> None:
     ]
 
 
+def test_photos_of_different_products_clear_nobody(deployment: Deployment) -> None:
+    other = printed(2, size_px=LABEL_PX)
+    deployment.enrol(FACE, "P-1")
+    deployment.enrol(other, "P-2")
+    found = deployment.verify(photo(FACE), photo(other))
+    assert found.finding.kind is FindingKind.INCONCLUSIVE
+    assert [reason.code for reason in found.finding.reasons] == ["photos_disagree"]
+    assert found.finding.log10_lr is None
+    forged = deployment.verify(photo(other), photo(FORGED))
+    assert forged.finding.kind is FindingKind.INCONSISTENT_WITH_GENUINE
+
+
 def test_a_blank_second_photo_does_not_silence_the_first(
     deployment: Deployment,
 ) -> None:

@@ -23,6 +23,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from touchstone.blobs import Blobs
+from touchstone.engine.codes import read_codes
 from touchstone.engine.embedding import Embedder, reference_views
 from touchstone.engine.evidence import Reference
 from touchstone.engine.identification import Candidate
@@ -154,13 +155,15 @@ class Catalogue:
         kept = self._references.get(label)
         if kept is None:
             specimen = view.specimen
+            pixels = self._enrolled_pixels(specimen.image_digest)
             kept = Reference(
                 label=label,
-                pixels=self._enrolled_pixels(specimen.image_digest),
+                pixels=pixels,
                 size_px=(specimen.width_px, specimen.height_px),
                 is_counterfeit=specimen.kind is SpecimenKind.KNOWN_COUNTERFEIT,
                 variable_regions=specimen.variable_regions,
                 gtin=view.product.gtin,
+                codes=read_codes(pixels),
             )
             self._references.put(label, kept)
         # A product's GTIN may be filled in after its first reference was enrolled.

@@ -253,6 +253,21 @@ def test_the_best_explanation_is_chosen() -> None:
     assert decided(evidence(), evidence()).chosen == 0, "the first of two equals"
 
 
+def test_what_is_declared_has_the_first_word_where_it_fits() -> None:
+    better, declared = evidence(structure_peak=0.9), evidence(structure_peak=1.1)
+    assert decided(better, declared, is_declared=[False, True]).chosen == 1
+    poor = evidence(structure_peak=3)
+    finding = decided(better, poor, is_declared=[False, True])
+    assert finding.kind is FindingKind.CONSISTENT_WITH_OTHER_VARIANT
+    assert finding.chosen == 0
+
+
+def test_a_known_counterfeit_is_named_though_the_genuine_cannot_be_compared() -> None:
+    genuine = evidence(resolution=0.1, structure_peak=2.5)
+    finding = decided(genuine, evidence(is_counterfeit=True))
+    assert finding.kind is FindingKind.MATCHES_KNOWN_COUNTERFEIT
+
+
 def test_every_finding_says_what_to_do_next() -> None:
     findings = {
         one.kind: one
@@ -285,6 +300,13 @@ def test_another_gtin_lowers_the_likelihood_ratio_by_what_the_policy_says() -> N
     assert other.log10_lr == pytest.approx(plain.log10_lr - 2)
     assert same.log10_lr == plain.log10_lr
     assert other.reasons[0].code == "other_gtin"
+
+
+def test_another_gtin_is_never_consistent_however_well_the_print_agrees() -> None:
+    finding = decided(evidence(is_gtin_other=True))
+    assert finding.log10_lr is not None
+    assert finding.log10_lr > policy().consistent_log10_lr
+    assert finding.kind is FindingKind.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from touchstone.engine.codes import read_codes
 from touchstone.engine.embedding import Embedder, Vectors, reference_views
 from touchstone.engine.evidence import Evidence, Reference, examine
 from touchstone.engine.identification import (
@@ -164,7 +165,12 @@ def enrolled(
     size = pixels.shape[1], pixels.shape[0]
     return Enrolled(
         Reference(
-            label, pixels, size, is_counterfeit=False, variable_regions=variable_regions
+            label,
+            pixels,
+            size,
+            is_counterfeit=False,
+            variable_regions=variable_regions,
+            codes=read_codes(pixels),
         ),
         {
             method: detect(pixels, method, max_side_px=REFERENCE_SIDE_PX)

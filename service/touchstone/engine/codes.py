@@ -1,6 +1,6 @@
 """Pixels to machine-readable codes, and their text to GS1 fields."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import biip
@@ -24,6 +24,8 @@ class Code:
     expiry: str | None = None
     """ISO date, or YYYY-MM where the code gives no day."""
     serial: str | None = None
+    box: tuple[float, float, float, float] | None = None
+    """(x, y, width, height) in pixels of the picture it was read from."""
     is_check_digit_right: bool | None = None
     """None where the text has no check digit to be wrong."""
 
@@ -43,8 +45,22 @@ def read_codes(pixels: Pixels) -> tuple[Code, ...]:
     found = zxingcpp.read_barcodes(
         grey(pixels), formats=_FORMATS, try_invert=False, try_downscale=False
     )
-    codes = [parse_code(one.text, symbology=one.format.name) for one in found]
+    codes = [
+        replace(parse_code(one.text, symbology=one.format.name), box=_box(one.position))
+        for one in found
+    ]
     return tuple(sorted(codes, key=lambda code: (code.text, code.symbology)))
+
+
+def _box(position: Any) -> tuple[float, float, float, float]:
+    corners = (
+        position.top_left,
+        position.top_right,
+        position.bottom_right,
+        position.bottom_left,
+    )
+    xs, ys = [float(c.x) for c in corners], [float(c.y) for c in corners]
+    return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
 
 
 def parse_code(text: str, *, symbology: str = "") -> Code:

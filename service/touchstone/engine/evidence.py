@@ -37,6 +37,8 @@ class Reference:
     variable_regions: tuple[tuple[float, float, float, float], ...] = ()
     """(x, y, width, height) in pixels of the enrolled image: differ by design."""
     gtin: str | None = None
+    codes: tuple[Code, ...] = ()
+    """Read from `pixels`, their boxes in its frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +90,21 @@ def examine(photo: Pixels, match: Match, reference: Reference) -> Evidence:
     """Rectify ``photo`` to the reference, compare them, read the codes."""
     frame = _frame(reference.size_px)
     seen, covered = rectify(photo, match.registration, frame)
+    codes = read_codes(photo) if reference.gtin or reference.codes else ()
     registration = match.registration
     expected = resized(reference.pixels, frame)
     comparison = compare(
         expected,
         seen,
         covered & ~hands(expected, seen, photo, registration),
-        variable=_mask(reference.variable_regions, reference.size_px, frame),
+        variable=_mask(
+            (*reference.variable_regions, *_checked_codes(reference, codes)),
+            reference.size_px,
+            frame,
+        ),
         is_bent=registration.bend is not None,
     )
     to_frame = registration.reference_size_px[0] / frame[0]
-    codes = read_codes(photo) if reference.gtin else ()
     return Evidence(
         match=match,
         reference=reference,
@@ -107,8 +113,34 @@ def examine(photo: Pixels, match: Match, reference: Reference) -> Evidence:
         quality=measure_quality(seen, covered),
         resolution=registration.photo_px_per_reference_px * to_frame,
         codes=codes,
-        is_gtin_other=_is_gtin_other(codes, reference.gtin),
+        is_gtin_other=_is_gtin_other(photo, codes, reference.gtin),
     )
+
+
+def _checked_codes(
+    reference: Reference, codes: Sequence[Code]
+) -> list[tuple[float, float, float, float]]:
+    """Return the places of codes that the photo carries too, in enrolled pixels.
+
+    What a code says is checked by reading it; its bars are finer than the compared
+    frame, and would differ there in every photo.
+    """
+    read = {code.text for code in codes}
+    scale = reference.size_px[0] / reference.pixels.shape[1]
+    return [
+        (
+            code.box[0] * scale - _BARS * code.box[3] * scale,
+            code.box[1] * scale - _BARS * code.box[3] * scale,
+            code.box[2] * scale + 2 * _BARS * code.box[3] * scale,
+            code.box[3] * scale * (1 + 2 * _BARS),
+        )
+        for code in reference.codes
+        if code.box is not None and code.text in read
+    ]
+
+
+_BARS = 0.04
+"""How far bars reach beyond where the reader places them, as a share of the height."""
 
 
 def _frame(size_px: tuple[int, int]) -> tuple[int, int]:
@@ -152,9 +184,33 @@ def _scaled(
     )
 
 
-def _is_gtin_other(codes: Sequence[Code], enrolled: str | None) -> bool | None:
+def _is_gtin_other(
+    photo: Pixels, codes: Sequence[Code], enrolled: str | None
+) -> bool | None:
+    """Tell whether the package carries another GTIN; None if that cannot be told.
+
+    A blurred EAN is now and then misread into another that passes its check digit (one
+    wrong number in ten does). So a foreign GTIN counts only where a second reading, of
+    the photo at another scale, gives the same.
+    """
     wanted = normalised_gtin(enrolled) if enrolled else None
-    read = {code.gtin for code in codes if code.gtin is not None}
+    read = _gtins(codes)
     if wanted is None or not read:
         return None
-    return wanted not in read
+    if wanted in read:
+        return False
+    height, width = photo.shape[:2]
+    second = resized(
+        photo, (round(width * _SECOND_SCALE), round(height * _SECOND_SCALE))
+    )
+    again = _gtins(read_codes(second))
+    if wanted in again:
+        return False
+    return True if read & again else None
+
+
+_SECOND_SCALE = 0.8
+
+
+def _gtins(codes: Sequence[Code]) -> set[str]:
+    return {code.gtin for code in codes if code.gtin is not None}

@@ -133,6 +133,7 @@ def calibration() -> dict[str, object]:
             ],
             "bias": 0.0,
             "accept_logit": 0.0,
+            "resemblance_similarity": 0.995,
             "sibling_margin": 1.0,
         },
         "fusion": {

@@ -122,7 +122,12 @@ def open_policy(settings: Settings) -> Policy:
 
 def _model_file(settings: Settings, name: str, *, expected: str = "") -> bytes:
     path = settings.model_dir / name
-    expected = _sealed(settings).get(name, expected)
+    sealed = _sealed(settings)
+    if sealed and name not in sealed:
+        raise ModelError(
+            f"The model file {path} is not in {SEAL}; restore the models folder."
+        )
+    expected = sealed.get(name, expected)
     try:
         data = path.read_bytes()
     except OSError as error:

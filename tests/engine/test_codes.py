@@ -40,9 +40,18 @@ def test_codes_come_in_one_order_whatever_their_place() -> None:
     second = label_with("two", zxingcpp.BarcodeFormat.QRCode)
     height = min(first.shape[0], second.shape[0])
     pair = first[:height], second[:height]
-    there = read_codes(np.hstack(pair))
-    assert [code.text for code in there] == ["one", "two"]
-    assert there == read_codes(np.hstack(pair[::-1]))
+    for both in (np.hstack(pair), np.hstack(pair[::-1])):
+        assert [code.text for code in read_codes(both)] == ["one", "two"]
+
+
+def test_a_code_says_where_it_was_read() -> None:
+    shown = label_with("one", zxingcpp.BarcodeFormat.QRCode)
+    aside = np.hstack([np.full_like(shown, 255), shown])
+    (code,) = read_codes(aside)
+    assert code.box is not None
+    x, y, width, height = code.box
+    assert shown.shape[1] < x < x + width < aside.shape[1]
+    assert 0 < y < y + height < aside.shape[0]
 
 
 def test_a_picture_without_codes_has_none() -> None:

@@ -380,3 +380,11 @@ def test_quality_is_that_of_the_masked_part_alone() -> None:
 def test_nothing_to_look_at_has_no_quality() -> None:
     quality = measure_quality(SMALL, np.zeros(SMALL.shape[:2], bool))
     assert (quality.sharpness, quality.contrast, quality.mask_fraction) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("size_px", [(2000, 1), (1, 2000), (400, 15)])
+def test_a_strip_is_no_photograph(size_px: tuple[int, int]) -> None:
+    strip = io.BytesIO()
+    Image.new("RGB", size_px, "white").save(strip, "PNG")
+    with pytest.raises(BadImageError, match="a side are needed"):
+        decode(strip.getvalue())

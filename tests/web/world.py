@@ -73,6 +73,7 @@ POLICY = Policy.from_json(
                 "terms": [_term("log_inliers", mean=3.0, std=0.5, weight=2.0)],
                 "bias": 0.0,
                 "accept_logit": 0.0,
+                "resemblance_similarity": 0.995,
                 "sibling_margin": 1.0,
             },
             "fusion": {

@@ -190,6 +190,11 @@ def _check_header(image: PillowImage.Image, limits: DecodeLimits) -> None:
         raise ImageBombError(
             f"The image has {frames:,} frames; send a single photograph."
         )
+    if min(width, height) < limits.min_side_px:
+        raise BadImageError(
+            f"The image has {width:,} x {height:,} pixels; at least "
+            f"{limits.min_side_px} a side are needed."
+        )
 
 
 def _to_rgb(image: PillowImage.Image) -> PillowImage.Image:

@@ -201,7 +201,9 @@ def fresh_processes(
             initializer=_make_ready,
             initargs=(make_ready, barrier),
         ) as pool:
-            pool.submit(_start).result()  # none is started before there is work
+            # A process is started for each piece of work that finds none idle.
+            for begun in [pool.submit(_start) for _ in range(count)]:
+                begun.result()
             yield pool
     finally:
         for name, value in before.items():

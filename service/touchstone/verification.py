@@ -12,9 +12,9 @@ import onnxruntime
 from touchstone import __version__
 from touchstone.blobs import Blobs
 from touchstone.catalogue import WORKING_SIDE_PX, Catalogue
-from touchstone.engine.codes import normalised_gtin
+from touchstone.engine.codes import normalised_gtin, read_codes
 from touchstone.engine.comparison import COMPARISON_VERSION
-from touchstone.engine.evidence import examine
+from touchstone.engine.evidence import examine, has_codes
 from touchstone.engine.identification import (
     IDENTIFICATION_VERSION,
     Match,
@@ -200,9 +200,12 @@ class Verifier:
             rank=self.policy.rank,
         )
         known_fakes = frozenset(one.label for one, _ in near if one.is_counterfeit)
+        worth = self._worth_examining(matches, known_fakes)
+        references = [self.catalogue.reference(views[one.label]) for one in worth]
+        codes = read_codes(pixels) if any(map(has_codes, references)) else ()
         evidence = [
-            examine(pixels, one, self.catalogue.reference(views[one.label]))
-            for one in self._worth_examining(matches, known_fakes)
+            examine(pixels, one, reference, codes)
+            for one, reference in zip(worth, references, strict=True)
         ]
         photo_quality = photo_measurements(photo.full_size_px, measure_quality(pixels))
         views_examined = [views[one.match.label] for one in evidence]

@@ -8,7 +8,7 @@ embedding, and the classic SIFT + homography + SSIM pipeline.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ from touchstone.errors import InvalidInputError
 from touchstone_training.artwork import Artwork, design, render
 from touchstone_training.classic import classic_similarity
 from touchstone_training.counterfeits import KINDS, counterfeit
-from touchstone_training.photography import photograph, to_jpeg
+from touchstone_training.photography import Conditions, photograph, to_jpeg
 from touchstone_training.printing import genuine_print
 
 GENUINE = "genuine"
@@ -133,8 +133,11 @@ def _photographed(
     severity: float = 0.0,
     boxes: tuple[tuple[float, float, float, float], ...] = (),
 ) -> Sample:
-    hard = float(rng.uniform(0, 2 * difficulty))
-    photo = photograph(print_, rng, size_px=_PHOTO_PX, difficulty=min(1.0, hard))
+    hard = min(1.0, float(rng.uniform(0, 2 * difficulty)))
+    # No stickers: one over the print is a difference that a person must look at, and
+    # a policy that excuses it would excuse a missing element of the same size.
+    taken = replace(Conditions.sample(rng, difficulty=hard), sticker=False)
+    photo = photograph(print_, rng, conditions=taken, size_px=_PHOTO_PX)
     jpeg = to_jpeg(photo.pixels, photo.conditions.jpeg_quality)
     return Sample(seed, artwork.family, kind, severity, boxes, jpeg)
 

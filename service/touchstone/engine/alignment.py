@@ -198,7 +198,7 @@ def _vertex(before: float, at: float, after: float) -> float:
     bow = float(before) - 2 * at + float(after)
     if bow >= 0:
         return 0.0
-    return float(np.clip(0.5 * (float(before) - float(after)) / bow, -0.5, 0.5))
+    return min(0.5, max(-0.5, 0.5 * (float(before) - float(after)) / bow))
 
 
 def _basis(

@@ -86,11 +86,20 @@ class Evidence:
         return width, height
 
 
-def examine(photo: Pixels, match: Match, reference: Reference) -> Evidence:
-    """Rectify ``photo`` to the reference, compare them, read the codes."""
+def examine(
+    photo: Pixels,
+    match: Match,
+    reference: Reference,
+    codes: Sequence[Code] | None = None,
+) -> Evidence:
+    """Rectify ``photo`` to the reference, compare them, weigh the codes.
+
+    ``codes`` are those of the photo, where they were read already.
+    """
     frame = _frame(reference.size_px)
     seen, covered = rectify(photo, match.registration, frame)
-    codes = read_codes(photo) if reference.gtin or reference.codes else ()
+    if codes is None:
+        codes = read_codes(photo) if has_codes(reference) else ()
     registration = match.registration
     expected = resized(reference.pixels, frame)
     comparison = compare(
@@ -112,9 +121,14 @@ def examine(photo: Pixels, match: Match, reference: Reference) -> Evidence:
         comparison=comparison,
         quality=measure_quality(seen, covered),
         resolution=registration.photo_px_per_reference_px * to_frame,
-        codes=codes,
+        codes=tuple(codes),
         is_gtin_other=_is_gtin_other(photo, codes, reference.gtin),
     )
+
+
+def has_codes(reference: Reference) -> bool:
+    """Tell whether there is anything to hold a photo's codes against."""
+    return reference.gtin is not None or bool(reference.codes)
 
 
 def _checked_codes(

@@ -293,9 +293,13 @@ def _likeliest(
         and is_declared[n]
         and _log10_lr(examined[n], policy) >= policy.consistent_log10_lr
     ]
-    return max(
-        fitting or comparable, key=lambda n: (_log10_lr(examined[n], policy), -n)
-    )
+
+    def odds(number: int) -> tuple[float, int]:
+        """Log10 odds that it is this one, and made as this one is."""
+        match = policy.rank(examined[number].match.measurements()) / math.log(10)
+        return match + _log10_lr(examined[number], policy), -number
+
+    return max(fitting or comparable, key=odds)
 
 
 def _comparable(

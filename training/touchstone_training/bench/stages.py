@@ -141,7 +141,7 @@ _PLACES: tuple[_Place, ...] = (
     (evidence, "rectify", "rectify"),
     (evidence, "compare", "compare"),
     (evidence, "measure_quality", _QUALITY),
-    (evidence, "read_codes", "read codes"),
+    (verification, "read_codes", "read codes"),
     (Examinations, "record_examination", "record"),
 )
 

@@ -555,6 +555,7 @@ def test_a_worker_that_cannot_start_says_why(
 
 
 _SCORE = """
+import signal
 import sys
 from pathlib import Path
 from stub_assessing import MakeStub
@@ -562,6 +563,8 @@ from touchstone.lots import LotScorer
 from touchstone.store import Store
 
 if __name__ == "__main__":
+    # What a shell starts in the background ignores Ctrl-C, and so would we.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     root = Path(sys.argv[1])
     store = Store.open(f"sqlite:///{root}/records.db", pepper=b"p" * 16, create=True)
     LotScorer(store, MakeStub(root / "assessed.log", 0.02), "model 1", workers=2).score(

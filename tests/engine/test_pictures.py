@@ -82,6 +82,6 @@ def test_a_region_is_enlarged_with_its_surroundings(region: Region) -> None:
 
 
 def test_colours_are_not_swapped_on_the_way_to_png() -> None:
-    red = np.zeros((8, 8, 3), np.uint8)
+    red = np.zeros((16, 16, 3), np.uint8)
     red[..., 0] = 200
     np.testing.assert_array_equal(drawn(to_png(red)), red)

@@ -13,6 +13,8 @@ from starlette.types import Message, Scope
 from web.conftest import MakeWorld
 from web.world import MAX_UPLOAD, World, encoded, mark, photographed, problem
 
+from touchstone.web.limits import WebLimits
+
 GOOD = encoded(photographed(mark(1)))
 MUTANTS = 1000
 
@@ -286,7 +288,8 @@ def _mutated(seed: bytes, rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
-def test_a_thousand_mutated_photos_crash_nothing(world: World) -> None:
+def test_a_thousand_mutated_photos_crash_nothing(fresh_world: MakeWorld) -> None:
+    world = fresh_world(limits=WebLimits(burst=2 * MUTANTS))
     rng = np.random.default_rng(20261124)
     seeds = [
         encoded(mark(9, size_px=(side, side)), file_format, **options)

@@ -304,7 +304,10 @@ def policy_document(
             "inconsistent_log10_lr": round(max(inconsistent, -cap), 4),
             "other_gtin_log10_lr": 1.5,
         },
-        "quality_limits": {k: list(v) for k, v in QUALITY_LIMITS.items()},
+        "quality_limits": {
+            **{k: list(v) for k, v in QUALITY_LIMITS.items()},
+            **_typical([row.measurements for row in usable if row.kind == GENUINE]),
+        },
         "photo_limits": {k: list(v) for k, v in PHOTO_LIMITS.items()},
         "bands": [list(band) for band in BANDS],
         "error_rates": {
@@ -330,3 +333,28 @@ def policy_document(
 
 
 _SIBLING_MARGIN = 2.0
+_TYPICAL_SHARE = 0.97
+
+
+def _typical(genuine: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Bound the usual level of each channel by what genuine photos here showed.
+
+    Beyond it a photo differs everywhere, as none did that the ratio was fitted on:
+    another kind of camera, light or surface, or another print altogether. A likelihood
+    ratio fitted elsewhere says nothing there (Morrison and Enzinger, 2018), so the
+    answer is to ask for another photo, not to accuse.
+    """
+    return {
+        f"{channel}_level": [
+            -1e9,
+            round(
+                float(
+                    np.quantile(
+                        [row[f"{channel}_level"] for row in genuine], _TYPICAL_SHARE
+                    )
+                ),
+                4,
+            ),
+        ]
+        for channel in CHANNELS
+    }

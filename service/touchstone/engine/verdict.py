@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from touchstone.engine.comparison import CHANNELS
 from touchstone.engine.evidence import Evidence
 from touchstone.engine.image import Quality
 from touchstone.errors import ModelError
@@ -467,6 +468,8 @@ def disagreeing() -> Finding:
     return Finding(kind, reasons, _advice(kind, reasons))
 
 
+_EVERYWHERE = "The photo differs from the reference everywhere, as no photo here did."
+_AS_USUAL = "Retake it straight on, in even light; if it stays so, ask the laboratory."
 _SENTENCES = {
     "nothing_resembles": "Nothing that may be matched here resembles the photo.",
     "agrees": "The print agrees with the reference wherever it could be compared.",
@@ -485,6 +488,7 @@ _SENTENCES = {
     "compared_fraction_too_low": "Too little of the package face is visible.",
     "glare_fraction_too_high": "Reflections hide too much of the print.",
     "dark_fraction_too_high": "The photo is too dark.",
+    **{f"{channel}_level_too_high": _EVERYWHERE for channel in CHANNELS},
     "coverage_too_low": "Only a small part of the design could be found.",
     NOT_REGISTERED: "The photo resembles the product, but its face was not found.",
     "agreement_too_low": "The face could not be laid over the reference well enough.",
@@ -502,6 +506,7 @@ _RETAKE = {
     "compared_fraction_too_low": "Retake it with the whole face in view, uncovered.",
     "glare_fraction_too_high": "Retake it without flash, tilted away from the lamp.",
     "dark_fraction_too_high": "Retake it in more light.",
+    **{f"{channel}_level_too_high": _AS_USUAL for channel in CHANNELS},
     "coverage_too_low": "Retake it straight on, with the whole face in view.",
     NOT_REGISTERED: "Retake it straight on, with the whole printed face in view.",
     "agreement_too_low": "Retake it straight on, with the face laid flat.",

@@ -91,6 +91,10 @@ def test_the_models_are_small_enough_to_ship() -> None:
     assert sum(f.stat().st_size for f in MODELS.iterdir()) <= MAX_BYTES
 
 
+def test_the_embedder_names_no_folder_of_the_machine_that_exported_it() -> None:
+    assert b"site-packages" not in (MODELS / "embedder.onnx").read_bytes()
+
+
 def test_the_embedder_is_one_sound_file_without_data_outside_it() -> None:
     model = onnx.load(MODELS / "embedder.onnx", load_external_data=False)
     onnx.checker.check_model(model)

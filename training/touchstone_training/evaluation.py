@@ -281,5 +281,14 @@ def _auroc_document(
 
 def write_report(path: Path, report: dict[str, object]) -> None:
     """Write a report as JSON, sorted, so that two runs can be compared by eye."""
-    text = json.dumps(report, indent=1, sort_keys=True, allow_nan=False)
+    text = json.dumps(_without_nan(report), indent=1, sort_keys=True, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
+
+
+def _without_nan(value: object) -> object:
+    """Write what could not be measured (no photo of a kind) as null, not as NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

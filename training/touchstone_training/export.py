@@ -110,7 +110,19 @@ def to_onnx(net: nn.Module, *, input_px: int) -> bytes:
     model = program.model_proto
     _halve_weights(model)
     onnx.checker.check_model(model, full_check=True)
+    without_traces(model)
     return bytes(model.SerializeToString())
+
+
+def without_traces(model: onnx.ModelProto) -> None:
+    """Take out where the exporter's code stood: folders of the exporting machine."""
+    graph = model.graph
+    for owner in (model, graph, *graph.node, *graph.input, *graph.output):
+        del owner.metadata_props[:]
+        if isinstance(owner, onnx.NodeProto):
+            owner.doc_string = ""
+    for value in (*graph.value_info, *graph.initializer):
+        del value.metadata_props[:]
 
 
 def _halve_weights(model: onnx.ModelProto) -> None:

@@ -88,17 +88,17 @@ def match(
     """
     fakes = [one for one in candidates[FIRST_LOOK:] if one.is_counterfeit]
     first = [*candidates[:FIRST_LOOK], *fakes]
-    found = _register_all(photo, first, Method.ORB, seed)
+    by_orb = _matcher(photo, candidates, Method.ORB)
+    found = _register_all(by_orb, first, seed)
     if not _is_sure(found):
         rest = [one for one in candidates[FIRST_LOOK:] if not one.is_counterfeit]
-        found |= _register_all(photo, rest, Method.ORB, seed)
+        found |= _register_all(by_orb, rest, seed)
     if not _is_sure(found):
-        for label, by_sift in _register_all(
-            photo, candidates, Method.SIFT, seed
-        ).items():
-            by_orb = found.get(label)
-            if by_orb is None or by_sift.inliers >= by_orb.inliers:
-                found[label] = by_sift
+        by_sift = _matcher(photo, candidates, Method.SIFT)
+        for label, registration in _register_all(by_sift, candidates, seed).items():
+            before = found.get(label)
+            if before is None or registration.inliers >= before.inliers:
+                found[label] = registration
     strongest = sorted(found.items(), key=lambda item: (-item[1].inliers, item[0]))
     similarity = {candidate.label: candidate.similarity for candidate in candidates}
     known_fakes = {one.label for one in candidates if one.is_counterfeit}
@@ -123,15 +123,25 @@ def nearest_unmatched(
     return max(rest, key=lambda one: (one.similarity, -one.label), default=None)
 
 
+def _matcher(
+    photo: Pixels, candidates: Sequence[Candidate], method: Method
+) -> PhotoMatcher | None:
+    """Find the photo's features once; None where no candidate has such features."""
+    if not any(method in one.features for one in candidates):
+        return None
+    return PhotoMatcher(detect(photo, method, max_side_px=PHOTO_SIDE_PX))
+
+
 def _register_all(
-    photo: Pixels, candidates: Sequence[Candidate], method: Method, seed: int
+    matcher: PhotoMatcher | None, candidates: Sequence[Candidate], seed: int
 ) -> dict[int, Registration]:
-    usable = [one for one in candidates if method in one.features]
-    if not usable:
-        return {}
-    matcher = PhotoMatcher(detect(photo, method, max_side_px=PHOTO_SIDE_PX))
-    found = {}
-    for candidate in usable:
+    found: dict[int, Registration] = {}
+    if matcher is None:
+        return found
+    method = matcher.photo.method
+    for candidate in candidates:
+        if method not in candidate.features:
+            continue
         outcome = register(matcher, candidate.features[method], seed=seed)
         if isinstance(outcome, Registration):
             found[candidate.label] = outcome

@@ -1,17 +1,21 @@
 """The schema: up, down and up again, the same as the tables, and never half done."""
 
+import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import URL, inspect, text
 from store.world import PEPPER, raw
 
-from touchstone.errors import ConfigurationError, StorageError
+from touchstone.errors import BusyError, ConfigurationError, StorageError
 from touchstone.store import Store, downgrade, migrate, needs_migration
+from touchstone.store.database import connect, parsed_url, translated
 from touchstone.store.tables import Base
 
 
@@ -52,6 +56,41 @@ def test_several_may_migrate_at_once(empty_url: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(migrate, [empty_url] * 4))
     assert not needs_migration(empty_url)
+
+
+def test_many_may_open_a_fresh_sqlite_file_at_once(tmp_path: Path) -> None:
+    # Turning a file to WAL takes an exclusive lock, and SQLite refuses at once there
+    # instead of waiting: https://www.sqlite.org/wal.html#sometimes_queries_return_busy
+    threads = 8
+    start = Barrier(threads)
+
+    def journal(url: URL) -> str:
+        engine = connect(url, for_migration=True)
+        start.wait(timeout=30)
+        with engine.connect() as connection:
+            return str(connection.scalar(text("PRAGMA journal_mode")))
+
+    with ThreadPoolExecutor(threads) as pool:
+        for number in range(20):
+            url = parsed_url(f"sqlite:///{tmp_path / f'{number}.db'}")
+            assert set(pool.map(journal, [url] * threads)) == {"wal"}
+
+
+def test_a_file_that_stays_locked_is_waited_for_no_longer_than_said(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "locked.db"
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    engine = connect(parsed_url(f"sqlite:///{file}"), busy_timeout_s=0.2)
+    started = time.monotonic()
+    with pytest.raises(BusyError), translated(), engine.connect():
+        pass
+    assert 0.1 < time.monotonic() - started < 5
+    holder.close()
+    with engine.connect() as connection:
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+    engine.dispose()
 
 
 def test_the_migrated_schema_is_that_of_the_tables(url: str) -> None:

@@ -7,6 +7,7 @@ commit at a time, is far above what one service can examine.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ from touchstone.store.tables import Base
 from touchstone.store.values import Page
 
 BUSY_TIMEOUT_S = 10.0
+_WAL_RETRY_S = 0.005
 _STREAMED_AT_ONCE = 2000
 _WRITES = "touchstone_writes"
 _WRITE_LOCK = 0x746F756368  # "touch": any constant no other program uses
@@ -133,8 +135,6 @@ def _make_sqlite_strict(
     engine: Engine, busy_timeout_s: float, *, foreign_keys: bool
 ) -> None:
     pragmas = (
-        f"busy_timeout={int(busy_timeout_s * 1000)}",
-        "journal_mode=WAL",
         "synchronous=FULL",  # NORMAL loses the last commits when the power goes
         f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
         "recursive_triggers=ON",  # or REPLACE would delete past the triggers
@@ -143,10 +143,28 @@ def _make_sqlite_strict(
     def configure(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
         # None: the module must not begin transactions by itself, `_begin` does.
         connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
+        _turn_to_wal(connection, busy_timeout_s)
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
     event.listen(engine, "connect", configure)
+
+
+def _turn_to_wal(connection: sqlite3.Connection, patience_s: float) -> None:
+    # Of a file that is WAL already this takes no lock. The first time takes all of
+    # the file, and there SQLite answers "busy" at once, whatever the busy timeout.
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF in _SQLITE_BUSY
+            if not is_busy or time.monotonic() >= until:
+                raise
+            time.sleep(_WAL_RETRY_S)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:

@@ -66,6 +66,18 @@ class Settings(BaseSettings):
     """File of that secret; made in the data folder, mode 0600, where absent."""
     max_upload_bytes: int = Field(default=25_000_000, ge=1_000, le=1_000_000_000)
     """Largest image file accepted."""
+    body_timeout_s: float = Field(default=60.0, gt=0, le=3_600)
+    """Seconds for which a request's body is waited for; a steady one gets more."""
+    requests_per_minute: int = Field(default=6_000, ge=1)
+    """Requests from one key, spread over time."""
+    burst: int = Field(default=600, ge=1)
+    """How many of those a key may save up and send at once."""
+    places: int | None = Field(default=None, ge=1)
+    """Photos examined or enrolled at once; one a core if not given."""
+    waiting: int = Field(default=16, ge=0, le=30)
+    """Requests that may wait for a place; the others are told to come again."""
+    patience_s: float = Field(default=30.0, ge=0, le=600)
+    """How long, in seconds, one waits for a place."""
     host: str = "127.0.0.1"
     """Address that `serve` listens on."""
     port: int = Field(default=8000, ge=0, le=65_535)

@@ -27,7 +27,12 @@ def fresh_world(
     """Makes deployments, each on records of its own, and closes them at the end."""
     made: list[World] = []
 
-    def make(*, max_bytes: int = MAX_UPLOAD, limits: WebLimits | None = None) -> World:
+    def make(
+        *,
+        max_bytes: int = MAX_UPLOAD,
+        limits: WebLimits | None = None,
+        **chosen: float,
+    ) -> World:
         folder = tmp_path_factory.mktemp("data")
         shutil.copy(migrated, folder / "records.db")
         world = deployment(
@@ -35,6 +40,7 @@ def fresh_world(
             f"sqlite:///{folder / 'records.db'}",
             max_bytes=max_bytes,
             limits=limits,
+            **chosen,
         )
         world.http.__enter__()  # one event loop for all its requests; closes at exit
         made.append(world)

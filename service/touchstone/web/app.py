@@ -1,6 +1,5 @@
 """The application put together: ``create_app``, its lifespan and its probes."""
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -35,10 +34,10 @@ def create_app(
 
     Args:
         application: the parts of the deployment.
-        limits: what one process takes on at once; one place a core if not given.
+        limits: what one process takes on at once; as the settings say if not given.
         log: where requests are noted; JSON lines on stderr if not given.
     """
-    limits = limits or WebLimits(places=os.cpu_count() or 1)
+    limits = limits or WebLimits.chosen(application.settings)
     metrics = Metrics()
 
     @asynccontextmanager
@@ -71,7 +70,7 @@ def create_app(
         RequestBodyLimitMiddleware,
         max_body_size=MAX_PHOTOS * application.settings.max_upload_bytes + _FORM_BYTES,
     )
-    app.add_middleware(Edge, metrics=metrics, log=log or json_log())
+    app.add_middleware(Edge, limits=limits, metrics=metrics, log=log or json_log())
     return app
 
 

@@ -13,6 +13,7 @@ _WORDS = {
     403: "The role of the API key may not do this.",
     404: "No such thing, or none that you may see: the two look the same.",
     405: "The resource has no such method.",
+    408: "The body did not come in the time allowed; the connection is closed.",
     409: "It contradicts what is recorded, or the same request is still in flight.",
     413: "The body, or an image in it, has more bytes than accepted.",
     415: "An image format that is not accepted.",
@@ -48,7 +49,7 @@ def _example(status: int) -> dict[str, Any]:
     }
 
 
-ON_REQUEST = _problems(400, 401, 403, 405, 413, 422, 429, 503)
+ON_REQUEST = _problems(400, 401, 403, 405, 408, 413, 422, 429, 503)
 """Of every route of ``/v1``."""
 ON_ITEM = _problems(404)
 """Of routes that name something by its id."""

@@ -1,10 +1,11 @@
-"""The outermost layer: request id, security headers, one log line, one measurement.
+"""The outermost layer: request id, time for the body, headers, log line, measurement.
 
 What the framework answers by itself (a body beyond the limit, a defect of ours) is
 made a problem here too, so that no answer escapes the form. A log line names the
 route template, never a path with ids in it, nor a file name, nor a key.
 """
 
+import asyncio
 import re
 import sys
 import time
@@ -12,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from touchstone.store import Caller, new_id
+from touchstone.web.limits import WebLimits
 from touchstone.web.metrics import Metrics
 from touchstone.web.problems import MEDIA_TYPE, http_problem, respond
 
@@ -32,6 +35,7 @@ SECURITY_HEADERS = {
 }
 _UNMATCHED = "(no route)"
 _CLIENT_LEFT = 499
+_TOO_SLOW = 408
 _TOO_LARGE = 413
 _STATIC = "/docs/static/"
 
@@ -55,11 +59,42 @@ class _Exchange:
     """One request on its way, and what has been answered so far."""
 
     scope: Scope
+    receive_on: Receive
     send_on: Send
+    limits: WebLimits
     request_id: str
     status: int | None = None
     is_replaced: bool = False
+    is_received: bool = False
+    """Whether all of the body is here."""
+    received_bytes: int = 0
+    waited_s: float = 0.0
     started: float = field(default_factory=time.perf_counter)
+
+    async def receive(self) -> Message:
+        """Return the next of the body, as long as it comes at a fair pace.
+
+        Only waiting counts: that we are slow to ask is not the client's fault.
+
+        Raises:
+            HTTPException: 408, the body is too slow.
+        """
+        if self.is_received or self.status is not None:
+            return await self.receive_on()  # what follows is a disconnection
+        limits, started = self.limits, time.perf_counter()
+        earned_s = self.received_bytes / limits.body_bytes_per_s
+        try:
+            async with asyncio.timeout(
+                limits.body_timeout_s + earned_s - self.waited_s
+            ):
+                message = await self.receive_on()
+        except TimeoutError as error:
+            # FastAPI's own, for it makes 400 of any other raised while it reads.
+            raise HTTPException(_TOO_SLOW) from error
+        self.waited_s += time.perf_counter() - started
+        self.received_bytes += len(message.get("body", b""))
+        self.is_received = not message.get("more_body", False)
+        return message
 
     async def send(self, message: Message) -> None:
         """Pass an answer on, with our headers; a plain 413 as a problem instead."""
@@ -106,10 +141,12 @@ class Edge:
         self,
         app: ASGIApp,
         *,
+        limits: WebLimits,
         metrics: Metrics,
         log: structlog.typing.FilteringBoundLogger,
     ) -> None:
         self._app = app
+        self._limits = limits
         self._metrics = metrics
         self._log = log
 
@@ -118,9 +155,9 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, _request_id(scope))
+        exchange = _Exchange(scope, receive, send, self._limits, _request_id(scope))
         try:
-            await self._app(scope, receive, exchange.send)
+            await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             exchange.status = _CLIENT_LEFT
         except Exception as error:  # a defect of ours: the log has it, the caller a 500

@@ -3,16 +3,19 @@
 Both live in the process: with several workers each has its own share.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
 from touchstone.errors import BusyError
+from touchstone.settings import Settings
 
 MAX_JSON_BYTES = 1_000_000
 """Of a body without images; it is held in memory, and as objects after that."""
@@ -32,6 +35,23 @@ class WebLimits:
     that light requests are answered however many photos are sent."""
     patience_s: float = 30.0
     """How long one waits for a place before it is told to come again."""
+    body_timeout_s: float = 60.0
+    """How long a body is waited for in all, besides what its bytes have earned."""
+    body_bytes_per_s: float = 50_000.0
+    """So many bytes received earn a second more: eight photos of 25 MB over a slow
+    line are let in, one that drips is not."""
+
+    @classmethod
+    def chosen(cls, settings: Settings) -> Self:
+        """Return what the deployment chose."""
+        return cls(
+            requests_per_minute=settings.requests_per_minute,
+            burst=settings.burst,
+            places=settings.places or os.cpu_count() or 1,
+            waiting=settings.waiting,
+            patience_s=settings.patience_s,
+            body_timeout_s=settings.body_timeout_s,
+        )
 
 
 class Pace:

@@ -74,6 +74,11 @@ _HTTP: dict[int, tuple[str, str, str]] = {
         "Method not allowed",
         "The resource has no such method; Allow names those it has.",
     ),
+    408: (
+        "body-too-slow",
+        "Body too slow",
+        "The body did not come in the time allowed; nothing was done with it.",
+    ),
     409: ("request-in-flight", "The same request is still in flight", ""),
     413: ("body-too-large", "Body too large", "The body has more bytes than accepted."),
     415: ("unsupported-media-type", "Media type not accepted", ""),
@@ -212,6 +217,8 @@ def _urn(slug: str) -> str:
 def _headers(status: int) -> dict[str, str]:
     if status == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": 'Bearer realm="touchstone"'}
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        return {"Connection": "close"}  # or the rest of the body goes on dripping
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return {"Retry-After": str(_RETRY_LATER_S)}
     return {}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from touchstone.engine.index import IndexEntry, ReferenceIndex
+from touchstone.engine.index import IndexEntry, ReferenceIndex, _similarities
 from touchstone.errors import IndexDamagedError
 
 DIM = 64
@@ -61,6 +61,56 @@ def test_the_code_scan_finds_what_is_near_among_thousands() -> None:
         for label in range(1, 201)
     ]
     assert found == list(range(1, 201))
+
+
+def test_a_poor_photo_finds_what_exact_search_finds() -> None:
+    rng = np.random.default_rng(64)
+    rows = unit(rng.normal(size=(20_000, DIM))).astype(np.float16).astype(np.float32)
+    index = ReferenceIndex(DIM).with_added(
+        [IndexEntry(label, 0, row[np.newaxis]) for label, row in enumerate(rows)]
+    )
+    chosen = rows[rng.integers(0, len(rows), 300)]
+    away = rng.normal(size=chosen.shape)
+    away -= (away * chosen).sum(axis=1, keepdims=True) * chosen
+    queries = np.asarray(0.7 * chosen + np.sqrt(1 - 0.7**2) * unit(away), np.float32)
+    scope = index.scope()
+    found = [index.search(query, k=1, scope=scope)[0].label for query in queries]
+    assert (np.array(found) == (queries @ rows.T).argmax(axis=1)).mean() >= 0.99
+
+
+def test_how_the_rows_came_in_does_not_show_in_the_answer() -> None:
+    labels = np.arange(1, 2001)
+    whole = indexed(labels.tolist())
+    np.random.default_rng(1).shuffle(labels)
+    parts = ReferenceIndex(DIM)
+    for some in np.split(labels, 40):
+        parts = parts.with_added([entry(int(label)) for label in some])
+    assert len(parts._segments) > 1
+    for seed in range(20):
+        query = unit(np.random.default_rng(9000 + seed).normal(size=DIM))
+        answers = [
+            index.search(query, k=20, scope=index.scope(), rerank_rows=24)
+            for index in (whole, parts)
+        ]
+        assert [n.label for n in answers[0]] == [n.label for n in answers[1]]
+
+
+def test_more_equal_rows_than_are_scanned_are_still_found() -> None:
+    vectors = entry(1).vectors[:1]
+    index = ReferenceIndex(DIM).with_added(
+        [IndexEntry(label, 0, vectors) for label in range(3000)]
+    )
+    found = index.search(vectors[0], k=5, scope=index.scope(), rerank_rows=16)
+    assert len({n.label for n in found}) == 5
+    assert all(n.similarity == pytest.approx(1, abs=1e-3) for n in found)
+
+
+def test_halves_become_floats_as_numpy_has_it() -> None:
+    every = np.arange(65_536, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)]
+    query = np.ones(1, np.float32)
+    exact = finite.astype(np.float32)
+    np.testing.assert_array_equal(_similarities(finite[:, np.newaxis], query), exact)
 
 
 def test_a_reference_is_named_once_with_its_best_view() -> None:

@@ -6,7 +6,7 @@ one thread adds while another searches). Rows live in immutable segments; a remo
 is a mark, and small segments are merged as they accumulate.
 
 Search is an exhaustive scan of 256-bit sign codes (``IndexBinaryFlat``) whose best
-rows are ranked again with the fp16 vectors: at a million rows 1.5 ms with the exact
+rows are ranked again with the fp16 vectors: at a million rows under 2 ms with the exact
 index's answer, nothing to train, and insertion at once.
 """
 
@@ -53,7 +53,9 @@ class IndexEntry:
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    codes: "faiss.IndexBinaryFlat"
+    index: "faiss.IndexBinaryFlat"
+    codes: NDArray[np.uint8]
+    """(rows, dim / 8): a view of what ``index`` holds."""
     vectors: NDArray[np.float16]
     labels: NDArray[np.int64]
     scopes: NDArray[np.int64]
@@ -70,9 +72,35 @@ class Scope:
     _counts: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """Rows that the scan of codes has found, of several segments; (n,) each."""
+
+    segments: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    distances: NDArray[np.int32]
+    labels: NDArray[np.int64]
+    estimates: NDArray[np.float32]
+
+    @classmethod
+    def joined(cls, parts: Sequence["_Near"]) -> "_Near":
+        return cls(
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in cls.__slots__
+            )
+        )
+
+    def part(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "_Near":
+        return _Near(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+
 _MERGE_FACTOR = 4
-_TIES = 64
-"""Rows asked for beyond those ranked again: equal distances at the cut."""
+_SCANNED_FOR_EACH_RANKED = 8
+"""Measured on a million rows of 256 dimensions, queries at cosine 0.64 and 256 rows
+ranked: 1 finds 99.5 % of exact search's first answers, 4 99.9 %, 8 all of them."""
+_HALF_TO_FLOAT = np.float32(2.0**112)
+"""Of the exponents' biases: 127 of a float, 15 of a half."""
 
 
 @dataclass(frozen=True)
@@ -180,37 +208,63 @@ class ReferenceIndex:
             scope: made by this index's `scope`.
             rerank_rows: how many rows of the code scan are ranked exactly.
         """
+        # Three sieves, each finer and each slower a row than the one before it:
+        #
+        # 1. Scan all codes for the nearest by Hamming distance.
+        # 2. Of those, take the best by what the code alone says of the unrounded query.
+        # 3. Rank these by the vectors themselves.
+        #
+        # How the rows came in must not show in the answer: each cut is over all
+        # segments, and whole up to ties that labels break.
+        scanned = rerank_rows * _SCANNED_FOR_EACH_RANKED
+        near = self._near(query, scope, scanned)
+        if near is None:
+            return []
+        if sum(scope._counts) > scanned:
+            near = near.part(_complete(near.distances, scanned, rerank_rows))
+        near = near.part(np.lexsort((near.labels, -near.estimates))[:rerank_rows])
+        similarities = np.empty(len(near.rows), np.float32)
+        for number in np.unique(near.segments):
+            here = near.segments == number
+            vectors = self._segments[number].vectors[near.rows[here]]
+            similarities[here] = _similarities(vectors, query)
+        # Ties are broken by label, so that the same inputs give the same answer.
+        order = np.lexsort((near.labels, -similarities))
+        best: dict[int, float] = {}
+        for at in order:
+            if len(best) == k:
+                break
+            best.setdefault(int(near.labels[at]), float(similarities[at]))
+        return [Neighbour(label, min(1.0, value)) for label, value in best.items()]
+
+    def _near(self, query: Vectors, scope: Scope, scanned: int) -> "_Near | None":
+        """Return the ``scanned`` nearest rows by code of each segment, if any."""
         code = np.packbits(query > 0, bitorder="little")[np.newaxis]
-        found: list[tuple[NDArray[Any], ...]] = []
-        for segment, selector, count in zip(
-            self._segments, scope._selectors, scope._counts, strict=True
-        ):
-            wanted = min(rerank_rows + _TIES, count)
+        found = []
+        for number, segment in enumerate(self._segments):
+            wanted = min(scanned, scope._counts[number])
             if not wanted:
                 continue
+            selector = scope._selectors[number]
             parameters = (
                 None if selector is None else _faiss.SearchParameters(sel=selector)
             )
-            distances, rows = segment.codes.search(code, wanted, params=parameters)
+            distances, rows = segment.index.search(code, wanted, params=parameters)
             kept = rows[0] >= 0
             rows = rows[0][kept]
-            similarities = segment.vectors[rows].astype(np.float32) @ query
-            found.append((distances[0][kept], segment.labels[rows], similarities))
-        if not found:
-            return []
-        distances, labels, similarities = (
-            np.concatenate([one[part] for one in found]) for part in range(3)
-        )
-        # One cut over all segments: how the rows came in must not show in the answer.
-        first = np.lexsort((-similarities, labels, distances))[:rerank_rows]
-        best: dict[int, float] = {}
-        for label, similarity in zip(
-            labels[first].tolist(), similarities[first].tolist(), strict=True
-        ):
-            best[label] = max(similarity, best.get(label, -2.0))
-        # Ties are broken by label, so that the same inputs give the same answer.
-        ranked = sorted(best.items(), key=lambda item: (-item[1], item[0]))[:k]
-        return [Neighbour(label, min(1.0, similarity)) for label, similarity in ranked]
+            # The sum of the query over the bits that are set: the code's own inner
+            # product with it, but for a factor and a constant that all rows share.
+            bits = np.unpackbits(segment.codes[rows], axis=1, bitorder="little")
+            found.append(
+                _Near(
+                    segments=np.full(len(rows), number),
+                    rows=rows,
+                    distances=distances[0][kept],
+                    labels=segment.labels[rows],
+                    estimates=bits.astype(np.float32) @ query,
+                )
+            )
+        return _Near.joined(found) if found else None
 
     def to_bytes(self) -> bytes:
         """Serialise the live rows; `from_bytes` reads it, nothing is pickled."""
@@ -268,11 +322,46 @@ def _segment(
 ) -> _Segment:
     if not len(vectors) == len(labels) == len(scopes):
         raise IndexDamagedError("The index has not one label and scope for each row.")
-    codes = faiss.IndexBinaryFlat(vectors.shape[1])
-    codes.add(np.packbits(vectors > 0, axis=1, bitorder="little"))
+    index: Any = faiss.IndexBinaryFlat(vectors.shape[1])
+    # Counting by distance instead of a heap: its cost hardly grows with what is asked.
+    index.use_heap = False
+    index.add(np.packbits(vectors > 0, axis=1, bitorder="little"))
+    codes: NDArray[np.uint8] = _faiss.rev_swig_ptr(
+        index.xb.data(), len(vectors) * index.code_size
+    ).reshape(len(vectors), index.code_size)
     return _Segment(
-        codes, vectors, labels, scopes, np.ones(len(labels), bool), len(labels)
+        index=index,
+        codes=codes,
+        vectors=vectors,
+        labels=labels,
+        scopes=scopes,
+        is_live=np.ones(len(labels), bool),
+        live_count=len(labels),
     )
+
+
+def _complete(distances: NDArray[np.int32], scanned: int, needed: int) -> Mask:
+    """Return which rows are nearer than the ``scanned``-th, if those are enough.
+
+    Each segment has given its ``scanned`` nearest, so all rows nearer than this are
+    here; of those just as near some may be missing, and which ones is chance.
+    """
+    farthest = np.partition(distances, scanned - 1)[scanned - 1]
+    nearer: Mask = distances < farthest
+    return nearer if nearer.sum() >= needed else distances <= farthest
+
+
+def _similarities(vectors: NDArray[np.float16], query: Vectors) -> NDArray[np.float32]:
+    """Return the inner products of finite ``vectors`` (n, dim) with ``query`` (dim,).
+
+    NumPy makes floats of halves one by one, which would take longer than all the rest
+    of the ranking. Here their bits are moved to where a float has them; what is then
+    amiss is the exponent's bias, and the query makes good for that.
+    """
+    bits = vectors.view(np.int16).astype(np.int32)  # the sign fills the upper half
+    bits <<= 13
+    bits &= np.int32(-0x70002000)  # sign, exponent, mantissa
+    return np.asarray(bits.view(np.float32) @ (query * _HALF_TO_FLOAT), np.float32)
 
 
 def _merged(segments: tuple[_Segment, ...]) -> tuple[_Segment, ...]:

@@ -1,6 +1,7 @@
 """Examinations and idempotency keys."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -13,10 +14,13 @@ from store.world import (
 )
 
 from touchstone.errors import (
+    BusyError,
     ConflictError,
     IdempotencyMismatchError,
 )
 from touchstone.store import (
+    Attempt,
+    ProductFields,
     StoredResponse,
     new_id,
 )
@@ -69,60 +73,139 @@ def test_a_batch_is_recorded_whole_or_not_at_all(world: World) -> None:
     assert world.store.record_examinations(world.officer, []) == ()
 
 
+def begun(world: World, clock: Clock, *, word: str = "request") -> Attempt:
+    """The attempt that is to answer a request under "key"."""
+    attempt = world.store.begin_idempotent(
+        world.officer, "key", request_digest=digest_of(word), now=clock.now
+    )
+    assert isinstance(attempt, Attempt)
+    return attempt
+
+
 def test_the_same_request_is_answered_once_and_then_again_alike(
     world: World, clock: Clock
 ) -> None:
     store, caller, digest = world.store, world.officer, digest_of("request")
 
-    def begin(**changes: object) -> StoredResponse | None:
+    def again(**changes: object) -> StoredResponse | Attempt:
         fields = {"request_digest": digest, "now": clock.now, **changes}
         return store.begin_idempotent(caller, "key", **fields)  # type: ignore[arg-type]
 
-    assert begin() is None
+    attempt = begun(world, clock)
     with pytest.raises(ConflictError):
-        begin()
+        again()
     with pytest.raises(IdempotencyMismatchError):
-        begin(request_digest=digest_of("another"))
-    store.finish_idempotent(caller, "key", response=ANSWER)
-    assert begin() == ANSWER
+        again(request_digest=digest_of("another"))
+    store.finish_idempotent(caller, attempt, response=ANSWER)
+    assert again() == ANSWER
     # The first answer stays, whatever comes late.
-    store.finish_idempotent(caller, "key", response=StoredResponse(500, (), b"late"))
-    store.abandon_idempotent(caller, "key")
-    assert begin() == ANSWER
+    late = StoredResponse(500, (), b"late")
+    store.finish_idempotent(caller, attempt, response=late)
+    store.abandon_idempotent(caller, attempt)
+    assert again() == ANSWER
     with pytest.raises(IdempotencyMismatchError):
-        begin(request_digest=digest_of("another"))
+        again(request_digest=digest_of("another"))
     clock.advance(hours=24, seconds=1)
-    assert begin(request_digest=digest_of("another")) is None
+    assert isinstance(again(request_digest=digest_of("another")), Attempt)
 
 
 def test_an_abandoned_request_may_be_tried_anew(world: World, clock: Clock) -> None:
     for word in ("first", "second"):
-        digest = digest_of(word)
-        assert (
-            world.store.begin_idempotent(
-                world.officer, "key", request_digest=digest, now=clock.now
-            )
-            is None
-        )
-        world.store.abandon_idempotent(world.officer, "key")
+        attempt = begun(world, clock, word=word)
+        world.store.abandon_idempotent(world.officer, attempt)
 
 
 def test_a_request_whose_worker_died_is_taken_over_after_a_minute(
     world: World, clock: Clock
 ) -> None:
-    def begin() -> StoredResponse | None:
-        return world.store.begin_idempotent(
-            world.officer, "key", request_digest="a" * 64, now=clock.now
-        )
-
-    assert begin() is None
+    begun(world, clock)
     clock.advance(seconds=59)
     with pytest.raises(ConflictError):
-        begin()
+        begun(world, clock)
     clock.advance(seconds=1)
-    assert begin() is None
+    begun(world, clock)
     with pytest.raises(ConflictError):
-        begin()
+        begun(world, clock)
+
+
+def test_a_request_that_is_alive_is_not_taken_over_however_long_it_takes(
+    world: World, clock: Clock
+) -> None:
+    attempt = begun(world, clock)
+    for _ in range(10):
+        clock.advance(seconds=30)
+        assert world.store.keep_idempotent(world.officer, attempt, now=clock.now)
+        with pytest.raises(ConflictError):
+            begun(world, clock)
+    clock.advance(seconds=60)
+    begun(world, clock)
+    assert not world.store.keep_idempotent(world.officer, attempt, now=clock.now)
+
+
+def test_who_takes_over_after_the_record_was_made_is_given_that_record(
+    world: World, clock: Clock
+) -> None:
+    store, first = world.store, begun(world, clock)
+    made = store.record_examination(
+        replace(world.officer, attempt=first), examination_draft()
+    )
+    clock.advance(seconds=60)  # and then it died
+    second = begun(world, clock)
+    assert second.examination_id == made.id
+    # Should it examine all the same, there is still one record.
+    again = store.record_examination(
+        replace(world.officer, attempt=second), examination_draft("another photo")
+    )
+    assert again == made
+    assert store.list_examinations(world.officer).items == (made,)
+    assert store.verify_chain().ok
+
+
+def test_an_attempt_that_was_taken_over_writes_nothing_any_more(
+    world: World, clock: Clock
+) -> None:
+    store, first = world.store, begun(world, clock)
+    clock.advance(seconds=60)
+    second = begun(world, clock)
+    stale = replace(world.officer, attempt=first)
+    for _ in range(2):  # while the second acts, and after it has answered
+        before = store.chain_head()
+        with pytest.raises(BusyError):
+            store.record_examination(stale, examination_draft())
+        with pytest.raises(BusyError):
+            store.record_examinations(stale, [examination_draft()])
+        store.finish_idempotent(world.officer, first, response=ANSWER)
+        store.abandon_idempotent(world.officer, first)
+        assert store.chain_head() == before
+        store.finish_idempotent(world.officer, second, response=ANSWER)
+    assert store.list_examinations(world.officer).items == ()
+    # What else is written is fenced as well.
+    product = ProductFields("P-1")
+    with pytest.raises(BusyError):
+        store.create_product(replace(world.brand, attempt=first), product)
+
+
+def test_a_failure_after_the_record_leaves_the_key_with_it(
+    world: World, clock: Clock
+) -> None:
+    attempt = begun(world, clock)
+    made = world.store.record_examination(
+        replace(world.officer, attempt=attempt), examination_draft()
+    )
+    world.store.abandon_idempotent(world.officer, attempt)
+    assert begun(world, clock).examination_id == made.id
+
+
+def test_a_record_that_is_refused_is_not_noted_with_the_key(
+    world: World, clock: Clock
+) -> None:
+    attempt = begun(world, clock)
+    acting = replace(world.officer, attempt=attempt)
+    bad = examination_draft("bad", reference_set_id=new_id())
+    with pytest.raises(ConflictError):
+        world.store.record_examination(acting, bad)
+    made = world.store.record_examination(acting, examination_draft())
+    assert world.store.list_examinations(world.officer).items == (made,)
 
 
 def test_of_many_concurrent_requests_one_acts(world: World, clock: Clock) -> None:

@@ -18,6 +18,7 @@ from touchstone.errors import (
     TouchstoneError,
 )
 from touchstone.store import (
+    Attempt,
     Caller,
     OrganisationKind,
     ProductFields,
@@ -47,6 +48,7 @@ class Ids:
     image_digest: str = digest_of("no such image")
     label: int = 999_999
     idempotency_key: str = "no such key"
+    attempt: str = field(default_factory=new_id)
 
 
 NOON = Clock().now
@@ -142,10 +144,15 @@ PROBES: dict[str, Probe] = {
         caller, ids.idempotency_key, request_digest="a" * 64, now=NOON
     ),
     "finish_idempotent": lambda store, caller, ids: store.finish_idempotent(
-        caller, ids.idempotency_key, response=StoredResponse(500, (), b"forged")
+        caller,
+        Attempt(ids.idempotency_key, ids.attempt),
+        response=StoredResponse(500, (), b"forged"),
+    ),
+    "keep_idempotent": lambda store, caller, ids: store.keep_idempotent(
+        caller, Attempt(ids.idempotency_key, ids.attempt), now=NOON
     ),
     "abandon_idempotent": lambda store, caller, ids: store.abandon_idempotent(
-        caller, ids.idempotency_key
+        caller, Attempt(ids.idempotency_key, ids.attempt)
     ),
 }
 
@@ -170,8 +177,9 @@ def everything_of_the_brand(world: World) -> Ids:
     examination = store.record_examination(
         brand, examination_draft("secret photo", specimen_id=made.specimen.id)
     )
-    store.begin_idempotent(brand, "a key", request_digest="a" * 64, now=NOON)
-    store.finish_idempotent(brand, "a key", response=SECRET_ANSWER)
+    attempt = store.begin_idempotent(brand, "a key", request_digest="a" * 64, now=NOON)
+    assert isinstance(attempt, Attempt)
+    store.finish_idempotent(brand, attempt, response=SECRET_ANSWER)
     assert brand.key_id is not None
     return Ids(
         organisation=brand.organisation_id,
@@ -184,6 +192,7 @@ def everything_of_the_brand(world: World) -> Ids:
         image_digest=SPECIMEN.image_digest,
         label=made.specimen.label,
         idempotency_key="a key",
+        attempt=attempt.id,
     )
 
 

@@ -11,11 +11,13 @@ from touchstone.store.drafts import (
     SetFields,
     SpecimenFields,
 )
+from touchstone.store.idempotency import TAKEN_OVER_AFTER
 from touchstone.store.schema import downgrade, migrate, needs_migration
 from touchstone.store.store import Store
 from touchstone.store.values import (
     AUTHORITY_KINDS,
     ApiKey,
+    Attempt,
     AuditEvent,
     Caller,
     CatalogueState,
@@ -43,7 +45,9 @@ from touchstone.store.values import (
 
 __all__ = [
     "AUTHORITY_KINDS",
+    "TAKEN_OVER_AFTER",
     "ApiKey",
+    "Attempt",
     "AuditEvent",
     "Caller",
     "CatalogueState",

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from touchstone.errors import InvalidInputError
 from touchstone.store.database import Database
+from touchstone.store.idempotency import fence
 from touchstone.store.scope import MAX_LIMIT, require_admin
 from touchstone.store.tables import AuditEventRow
 from touchstone.store.values import (
@@ -77,7 +78,12 @@ def append(
     """Append one event for each of ``acts``, in the transaction that does them.
 
     The transaction must be a writing one: those are serial, so the chain cannot fork.
+
+    Raises:
+        BusyError: the caller acts in an attempt that was taken over meanwhile.
     """
+    if caller is not None:
+        fence(session, caller)  # here, where every verb that writes comes by
     head = _head(session)
     rows: list[dict[str, object]] = []
     for act in acts:

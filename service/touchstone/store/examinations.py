@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from datetime import UTC
+from datetime import UTC, datetime
 from hashlib import sha256
 
 from sqlalchemy import exists, insert, select
+from sqlalchemy.orm import Session
 
 from touchstone.store.audit import Act, Action, append
 from touchstone.store.database import Database
 from touchstone.store.drafts import ExaminationDraft
+from touchstone.store.idempotency import fence
 from touchstone.store.scope import checked_id, not_found, readable_by
 from touchstone.store.tables import AuditEventRow, ExaminationRow
 from touchstone.store.values import Caller, Examination, Page, canonical_json, new_id
@@ -21,8 +23,24 @@ class Examinations(Database):
     def record_examination(
         self, caller: Caller, draft: ExaminationDraft
     ) -> Examination:
-        """Append one examination and its audit event, together."""
-        return self.record_examinations(caller, [draft])[0]
+        """Append one examination and its audit event, together.
+
+        Under an Idempotency-Key there is one at most: the first that was recorded is
+        returned, and noted with the key in the same transaction.
+
+        Raises:
+            BusyError: another attempt has taken the key over; nothing is recorded.
+            ConflictError: it names a set or a specimen that does not exist.
+        """
+        made = _examination(caller, draft, at=self._now())
+        with self._writing() as session:
+            row = fence(session, caller)
+            if row is not None and row.examination_id is not None:
+                return session.get_one(ExaminationRow, row.examination_id).value()
+            _append(session, [made], caller=caller)
+            if row is not None:
+                row.examination_id = made.id
+        return made
 
     def record_examinations(
         self, caller: Caller, drafts: Sequence[ExaminationDraft]
@@ -33,24 +51,10 @@ class Examinations(Database):
             ConflictError: one names a set or a specimen that does not exist.
         """
         at = self._now()
-        made = tuple(
-            Examination(
-                id=new_id(),
-                organisation_id=caller.organisation_id,
-                key_id=caller.key_id,
-                created_at=at,
-                photo_digest=draft.photo_digests[0],
-                record_digest=sha256(draft.record_json.encode()).hexdigest(),
-                **{item.name: getattr(draft, item.name) for item in fields(draft)},
-            )
-            for draft in drafts
-        )
-        if not made:
-            return ()
-        acts = [Act(Action.EXAMINE, item.id, _detail(item)) for item in made]
-        with self._writing() as session:
-            session.execute(insert(ExaminationRow), [_columns(item) for item in made])
-            append(session, acts, caller=caller, at=at)
+        made = tuple(_examination(caller, draft, at=at) for draft in drafts)
+        if made:
+            with self._writing() as session:
+                _append(session, made, caller=caller)
         return made
 
     def examination(self, caller: Caller, examination_id: str) -> Examination:
@@ -128,6 +132,26 @@ class Examinations(Database):
                 yield object_id
         for (examination_id,) in self._streaming(never_recorded):
             yield examination_id
+
+
+def _examination(
+    caller: Caller, draft: ExaminationDraft, *, at: datetime
+) -> Examination:
+    return Examination(
+        id=new_id(),
+        organisation_id=caller.organisation_id,
+        key_id=caller.key_id,
+        created_at=at,
+        photo_digest=draft.photo_digests[0],
+        record_digest=sha256(draft.record_json.encode()).hexdigest(),
+        **{item.name: getattr(draft, item.name) for item in fields(draft)},
+    )
+
+
+def _append(session: Session, made: Sequence[Examination], *, caller: Caller) -> None:
+    acts = [Act(Action.EXAMINE, item.id, _detail(item)) for item in made]
+    session.execute(insert(ExaminationRow), [_columns(item) for item in made])
+    append(session, acts, caller=caller, at=made[0].created_at)
 
 
 def _columns(item: Examination) -> dict[str, object]:

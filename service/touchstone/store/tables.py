@@ -352,7 +352,11 @@ class AuditEventRow(Base):
 
 
 class IdempotencyRow(Base):
-    """A POST under way or answered; ``response_status`` is None while in flight."""
+    """A POST under way or answered; ``response_status`` is None while in flight.
+
+    ``alive_at`` is when the attempt last said that it is alive, and ``examination_id``
+    what it has recorded, in the same transaction.
+    """
 
     __tablename__ = "idempotency"
 
@@ -362,6 +366,9 @@ class IdempotencyRow(Base):
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     request_digest: Mapped[str] = mapped_column(Digest)
     created_at: Mapped[datetime] = mapped_column(index=True)
+    attempt_id: Mapped[str] = mapped_column(Id)
+    alive_at: Mapped[datetime]
+    examination_id: Mapped[str | None] = mapped_column(Id)
     response_status: Mapped[int | None] = mapped_column(Integer)
     response_headers: Mapped[list[list[str]]] = mapped_column(JSON)
     response_body: Mapped[bytes]

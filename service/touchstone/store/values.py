@@ -82,6 +82,17 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at answering a request that came with an Idempotency-Key."""
+
+    key: str
+    id: str
+    """The fence: a later attempt that takes the key over has another."""
+    examination_id: str | None = None
+    """What an earlier attempt recorded before it died; it has to be answered with."""
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks: the tenancy scope that every verb of the store takes."""
 
@@ -89,6 +100,9 @@ class Caller:
     """The key used; None for the local command line, which has none."""
     organisation_id: str
     role: Role
+    attempt: "Attempt | None" = None
+    """The attempt at a request with an Idempotency-Key that the caller is acting in;
+    what it writes is written only while the attempt holds its key."""
 
     @property
     def is_admin(self) -> bool:

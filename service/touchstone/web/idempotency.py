@@ -4,11 +4,15 @@ After draft-ietf-httpapi-idempotency-key-header-07. A key is bound to the reques
 came with: method, path, query, and the body; of a multipart body the fields and the
 files, not the boundary, which differs with each attempt. Answers that succeeded are
 kept for a day; after a refusal or a failure the key is free again, because nothing
-was done under it.
+was done under it. A process that dies between recording an examination and keeping its
+answer leaves the key with the examination: the next attempt answers from that.
 """
 
+import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from fastapi import Request
@@ -18,8 +22,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from touchstone.errors import ConflictError
-from touchstone.store import Caller, Store, StoredResponse, canonical_json
+from touchstone.errors import ConflictError, TouchstoneError
+from touchstone.store import (
+    TAKEN_OVER_AFTER,
+    Attempt,
+    Caller,
+    Store,
+    StoredResponse,
+    canonical_json,
+)
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -29,6 +40,7 @@ MAX_FIELDS = 50
 MAX_FIELD_BYTES = 256 * 1024
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _CHUNK = 1 << 20
+_BEAT_S = TAKEN_OVER_AFTER.total_seconds() / 4
 _KEPT_HEADERS = frozenset({"content-type", "location", "link"})
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -60,24 +72,34 @@ async def once(
             request_digest, request, form, await request.body() if form is None else b""
         )
         kept = await run_in_threadpool(_begin, store, caller, key, digest)
-        if kept is not None:
+        if isinstance(kept, StoredResponse):
             return _repeated(kept)
-        return await _first(request, endpoint, store=store, caller=caller, key=key)
+        # The endpoint takes its caller from here: all that it writes is fenced.
+        request.state.caller = replace(caller, attempt=kept)
+        async with _beating(store, caller, kept, every_s=_BEAT_S):
+            return await _first(
+                request, endpoint, store=store, caller=caller, attempt=kept
+            )
     finally:
         if form is not None:
             await form.close()
 
 
 async def _first(
-    request: Request, endpoint: Endpoint, *, store: Store, caller: Caller, key: str
+    request: Request,
+    endpoint: Endpoint,
+    *,
+    store: Store,
+    caller: Caller,
+    attempt: Attempt,
 ) -> Response:
     try:
         response = await endpoint(request)
     except Exception:
-        await run_in_threadpool(store.abandon_idempotent, caller, key)
+        await run_in_threadpool(store.abandon_idempotent, caller, attempt)
         raise
     if response.status_code >= 300:  # noqa: PLR2004
-        await run_in_threadpool(store.abandon_idempotent, caller, key)
+        await run_in_threadpool(store.abandon_idempotent, caller, attempt)
         return response
     # A body with a secret in it is kept without: see `keep_instead`.
     body = getattr(request.state, "kept_body", bytes(response.body))
@@ -92,8 +114,32 @@ async def _first(
     )
     # Should this fail, the key stays taken for a minute: an error, yet no second
     # effect by a client that tries again at once.
-    await run_in_threadpool(store.finish_idempotent, caller, key, response=kept)
+    await run_in_threadpool(store.finish_idempotent, caller, attempt, response=kept)
     return response
+
+
+@asynccontextmanager
+async def _beating(
+    store: Store, caller: Caller, attempt: Attempt, *, every_s: float
+) -> AsyncIterator[None]:
+    """Say that ``attempt`` is alive for as long as the block takes."""
+
+    async def beat() -> None:
+        holds = True
+        while holds:
+            await asyncio.sleep(every_s)
+            # A beat that cannot be written is no matter: there are three more.
+            with suppress(TouchstoneError):
+                holds = await run_in_threadpool(
+                    store.keep_idempotent, caller, attempt, now=datetime.now(UTC)
+                )
+
+    beats = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beats.cancel()
+        await asyncio.wait([beats])
 
 
 def keep_instead(request: Request, body: bytes) -> None:
@@ -136,7 +182,7 @@ async def _form(request: Request) -> FormData:
 
 def _begin(
     store: Store, caller: Caller, key: str, digest: str
-) -> StoredResponse | None:
+) -> StoredResponse | Attempt:
     try:
         return store.begin_idempotent(
             caller, key, request_digest=digest, now=datetime.now(UTC)

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Mapping, Sequence
 
+from blind import BLIND
 from scenes import Pixels, Print, printed
 
 from touchstone.engine.evidence import Evidence, Reference, examine
@@ -44,4 +45,4 @@ def reference(face: Print, *, label: int = 1, **fields: object) -> Reference:
 def examined(seed: int, photo: Pixels, **fields: object) -> Evidence:
     """What is measured when the print of ``seed`` is looked for in a photo."""
     (best,) = matches(photo, [seed])
-    return examine(photo, best, reference(printed(seed), label=seed, **fields))
+    return examine(photo, best, reference(printed(seed), label=seed, **fields), BLIND)

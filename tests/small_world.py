@@ -7,6 +7,7 @@ enough to find a package among a few, in milliseconds, and made of nothing but O
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -75,7 +76,7 @@ def write_jpeg(path: Path, pixels: Pixels) -> Path:
 
 
 def write_models(folder: Path) -> Path:
-    """Write a model folder: embedder.onnx, its manifest, and a calibration."""
+    """Write a model folder: two networks with their manifests, and a calibration."""
     folder.mkdir(parents=True, exist_ok=True)
     model = _embedder()
     (folder / "embedder.onnx").write_bytes(model)
@@ -89,6 +90,11 @@ def write_models(folder: Path) -> Path:
         "dim": DIM,
     }
     (folder / "embedder.json").write_text(json.dumps(manifest))
+    comparator = _comparator()
+    (folder / "comparator.onnx").write_bytes(comparator)
+    named = {"name": "tiny", "version": "0"}
+    named["sha256"] = hashlib.sha256(comparator).hexdigest()
+    (folder / "comparator.json").write_text(json.dumps(named))
     (folder / "calibration.json").write_text(json.dumps(calibration()))
     return folder
 
@@ -114,6 +120,47 @@ def _embedder() -> bytes:
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", DIM])],
         [numpy_helper.from_array(weights.astype(np.float32), "weights")],
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9
+    )
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def _comparator() -> bytes:
+    """Log odds by the mean difference of each cell, a twentieth of a level each."""
+    nodes = [
+        helper.make_node("Cast", ["planes"], ["values"], to=TensorProto.FLOAT),
+        helper.make_node("Split", ["values", "parts"], ["e", "s", "v"], axis=1),
+        helper.make_node("Sub", ["e", "s"], ["apart"]),
+        helper.make_node("Abs", ["apart"], ["far"]),
+        helper.make_node("ReduceMean", ["far", "colours"], ["grey"], keepdims=0),
+        helper.make_node("Unsqueeze", ["grey", "colours"], ["plane"]),
+        helper.make_node(
+            "AveragePool", ["plane"], ["pooled"], kernel_shape=[4, 4], strides=[4, 4]
+        ),
+        helper.make_node("Mul", ["pooled", "share"], ["scaled"]),
+        helper.make_node("Sub", ["scaled", "usual"], ["odds"]),
+        helper.make_node("Squeeze", ["odds", "colours"], ["cells"]),
+        helper.make_node("ReduceMax", ["cells", "places"], ["whole"], keepdims=0),
+    ]
+    constants: dict[str, NDArray[Any]] = {
+        "parts": np.array([3, 3, 1], np.int64),
+        "colours": np.array([1], np.int64),
+        "places": np.array([1, 2], np.int64),
+        "share": np.array(0.05, np.float32),
+        "usual": np.array(4.0, np.float32),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("planes", TensorProto.UINT8, [1, 7, "h", "w"])],
+        [
+            helper.make_tensor_value_info("cells", TensorProto.FLOAT, [1, "r", "c"]),
+            helper.make_tensor_value_info("whole", TensorProto.FLOAT, [1]),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9

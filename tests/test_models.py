@@ -1,6 +1,6 @@
 """The shipped files: their digests, sizes, vectors, and what they find on scenes.
 
-After another embedder was exported, its vectors are written anew by
+After another network was exported, what it gives is written anew by
 
     python tests/test_models.py
 """
@@ -20,10 +20,13 @@ from deployments import Deployment
 from numpy.typing import NDArray
 from scenes import Pixels, encoded, photographed, printed
 
-from touchstone.bootstrap import open_embedder, open_policy
-from touchstone.engine.comparison import MEASUREMENTS
+from touchstone.bootstrap import open_comparator, open_embedder, open_policy
+from touchstone.engine.comparator import OnnxComparator
+from touchstone.engine.comparison import MEASUREMENTS, Comparison, compare
 from touchstone.engine.embedding import OnnxEmbedder, reference_views
-from touchstone.engine.image import decode
+from touchstone.engine.evidence import frame_of
+from touchstone.engine.image import decode, resized
+from touchstone.engine.registration import Method, Registration, rectify
 from touchstone.engine.verdict import FindingKind, Policy
 from touchstone.settings import Settings
 
@@ -31,6 +34,9 @@ MODELS = Path(__file__).parents[1] / "models"
 GOLDEN = Path(__file__).parent / "golden" / "embedding.json"
 TOLERANCE = 2e-3
 """Of each number of a vector, on the CPU; other providers may differ by as much."""
+COMPARED_TOLERANCE = 0.05
+"""Of each measurement: int8 rounds a little differently on CPUs without VNNI."""
+NETWORKS = ("embedder", "comparator")
 MAX_EMBEDDER_BYTES = 12_000_000
 MAX_BYTES = 25_000_000
 
@@ -64,9 +70,10 @@ def golden_vectors() -> dict[str, Any]:
 
 
 def write_golden() -> None:
-    """Take what the shipped embedder gives now for what it must give from now on."""
+    """Take what the shipped networks give now for what they must give from now on."""
     GOLDEN.parent.mkdir(exist_ok=True)
     GOLDEN.write_text(json.dumps(golden_vectors(), indent=1) + "\n")
+    COMPARED.write_text(json.dumps(golden_comparison(), indent=1) + "\n")
 
 
 # --- the files ------------------------------------------------------------------------
@@ -81,7 +88,8 @@ def test_the_embedder_is_the_file_that_its_manifest_names() -> None:
 
 def test_the_shipped_folder_is_sealed() -> None:
     seal = json.loads((MODELS / "manifest.json").read_bytes())
-    assert set(seal) >= {"embedder.onnx", "embedder.json", "calibration.json"}
+    networks = {f"{name}.{end}" for name in NETWORKS for end in ("onnx", "json")}
+    assert set(seal) == networks | {"calibration.json"}
     for name, digest in seal.items():
         assert sha256((MODELS / name).read_bytes()).hexdigest() == digest, name
 
@@ -91,17 +99,82 @@ def test_the_models_are_small_enough_to_ship() -> None:
     assert sum(f.stat().st_size for f in MODELS.iterdir()) <= MAX_BYTES
 
 
-def test_the_embedder_names_no_folder_of_the_machine_that_exported_it() -> None:
-    assert b"site-packages" not in (MODELS / "embedder.onnx").read_bytes()
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_names_no_folder_of_the_machine_that_exported_it(name: str) -> None:
+    assert b"site-packages" not in (MODELS / f"{name}.onnx").read_bytes()
 
 
-def test_the_embedder_is_one_sound_file_without_data_outside_it() -> None:
-    model = onnx.load(MODELS / "embedder.onnx", load_external_data=False)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_is_one_sound_file_without_data_outside_it(name: str) -> None:
+    model = onnx.load(MODELS / f"{name}.onnx", load_external_data=False)
     onnx.checker.check_model(model)
     for tensor in model.graph.initializer:
         assert tensor.data_location != onnx.TensorProto.EXTERNAL
-    assert {opset.domain for opset in model.opset_import} <= {"", "ai.onnx"}
+    assert {opset.domain for opset in model.opset_import} <= {
+        "",
+        "ai.onnx",
+        "ai.onnx.ml",
+        "com.microsoft",
+    }
     assert len(model.graph.input) == 1
+
+
+# --- the comparator -------------------------------------------------------------------
+
+COMPARED = Path(__file__).parent / "golden" / "comparison.json"
+
+
+@functools.cache
+def comparator() -> OnnxComparator:
+    return open_comparator(Settings(model_dir=MODELS, provider="cpu"))
+
+
+def compared(*, is_changed: bool) -> Comparison:
+    """A photograph of a print, or of one with an element moved, in its frame."""
+    face = printed(1)
+    shown = face.moved(face.first("block", after=6), dx=14, dy=0)
+    photo = photographed(shown if is_changed else face, tilt=0.1, turn=5.0, zoom=1.05)
+    height, width = photo.pixels.shape[:2]
+    known = Registration(
+        photo_from_reference=photo.photo_from_print,
+        bend=None,
+        method=Method.ORB,
+        inliers=100,
+        matches=100,
+        residual_px=0.0,
+        coverage=1.0,
+        reference_size_px=photo.print_px,
+        photo_size_px=(width, height),
+    )
+    frame = frame_of(face.size_px)
+    seen, covered = rectify(photo.pixels, known, frame)
+    expected = resized(face.pixels, frame)
+    return compare(expected, seen, covered, comparator=comparator())
+
+
+def golden_comparison() -> dict[str, Any]:
+    return {
+        "model": comparator().digest,
+        "measurements": [
+            {name: round(value, 4) for name, value in one.measurements.items()}
+            for one in (compared(is_changed=False), compared(is_changed=True))
+        ],
+    }
+
+
+def test_the_comparator_gives_its_golden_numbers() -> None:
+    golden = json.loads(COMPARED.read_bytes())
+    assert golden["model"] == comparator().digest, "run: python tests/test_models.py"
+    for found, wanted in zip(
+        golden_comparison()["measurements"], golden["measurements"], strict=True
+    ):
+        assert found == pytest.approx(wanted, abs=COMPARED_TOLERANCE)
+
+
+def test_the_comparator_sees_a_moved_element_and_nothing_in_a_genuine_print() -> None:
+    genuine, changed = compared(is_changed=False), compared(is_changed=True)
+    for name in ("learned_peak", "learned_top", "learned_whole"):
+        assert changed.measurements[name] > genuine.measurements[name] + 1
 
 
 # --- the embedder ---------------------------------------------------------------------
@@ -146,7 +219,7 @@ def test_the_policy_weighs_nothing_but_what_is_measured() -> None:
         *MEASUREMENTS,
         *of_match,
         *("inlier_residual", "resolution", "sharpness", "glare_fraction"),
-        *("dark_fraction", "face_contrast", "compared_fraction"),
+        *("dark_fraction", "face_contrast", "compared_fraction", "aspect_gap"),
     }
     assert {term.name for term in policy().identification.terms} <= of_match
     assert {term.name for term in policy().fusion.terms} <= of_evidence

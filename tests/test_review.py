@@ -5,14 +5,14 @@ import pytest
 from deployments import LABEL_PX, Deployment, policy_fields, write_policy
 from scenes import Pixels, encoded, photographed, printed
 
-from touchstone.engine.comparison import COMPARISON_SIDE_PX
+from touchstone.engine.evidence import frame_of
 from touchstone.engine.image import decode
 from touchstone.errors import NotFoundError
 from touchstone.store import Examination
 
 FACE = printed(1, size_px=LABEL_PX)
 FORGED = FACE.without(FACE.first("ring", after=2))
-FRAME = (COMPARISON_SIDE_PX, round(160 * COMPARISON_SIDE_PX / 480))
+FRAME = frame_of((480, 160))
 
 
 def photo(shown: Pixels) -> bytes:

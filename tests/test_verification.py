@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from hashlib import sha256
 
 import cv2
@@ -200,13 +201,7 @@ def test_no_photo_and_too_many_are_refused(deployment: Deployment) -> None:
 
 
 def test_the_limits_of_the_deployment_are_kept(deployment: Deployment) -> None:
-    verifier = type(deployment.parts.verifier)(
-        deployment.parts.catalogue,
-        deployment.blobs,
-        deployment.store,
-        deployment.parts.verifier.policy,
-        DecodeLimits(max_bytes=100),
-    )
+    verifier = replace(deployment.parts.verifier, limits=DecodeLimits(max_bytes=100))
     with pytest.raises(ImageTooLargeError):
         verifier.verify(deployment.brand, [photo(FACE)])
 
@@ -221,6 +216,7 @@ def test_the_record_names_all_that_could_have_made_another_answer(
     made_by = record["made_by"]
     catalogue = deployment.parts.catalogue
     assert made_by["model"] == catalogue.embedder.digest == examination.model_digest
+    assert made_by["comparator"] == deployment.parts.verifier.comparator.digest
     assert made_by["index"] == catalogue.index_digest == examination.index_digest
     assert made_by["policy"] == deployment.parts.verifier.policy.digest
     assert made_by["code"] == __version__ == examination.code_version

@@ -110,7 +110,8 @@ class Reviewer:
             chroma_gap=float(measured["chroma_gap"]),
         )
         regions = [read_region(one) for one in examined["frame_regions"]]
-        return examine(localise(photo), match, reference), regions
+        evidence = examine(localise(photo), match, reference, verifier.comparator)
+        return evidence, regions
 
 
 def _in_scope_of(examination: Examination, caller: Caller) -> Caller:

@@ -13,8 +13,9 @@ from touchstone import __version__
 from touchstone.blobs import Blobs
 from touchstone.catalogue import WORKING_SIDE_PX, Catalogue
 from touchstone.engine.codes import normalised_gtin, read_codes
+from touchstone.engine.comparator import Comparator
 from touchstone.engine.comparison import COMPARISON_VERSION
-from touchstone.engine.evidence import examine, has_codes
+from touchstone.engine.evidence import examine, faces_box, has_codes
 from touchstone.engine.identification import (
     IDENTIFICATION_VERSION,
     Match,
@@ -82,6 +83,7 @@ class Verifier:
     catalogue: Catalogue
     blobs: Blobs
     store: Store
+    comparator: Comparator
     policy: Policy
     limits: DecodeLimits = _USUAL_LIMITS
 
@@ -202,9 +204,10 @@ class Verifier:
         known_fakes = frozenset(one.label for one, _ in near if one.is_counterfeit)
         worth = self._worth_examining(matches, known_fakes)
         references = [self.catalogue.reference(views[one.label]) for one in worth]
-        codes = read_codes(pixels) if any(map(has_codes, references)) else ()
+        is_coded = any(map(has_codes, references))
+        codes = read_codes(pixels, within=faces_box(worth)) if is_coded else ()
         evidence = [
-            examine(pixels, one, reference, codes)
+            examine(pixels, one, reference, self.comparator, codes)
             for one, reference in zip(worth, references, strict=True)
         ]
         photo_quality = photo_measurements(photo.full_size_px, measure_quality(pixels))
@@ -297,6 +300,7 @@ class Verifier:
                 "comparison": COMPARISON_VERSION,
             },
             "model": self.catalogue.embedder.digest,
+            "comparator": self.comparator.digest,
             "policy": self.policy.digest,
             "index": index_digest,
             "provider": self.catalogue.embedder.provider,

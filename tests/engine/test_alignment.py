@@ -15,7 +15,7 @@ EVERYWHERE = np.ones(LUMA.shape, np.float32)
 def align(
     expected: NDArray[np.uint8], seen: NDArray[np.uint8], valid: Map
 ) -> Alignment:
-    return align_within(expected, seen, valid, reach_px=18)
+    return align_within(expected, seen, valid)
 
 
 def displaced(

@@ -114,3 +114,37 @@ def test_one_digit_changed_is_always_seen(digits: str) -> None:
 )
 def test_a_gtin_has_one_form(text: str, gtin: str | None) -> None:
     assert normalised_gtin(text) == gtin
+
+
+def test_only_what_lies_within_is_read_and_its_place_is_that_in_the_picture() -> None:
+    first = label_with("one", zxingcpp.BarcodeFormat.QRCode)
+    second = label_with("two", zxingcpp.BarcodeFormat.QRCode)
+    height, width = first.shape[:2]
+    both = np.hstack([first, second])
+    (code,) = read_codes(both, within=(width, -5, 9 * width, 9 * height))
+    (same,) = (one for one in read_codes(both) if one.text == "two")
+    assert code == same
+
+
+@pytest.mark.parametrize("within", [(50, 50, 50, 80), (500, 0, 600, 90), (9, 9, 3, 3)])
+def test_an_empty_part_has_no_codes(within: tuple[int, int, int, int]) -> None:
+    shown = label_with("one", zxingcpp.BarcodeFormat.QRCode)[:, :300]
+    assert read_codes(shown, within=within) == ()
+
+
+@pytest.mark.parametrize("turn", [0, 10, 90, 200])
+def test_a_data_matrix_is_read_at_every_turn_that_bars_are(turn: float) -> None:
+    matrix = label_with("010400638133393110LOT7", zxingcpp.BarcodeFormat.DataMatrix)
+    bars = label_with(GTIN_13, zxingcpp.BarcodeFormat.EAN13)
+    height = max(matrix.shape[0], bars.shape[0])
+    pair = [
+        cv2.copyMakeBorder(
+            one, 0, height - one.shape[0], 0, 0, cv2.BORDER_CONSTANT, value=(255,) * 3
+        )
+        for one in (matrix, bars)
+    ]
+    photo = photographed(
+        np.hstack(pair).astype(np.uint8), turn=turn, zoom=1.2, frame_px=(900, 900)
+    )
+    read = {code.symbology for code in read_codes(photo.pixels)}
+    assert read == {"DataMatrix", "EAN13"}

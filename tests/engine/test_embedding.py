@@ -16,10 +16,10 @@ from touchstone.engine.embedding import (
     VIEW_FILLS,
     EmbedderManifest,
     OnnxEmbedder,
-    open_session,
     prepare,
     reference_views,
 )
+from touchstone.engine.onnx import open_session
 from touchstone.errors import ModelError
 
 HAS_CUDA = "CUDAExecutionProvider" in ort.get_available_providers()

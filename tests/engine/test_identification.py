@@ -1,10 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from examined import by_inliers, candidate, matches
 from scenes import Pixels, photographed, printed
 
 from touchstone.engine.identification import Candidate, match
-from touchstone.engine.registration import Method
+from touchstone.engine.registration import (
+    Features,
+    Method,
+    PhotoMatcher,
+    register,
+)
 
 
 def test_the_print_in_the_photo_comes_first_and_lies_where_it_is() -> None:
@@ -108,3 +115,38 @@ def test_measurements_are_finite_and_named() -> None:
     measured = found.measurements()
     assert set(measured) >= {"similarity", "log_inliers", "coverage", "agreement"}
     assert all(np.isfinite(value) for value in measured.values())
+
+
+def test_a_sibling_is_registered_too_though_another_is_beyond_doubt() -> None:
+    face = printed(1)
+    twin = replace(candidate(1), label=10)
+    found = match(
+        photographed(face).pixels,
+        [candidate(1), candidate(2), twin],
+        lambda label: printed(label % 9).pixels,
+        rank=by_inliers,
+    )
+    assert [one.label for one in found] == [1, 10]
+
+
+def test_a_known_counterfeit_is_registered_whatever_its_votes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[object] = []
+
+    def watched(matcher: PhotoMatcher, reference: Features, *, seed: int) -> object:
+        tried.append(reference)
+        return register(matcher, reference, seed=seed)
+
+    monkeypatch.setattr("touchstone.engine.identification.register", watched)
+    fake = replace(candidate(3), is_counterfeit=True)
+    others = [candidate(1), candidate(2), fake]
+    match(
+        photographed(printed(1)).pixels,
+        others,
+        lambda label: printed(label).pixels,
+        rank=by_inliers,
+    )
+    assert [id(one) for one in tried] == [
+        id(one.features[Method.ORB]) for one in (others[0], fake)
+    ]

@@ -388,3 +388,33 @@ def test_a_strip_is_no_photograph(size_px: tuple[int, int]) -> None:
     Image.new("RGB", size_px, "white").save(strip, "PNG")
     with pytest.raises(BadImageError, match="a side are needed"):
         decode(strip.getvalue())
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT_OF)
+def test_a_large_jpeg_is_reduced_and_turned(orientation: int) -> None:
+    large = resized(SMALL, (SMALL.shape[1] * 9, SMALL.shape[0] * 9))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo = decode(encoded(large, "JPEG", exif=exif, quality=95), max_side_px=96)
+    upright = UPRIGHT_OF[orientation](SMALL)
+    assert photo.pixels.shape == upright.shape
+    assert photo.pixels.flags.c_contiguous
+    assert np.abs(photo.pixels.astype(int) - upright).mean() < 8
+
+
+def test_a_jpeg_cut_short_is_refused_though_a_thumbnail_in_it_is_whole() -> None:
+    data = encoded(SMALL, "JPEG", quality=95)
+    thumbnail = encoded(SMALL[:16, :16], "JPEG")
+    comment = b"\xff\xfe" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    whole = data[:2] + comment + data[2:]
+    assert decode(whole).size_px == (SMALL.shape[1], SMALL.shape[0])
+    with pytest.raises(TruncatedImageError):
+        decode(whole[: len(whole) - len(data) // 3])
+
+
+def test_both_decoders_give_the_same_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(resized(SMALL, (700, 500)), "JPEG", quality=80)
+    by_opencv = decode(data, max_side_px=300)
+    monkeypatch.setattr("touchstone.engine.image._has_end", lambda _: False)
+    by_pillow = decode(data, max_side_px=300)
+    np.testing.assert_array_equal(by_opencv.pixels, by_pillow.pixels)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import photographed, printed
 
-from touchstone.engine.comparison import CHANNELS, Region
+from touchstone.engine.channels import CHANNELS
+from touchstone.engine.comparison import Region
 from touchstone.engine.evidence import Evidence
 from touchstone.engine.image import Photo
 from touchstone.engine.record import (

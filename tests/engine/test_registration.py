@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scenes import Photograph, Pixels, photographed, printed
 
+from touchstone.engine.image import resized
 from touchstone.engine.registration import (
     PHOTO_SIDE_PX,
     REFERENCE_SIDE_PX,
@@ -272,3 +273,32 @@ def test_a_bend_moves_points_smoothly_and_in_photo_pixels() -> None:
 def test_a_homography_maps_points_projectively() -> None:
     mapped = project(np.diag([2.0, 3.0, 2.0]), np.array([[4.0, 2.0]]))
     np.testing.assert_allclose(mapped, [[4, 3]])
+
+
+def test_the_print_in_the_photo_has_the_most_votes() -> None:
+    photo = photographed(printed(2), tilt=0.1, turn=40).pixels
+    matcher = PhotoMatcher(detect(photo, Method.ORB, max_side_px=PHOTO_SIDE_PX))
+    votes = [matcher.votes(reference(seed, Method.ORB)) for seed in (1, 2, 3)]
+    assert votes[1] > 2 * max(votes[0], votes[2])
+
+
+def test_a_photo_without_features_has_no_votes() -> None:
+    blank = np.full((200, 300, 3), 128, np.uint8)
+    matcher = PhotoMatcher(detect(blank, Method.ORB, max_side_px=PHOTO_SIDE_PX))
+    assert matcher.votes(reference(1, Method.ORB)) == 0
+
+
+@pytest.mark.parametrize("width", [480, 240, 120, 60])
+def test_a_photo_is_drawn_in_place_however_much_finer_it_is(width: int) -> None:
+    photo = photographed(printed(1), turn=20, zoom=1.6)
+    found = registered(1, photo.pixels)
+    height = width * 2 // 3
+    drawn, covered = rectify(photo.pixels, found, (width, height))
+    expected = resized(printed(1).pixels, (width, height))
+    inner = covered.copy()
+    inner[: height // 8] = inner[-height // 8 :] = False
+    flat, other = (one[inner].astype(float).ravel() for one in (drawn, expected))
+    aligned = np.corrcoef(flat, other)[0, 1]
+    shifted = np.corrcoef(np.roll(drawn, 1, axis=1)[inner].ravel(), other)[0, 1]
+    assert aligned > 0.96
+    assert aligned > shifted

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_world import calibration
 
-from touchstone.engine.comparison import CHANNELS, MEASUREMENTS, Comparison, Region
+from touchstone.engine.channels import CHANNELS
+from touchstone.engine.comparison import MEASUREMENTS, Comparison, Region
 from touchstone.engine.evidence import Evidence, Reference
 from touchstone.engine.identification import Match
 from touchstone.engine.image import Quality

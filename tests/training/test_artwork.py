@@ -6,7 +6,7 @@ import pytest
 import zxingcpp
 
 from touchstone.errors import InvalidInputError
-from touchstone_training.artwork import (
+from touchstone_training.simulator.artwork import (
     FAMILY_NAMES,
     Artwork,
     Image,
@@ -14,8 +14,8 @@ from touchstone_training.artwork import (
     render,
     sibling,
 )
-from touchstone_training.elements import TEXT_KINDS, Box
-from touchstone_training.typesetting import bundled_fonts, text_width
+from touchstone_training.simulator.elements import TEXT_KINDS, Box
+from touchstone_training.simulator.typesetting import bundled_fonts, text_width
 
 
 def has_valid_check_digit(gtin: str) -> bool:

@@ -5,8 +5,8 @@ import zxingcpp
 from numpy.typing import NDArray
 
 from touchstone.errors import InvalidInputError
-from touchstone_training.artwork import design, render
-from touchstone_training.counterfeits import (
+from touchstone_training.simulator.artwork import design, render
+from touchstone_training.simulator.counterfeits import (
     KINDS,
     PLANTABLE,
     WHOLE_PRINT_KINDS,
@@ -16,8 +16,8 @@ from touchstone_training.counterfeits import (
     genuine_print,
     plant,
 )
-from touchstone_training.forgeries import recoloured
-from touchstone_training.printing import cast, to_lab
+from touchstone_training.simulator.forgeries import recoloured
+from touchstone_training.simulator.printing import cast, to_lab
 
 SIDE = 320
 FAMILY_OF_SEED = {1: "medicine_carton", 3: "blister_foil"}

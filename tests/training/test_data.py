@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from touchstone.errors import InvalidInputError, NotAnImageError
-from touchstone_training.collage import Materials, collage
 from touchstone_training.data import (
     HELD_OUT_SEED,
     Picture,
@@ -20,8 +19,9 @@ from touchstone_training.data import (
     real_training_pictures,
     split,
 )
-from touchstone_training.pictures import open_materials, training_pictures
-from touchstone_training.views import (
+from touchstone_training.embedder.collage import Materials, collage
+from touchstone_training.embedder.pictures import open_materials, training_pictures
+from touchstone_training.embedder.views import (
     Batches,
     BatchOptions,
     ViewOptions,

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from touchstone.errors import ModelError
-from touchstone_training.export import MAX_SIZE_BYTES, to_onnx
-from touchstone_training.losses import koleo, supervised_contrastive
-from touchstone_training.model import (
+from touchstone_training.embedder.export import MAX_SIZE_BYTES, to_onnx
+from touchstone_training.embedder.losses import koleo, supervised_contrastive
+from touchstone_training.embedder.model import (
     Architecture,
     EmbeddingNet,
     GeM,

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from touchstone_training.photography import (
+from touchstone_training.simulator.photography import (
     Conditions,
     Image,
     SimulatedPhoto,
     photograph,
     to_jpeg,
 )
-from touchstone_training.surfaces import SHAPES
+from touchstone_training.simulator.surfaces import SHAPES
 
 SIZE = (480, 360)
 

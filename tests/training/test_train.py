@@ -10,16 +10,21 @@ import torch
 from numpy.typing import NDArray
 
 from touchstone.engine.embedding import EmbedderManifest, OnnxEmbedder
-from touchstone_training.collage import Materials, collage
 from touchstone_training.data import Picture, PictureCache
-from touchstone_training.export import Provenance, export_embedder, load_run
-from touchstone_training.retrieval import (
+from touchstone_training.embedder.collage import Materials, collage
+from touchstone_training.embedder.export import Provenance, export_embedder, load_run
+from touchstone_training.embedder.retrieval import (
     RetrievalSet,
     evaluate_embedding,
     mean_recall,
 )
-from touchstone_training.train import TrainConfig, schedule, train, update_average
-from touchstone_training.views import BatchOptions, ViewOptions
+from touchstone_training.embedder.train import (
+    TrainConfig,
+    schedule,
+    train,
+    update_average,
+)
+from touchstone_training.embedder.views import BatchOptions, ViewOptions
 
 _PLAIN = Materials(pictures=(), marks=(), fonts=())
 _TINY = TrainConfig(

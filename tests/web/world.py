@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import structlog
+from blind import BLIND
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
@@ -151,13 +152,15 @@ class Log:
         return [dict(entry) for entry in self._capture.entries]
 
 
-def application(folder: Path, database: str, *, max_bytes: int) -> Application:
-    settings = Settings(data_dir=folder, max_upload_bytes=max_bytes)
+def application(
+    folder: Path, database: str, *, max_bytes: int, **chosen: float
+) -> Application:
+    settings = Settings.load(data_dir=folder, max_upload_bytes=max_bytes, **chosen)
     store = Store.open(database, pepper=PEPPER, create=False)
     blobs = LocalBlobs(folder / "blobs")
     catalogue = Catalogue(store, blobs, TinyEmbedder())
     limits = DecodeLimits(max_bytes=max_bytes)
-    verifier = Verifier(catalogue, blobs, store, POLICY, limits)
+    verifier = Verifier(catalogue, blobs, store, BLIND, POLICY, limits)
     enroller = Enroller(catalogue, blobs, store, limits)
     return Application(
         settings=settings,
@@ -292,8 +295,9 @@ def deployment(
     *,
     max_bytes: int = MAX_UPLOAD,
     limits: WebLimits | None = None,
+    **chosen: float,
 ) -> World:
-    parts = application(folder, database, max_bytes=max_bytes)
+    parts = application(folder, database, max_bytes=max_bytes, **chosen)
     log = Log()
     app = create_app(parts, limits=limits, log=log.logger)
     return World(parts, app, TestClient(app), log)

@@ -10,23 +10,25 @@ from rich.console import Console
 
 from touchstone_training import proving
 from touchstone_training.bench.suite import Part, run_suite
+from touchstone_training.comparator.commands import app as comparator
 from touchstone_training.data import HELD_OUT_SEED, PictureCache
-from touchstone_training.export import Provenance, export_embedder
-from touchstone_training.pictures import drawn_designs, training_pictures
-from touchstone_training.retrieval import (
+from touchstone_training.embedder.export import Provenance, export_embedder
+from touchstone_training.embedder.pictures import drawn_designs, training_pictures
+from touchstone_training.embedder.retrieval import (
     RetrievalSet,
     held_out_sets,
     measure_sets,
     simulated_set,
 )
-from touchstone_training.train import TrainConfig
-from touchstone_training.train import train as run_training
+from touchstone_training.embedder.train import TrainConfig
+from touchstone_training.embedder.train import train as run_training
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(proving.calibrate)
 app.command()(proving.evaluate)
 app.command()(proving.seal)
 app.command()(proving.samples)
+app.add_typer(comparator, name="comparator")
 
 _DataFolder = Annotated[
     Path, typer.Option(help="Folder with open/SET/manifest.csv, see DATA.")

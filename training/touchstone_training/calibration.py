@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.engine.comparison import CHANNELS
+from touchstone.engine.channels import CHANNELS
 from touchstone_training.measuring import GENUINE, Row
 
 _Array = NDArray[np.float64]
@@ -40,17 +40,14 @@ class TermChoice:
 
 
 FUSION_TERMS = (
+    *(TermChoice(f"learned_{kind}", direction=1) for kind in ("peak", "top", "whole")),
     *(
         TermChoice(f"{channel}_{kind}", is_log=True, direction=1)
         for channel in CHANNELS
         for kind in ("peak", "top")
     ),
-    *(
-        TermChoice(f"{channel}_{kind}", is_log=True, direction=1)
-        for channel in CHANNELS
-        for kind in ("high", "level")
-    ),
     TermChoice("cast", direction=1),
+    TermChoice("aspect_gap", is_log=True, direction=1),
     TermChoice("grain"),
     TermChoice("blur_px"),
     TermChoice("resolution"),
@@ -333,7 +330,7 @@ def policy_document(
 
 
 _SIBLING_MARGIN = 2.0
-_TYPICAL_SHARE = 0.97
+_TYPICAL_SHARE = 0.99
 
 
 def _typical(genuine: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from touchstone.engine.codes import read_codes
+from touchstone.engine.comparator import Comparator
 from touchstone.engine.embedding import Embedder, Vectors, reference_views
 from touchstone.engine.evidence import Evidence, Reference, examine
 from touchstone.engine.identification import (
@@ -29,11 +30,11 @@ from touchstone.engine.registration import (
     detect,
 )
 from touchstone.errors import InvalidInputError
-from touchstone_training.artwork import Artwork, design, render
 from touchstone_training.classic import classic_similarity
-from touchstone_training.counterfeits import KINDS, counterfeit
-from touchstone_training.photography import Conditions, photograph, to_jpeg
-from touchstone_training.printing import genuine_print
+from touchstone_training.simulator.artwork import Artwork, design, render
+from touchstone_training.simulator.counterfeits import KINDS, counterfeit
+from touchstone_training.simulator.photography import Conditions, photograph, to_jpeg
+from touchstone_training.simulator.printing import genuine_print
 
 GENUINE = "genuine"
 _PHOTO_PX = (1600, 1200)
@@ -229,6 +230,7 @@ def measure(
     gallery: Sequence[Enrolled],
     label: int,
     embedder: Embedder,
+    comparator: Comparator,
     *,
     with_peers: bool = False,
 ) -> tuple[Row, list[Judged]]:
@@ -236,7 +238,7 @@ def measure(
     photo = decode(sample.jpeg, max_side_px=_PHOTO_SIDE_PX).pixels
     rows, own = judged(photo, gallery, label, embedder)
     reference = next(r.reference for r in gallery if r.reference.label == label)
-    evidence = examine(photo, own, reference) if own else None
+    evidence = examine(photo, own, reference, comparator) if own else None
     row = Row(
         product=sample.product,
         family=sample.family,

@@ -11,15 +11,20 @@ import typer
 
 from touchstone.bootstrap import (
     CALIBRATION,
+    COMPARATOR,
+    COMPARATOR_MANIFEST,
     EMBEDDER,
     MANIFEST,
     SEAL,
+    open_comparator,
     open_embedder,
     open_policy,
 )
 from touchstone.engine.verdict import Policy
 from touchstone.settings import Settings
 from touchstone_training.calibration import Targets, policy_document
+from touchstone_training.card import write_card
+from touchstone_training.embedder.train import current_commit
 from touchstone_training.evaluation import (
     REAL_SETS,
     Share,
@@ -27,10 +32,14 @@ from touchstone_training.evaluation import (
     evaluate_set,
     write_report,
 )
-from touchstone_training.measuring import Row, write_rows
+from touchstone_training.measuring import (
+    Row,
+    read_judged,
+    read_measured,
+    write_rows,
+)
 from touchstone_training.samples import make_samples
 from touchstone_training.study import StudyOptions, real_matches, simulated
-from touchstone_training.train import current_commit
 
 _CALIBRATION_SEED = 700_000
 """Designs for calibration: below the held-out seeds, above the embedder's."""
@@ -43,7 +52,8 @@ Runs = Annotated[Path, typer.Option(help="Folder for rows and reports.")]
 Workers = Annotated[int, typer.Option(help="Processes; one a core.")]
 
 
-def _fonts(data: Path) -> list[Path]:
+def fonts_of(data: Path) -> list[Path]:
+    """Return the openly licensed fonts of a data folder."""
     return sorted((data / "open" / "fonts_open").glob("*.ttf"))
 
 
@@ -55,18 +65,24 @@ def calibrate(
     designs: Annotated[int, typer.Option(help="Simulated designs.")] = 100,
     version: Annotated[str, typer.Option(help="Of the policy.")] = "0.1.0",
     workers: Workers = 2,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="Fit to the rows of an earlier run.")
+    ] = False,
 ) -> None:
     """Measure simulated and real training photos, and fit calibration.json to them."""
     runs.mkdir(parents=True, exist_ok=True)
     options = StudyOptions(first_seed=_CALIBRATION_SEED, designs=designs)
     embedder = open_embedder(Settings.load(model_dir=models))
-    matches = list(real_matches(embedder, data, options))
-    rows: list[Row] = []
-    for row, judged in simulated(models, options, _fonts(data), workers=workers):
-        rows.append(row)
-        matches += judged
-    write_rows(runs / "rows.jsonl", rows)
-    write_rows(runs / "matches.jsonl", matches)
+    if not reuse:
+        matches = list(real_matches(embedder, data, options))
+        rows: list[Row] = []
+        for row, judged in simulated(models, options, fonts_of(data), workers=workers):
+            rows.append(row)
+            matches += judged
+        write_rows(runs / "rows.jsonl", rows)
+        write_rows(runs / "matches.jsonl", matches)
+    rows = read_measured(runs / "rows.jsonl")
+    matches = read_judged(runs / "matches.jsonl")
     document = policy_document(
         rows,
         [one.measurements for one in matches],
@@ -77,6 +93,7 @@ def calibrate(
             "commit": current_commit(),
             "options": asdict(options),
             "embedder": embedder.digest,
+            "comparator": open_comparator(Settings.load(model_dir=models)).digest,
         },
     )
     text = json.dumps(document, indent=1)
@@ -87,9 +104,11 @@ def calibrate(
 
 def seal(models: Models = Path("models")) -> None:
     """Write manifest.json: the SHA-256 that each model file must have to be loaded."""
-    names = (EMBEDDER, MANIFEST, CALIBRATION)
+    names = (EMBEDDER, MANIFEST, COMPARATOR, COMPARATOR_MANIFEST, CALIBRATION)
     digests = {
-        name: hashlib.sha256((models / name).read_bytes()).hexdigest() for name in names
+        name: hashlib.sha256((models / name).read_bytes()).hexdigest()
+        for name in names
+        if (models / name).is_file()
     }
     text = json.dumps(digests, indent=1, sort_keys=True)
     (models / SEAL).write_text(text + "\n", encoding="utf-8")
@@ -120,7 +139,7 @@ def evaluate(
         report["simulated"] = {
             name: _simulated(
                 models,
-                _fonts(data),
+                fonts_of(data),
                 policy=policy,
                 runs=runs,
                 designs=designs,
@@ -130,6 +149,8 @@ def evaluate(
             for name, hard in (("inspector", 0.12), ("field", 0.3))
         }
     write_report(out, report)
+    if designs and out == models / "evaluation.json":
+        write_card(models)
     typer.echo(out.read_text(encoding="utf-8"))
 
 
@@ -190,5 +211,5 @@ def samples(
     seed: Annotated[int, typer.Option(help="Of the products.")] = 0,
 ) -> None:
     """Draw the sample references and photographs that are shipped."""
-    fonts = _fonts(data) if data is not None else []
+    fonts = fonts_of(data) if data is not None else []
     typer.echo(f"{make_samples(out, fonts=fonts, seed=seed)} photos in {out}")

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from touchstone.engine.image import Pixels
-from touchstone_training.artwork import Artwork, design, render, sibling
-from touchstone_training.counterfeits import counterfeit
-from touchstone_training.photography import Conditions, photograph, to_jpeg
-from touchstone_training.printing import genuine_print
+from touchstone_training.simulator.artwork import Artwork, design, render, sibling
+from touchstone_training.simulator.counterfeits import counterfeit
+from touchstone_training.simulator.photography import Conditions, photograph, to_jpeg
+from touchstone_training.simulator.printing import genuine_print
 
 _REFERENCE_PX = 1400
 _PHOTO_PX = (1600, 1200)

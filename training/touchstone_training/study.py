@@ -15,7 +15,11 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from touchstone.bootstrap import open_embedder, use_one_thread
+from touchstone.bootstrap import (
+    open_comparator,
+    open_embedder,
+    use_one_thread,
+)
 from touchstone.engine.embedding import Embedder
 from touchstone.engine.image import Pixels, decode
 from touchstone.settings import Settings
@@ -68,7 +72,8 @@ def _one_design(
     seed: int, *, models: Path, options: StudyOptions, fonts: tuple[Path, ...]
 ) -> list[tuple[Row, list[Judged]]]:
     use_one_thread()
-    embedder = open_embedder(Settings.load(model_dir=models, provider="cpu"))
+    settings = Settings.load(model_dir=models, provider="cpu")
+    embedder, comparator = open_embedder(settings), open_comparator(settings)
     gallery = gallery_of(seed, embedder, decoys=options.decoys, fonts=fonts)
     taken = samples(
         seed,
@@ -78,7 +83,7 @@ def _one_design(
         fonts=fonts,
     )
     return [
-        measure(sample, gallery, 0, embedder, with_peers=options.with_peers)
+        measure(sample, gallery, 0, embedder, comparator, with_peers=options.with_peers)
         for sample in taken
     ]
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import biip
+import cv2
 import zxingcpp
 from biip import ParseError
 from biip.gtin import Gtin
@@ -30,29 +31,57 @@ class Code:
     """None where the text has no check digit to be wrong."""
 
 
-_FORMATS: Any = [
+_BARS_AND_QR: Any = [
     zxingcpp.BarcodeFormat.EAN13,
     zxingcpp.BarcodeFormat.EAN8,
     zxingcpp.BarcodeFormat.UPCA,
     zxingcpp.BarcodeFormat.Code128,
-    zxingcpp.BarcodeFormat.DataMatrix,
     zxingcpp.BarcodeFormat.QRCode,
 ]
+_DATA_MATRIX: Any = [zxingcpp.BarcodeFormat.DataMatrix]
+
+# The search for DataMatrix follows every edge, those of noise too, and takes more than
+# all others together. Smoothed so little it is a third quicker and finds as many, down
+# to modules of 2.5 pixels; thin bars would suffer.
+_DATA_MATRIX_SIGMA_PX = 0.6
 
 
-def read_codes(pixels: Pixels) -> tuple[Code, ...]:
-    """Read every code in ``pixels``, sorted by text so that the order is the same."""
-    found = zxingcpp.read_barcodes(
-        grey(pixels), formats=_FORMATS, try_invert=False, try_downscale=False
-    )
+def read_codes(
+    pixels: Pixels, *, within: tuple[int, int, int, int] | None = None
+) -> tuple[Code, ...]:
+    """Read every code in ``pixels``, sorted by text so that the order is the same.
+
+    Args:
+        pixels: (h, w, 3); what is read takes time in proportion to its area.
+        within: (left, top, right, bottom) of the part that is read, or all of it.
+    """
+    left, top, right, bottom = within or (0, 0, pixels.shape[1], pixels.shape[0])
+    part = pixels[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+    if not part.size:
+        return ()
+    luma = grey(part)
+    smooth = cv2.GaussianBlur(luma, (3, 3), _DATA_MATRIX_SIGMA_PX)
+    found = [*_read(luma, _BARS_AND_QR), *_read(smooth, _DATA_MATRIX)]
+    origin = max(0, left), max(0, top)
     codes = [
-        replace(parse_code(one.text, symbology=one.format.name), box=_box(one.position))
+        replace(
+            parse_code(one.text, symbology=one.format.name),
+            box=_box(one.position, origin),
+        )
         for one in found
     ]
     return tuple(sorted(codes, key=lambda code: (code.text, code.symbology)))
 
 
-def _box(position: Any) -> tuple[float, float, float, float]:
+def _read(luma: Any, formats: Any) -> list[Any]:
+    return list(
+        zxingcpp.read_barcodes(
+            luma, formats=formats, try_invert=False, try_downscale=False
+        )
+    )
+
+
+def _box(position: Any, origin: tuple[int, int]) -> tuple[float, float, float, float]:
     corners = (
         position.top_left,
         position.top_right,
@@ -60,7 +89,8 @@ def _box(position: Any) -> tuple[float, float, float, float]:
         position.bottom_left,
     )
     xs, ys = [float(c.x) for c in corners], [float(c.y) for c in corners]
-    return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+    left, top = min(xs), min(ys)
+    return left + origin[0], top + origin[1], max(xs) - left, max(ys) - top
 
 
 def parse_code(text: str, *, symbology: str = "") -> Code:

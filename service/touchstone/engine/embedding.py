@@ -12,6 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from touchstone.engine.image import Pixels, resized
+from touchstone.engine.onnx import open_session
 from touchstone.errors import ModelError
 
 Vectors: TypeAlias = NDArray[np.float32]
@@ -135,7 +136,6 @@ def _padded(pixels: Pixels, fill: float) -> Pixels:
     )
 
 
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _BATCH = 16
 
 
@@ -149,9 +149,10 @@ class OnnxEmbedder:
         self._manifest = manifest
         self._provider = provider
         self._input = session.get_inputs()[0].name
-        # (x / 1 - mean) / std on uint8-scaled pixels, as one multiply and one add.
-        self._scale = (1 / np.array(manifest.std, np.float32)).reshape(1, 1, 3)
-        self._shift = (-np.array(manifest.mean, np.float32)).reshape(1, 1, 3)
+        # (x - mean) / std of every byte there is, looked up for each pixel.
+        levels = np.arange(256, dtype=np.float32).reshape(1, 256, 1)
+        mean, std = np.array(manifest.mean, np.float32), np.array(manifest.std)
+        self._levels = (levels - mean) * (1 / std.astype(np.float32))
 
     @staticmethod
     def from_bytes(
@@ -221,48 +222,13 @@ class OnnxEmbedder:
 
     def _embed_batch(self, pictures: Sequence[Pixels]) -> Vectors:
         side = self._manifest.input_px
-        batch = np.stack([prepare(picture, input_px=side) for picture in pictures])
-        normalised = (batch.astype(np.float32) + self._shift) * self._scale
-        tensor = np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+        tensor = np.empty((len(pictures), 3, side, side), np.float32)
+        for planes, picture in zip(tensor, pictures, strict=True):
+            normalised = cv2.LUT(prepare(picture, input_px=side), self._levels)
+            for plane, channel in zip(planes, cv2.split(normalised), strict=True):
+                plane[:] = channel
         vectors = np.asarray(
             self._session.run(None, {self._input: tensor})[0], np.float32
         )
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
-
-
-def open_session(model: bytes, provider: str) -> tuple[ort.InferenceSession, str]:
-    """Open ``model`` and check after loading what really runs it.
-
-    One thread a session: with one process a core, more threads only contend.
-
-    Raises:
-        ModelError: unknown provider, provider not to be had, or not a model.
-    """
-    if provider not in {"auto", *_PROVIDERS}:
-        raise ModelError(f"Unknown provider {provider!r}; use auto, cpu or cuda.")
-    available = ort.get_available_providers()
-    if provider == "cuda" and _PROVIDERS["cuda"] not in available:
-        raise ModelError(
-            "CUDA was asked for, but this ONNX Runtime has no CUDA provider; "
-            "install the `gpu` extra or set the provider to cpu or auto."
-        )
-    wanted = ["cuda", "cpu"] if provider == "auto" else [provider]
-    names = [_PROVIDERS[name] for name in wanted if _PROVIDERS[name] in available]
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = ort.InferenceSession(model, options, providers=names)
-    except Exception as error:  # ORT raises its own untyped pybind exceptions
-        raise ModelError(f"ONNX Runtime refused the model: {error}") from error
-    # A provider may fail to load and ORT fall back in silence: look at what it uses.
-    used = "cuda" if _PROVIDERS["cuda"] in session.get_providers() else "cpu"
-    if provider == "cuda" and used != "cuda":
-        raise ModelError(
-            "CUDA was asked for, but ONNX Runtime fell back to the CPU; check the "
-            "CUDA and cuDNN libraries or set the provider to cpu or auto."
-        )
-    return session, used

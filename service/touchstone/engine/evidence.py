@@ -4,6 +4,7 @@ Independent streams, each a named number with a place: the image (comparison), t
 codes, and how well the photograph could carry any of it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.codes import Code, normalised_gtin, read_codes
+from touchstone.engine.comparator import Comparator
 from touchstone.engine.comparison import (
     COMPARISON_SIDE_PX,
     Comparison,
-    Mask,
     Region,
     compare,
 )
 from touchstone.engine.identification import Match
 from touchstone.engine.image import Pixels, Quality, measure_quality, resized
 from touchstone.engine.occlusion import hands
+from touchstone.engine.pair import Mask
+from touchstone.engine.pose import aspect_gap
 from touchstone.engine.registration import rectify
 
 
@@ -63,6 +66,7 @@ class Evidence:
         return {
             **self.match.measurements(),
             **self.comparison.measurements,
+            "aspect_gap": aspect_gap(self.match.registration),
             "inlier_residual": self.match.registration.residual_px,
             "resolution": self.resolution,
             "sharpness": self.quality.sharpness,
@@ -90,23 +94,26 @@ def examine(
     photo: Pixels,
     match: Match,
     reference: Reference,
+    comparator: Comparator,
     codes: Sequence[Code] | None = None,
 ) -> Evidence:
     """Rectify ``photo`` to the reference, compare them, weigh the codes.
 
     ``codes`` are those of the photo, where they were read already.
     """
-    frame = _frame(reference.size_px)
+    frame = frame_of(reference.size_px)
     seen, covered = rectify(photo, match.registration, frame)
     if codes is None:
-        codes = read_codes(photo) if has_codes(reference) else ()
+        here = faces_box([match])
+        codes = read_codes(photo, within=here) if has_codes(reference) else ()
     registration = match.registration
     expected = resized(reference.pixels, frame)
     comparison = compare(
         expected,
         seen,
         covered & ~hands(expected, seen, photo, registration),
-        variable=_mask(
+        comparator=comparator,
+        variable=mask_of(
             (*reference.variable_regions, *_checked_codes(reference, codes)),
             reference.size_px,
             frame,
@@ -124,6 +131,30 @@ def examine(
         codes=tuple(codes),
         is_gtin_other=_is_gtin_other(photo, codes, reference.gtin),
     )
+
+
+def faces_box(matches: Sequence[Match]) -> tuple[int, int, int, int]:
+    """Return (left, top, right, bottom) around the faces of ``matches`` in the photo.
+
+    A code beside the face may belong to another package, and reading the whole photo
+    takes several times as long.
+    """
+    found = []
+    for match in matches:
+        registration = match.registration
+        unit = np.array([(x, y) for x in _ACROSS for y in _ACROSS])
+        points = registration.points_in_photo(unit * registration.reference_size_px)
+        low, high = points.min(axis=0), points.max(axis=0)
+        found.append((low - _AROUND * (high - low), high + _AROUND * (high - low)))
+    size = matches[0].registration.photo_size_px
+    left, top = np.clip(np.min([low for low, _ in found], axis=0), 0, size)
+    right, bottom = np.clip(np.max([high for _, high in found], axis=0), 0, size)
+    return int(left), int(top), math.ceil(right), math.ceil(bottom)
+
+
+_ACROSS = (0.0, 0.5, 1.0)
+_AROUND = 0.1
+"""How far around a face its codes are looked for, as a share of its size."""
 
 
 def has_codes(reference: Reference) -> bool:
@@ -157,12 +188,15 @@ _BARS = 0.04
 """How far bars reach beyond where the reader places them, as a share of the height."""
 
 
-def _frame(size_px: tuple[int, int]) -> tuple[int, int]:
+def frame_of(size_px: tuple[int, int]) -> tuple[int, int]:
+    """Return the (width, height) at which a reference of ``size_px`` is compared."""
     scale = COMPARISON_SIDE_PX / max(size_px)
-    return max(16, round(size_px[0] * scale)), max(16, round(size_px[1] * scale))
+    # Whole multiples shrink by halves and quarters several times faster than others.
+    width, height = (max(16, 4 * round(side * scale / 4)) for side in size_px)
+    return width, height
 
 
-def _mask(
+def mask_of(
     boxes: Sequence[tuple[float, float, float, float]],
     size_px: tuple[int, int],
     frame_px: tuple[int, int],

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.engine.image import Pixels
+from touchstone.engine.image import Pixels, resized
 from touchstone.engine.registration import Registration
 
 Mask = NDArray[np.bool_]
@@ -40,12 +40,13 @@ def hands(
     """
     height, width = seen.shape[:2]
     small = max(8, width // _SHRINK), max(8, height // _SHRINK)
-    skin = _skin(np.asarray(cv2.resize(seen, small, interpolation=cv2.INTER_AREA)))
-    usual = cv2.resize(reference, small, interpolation=cv2.INTER_AREA)
-    shown = cv2.resize(seen, small, interpolation=cv2.INTER_AREA)
-    gap = cv2.absdiff(shown, usual).max(axis=2) > _FAR_COLOUR
+    shown, usual = resized(seen, small), resized(reference, small)
+    red, green, blue = cv2.split(cv2.absdiff(shown, usual))
+    gap = cv2.max(cv2.max(red, green), blue) > _FAR_COLOUR
     mask = cv2.morphologyEx(
-        (skin & gap).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)
+        (_skin(shown) & gap).astype(np.uint8),
+        cv2.MORPH_CLOSE,
+        np.ones((5, 5), np.uint8),
     )
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     found = np.zeros(mask.shape, np.uint8)

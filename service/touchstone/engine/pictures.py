@@ -7,8 +7,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from touchstone.engine.comparison import COMPARISON_SIDE_PX, Map, Region
+from touchstone.engine.comparison import COMPARISON_SIDE_PX, Region
 from touchstone.engine.image import Pixels, resized
+from touchstone.engine.normalisation import Map
 
 _cv2: Any = cv2
 

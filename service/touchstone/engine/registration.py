@@ -12,6 +12,7 @@ registration as a difference.
 """
 
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -170,7 +171,9 @@ def detect(
     height, width = pixels.shape[:2]
     scale = min(2.0, max_side_px / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    luma = grey(resized(pixels, size) if size != (width, height) else pixels)
+    luma = grey(pixels)
+    if size != (width, height):
+        luma = resized(luma, size)
     detector: Any = (
         _cv2.ORB_create(nfeatures=max_features, fastThreshold=8)
         if method is Method.ORB
@@ -185,7 +188,7 @@ def detect(
         return Features(method, np.empty((0, 2), np.float32), empty, (width, height))
     if method is Method.SIFT:
         descriptors = _root_sift(descriptors)
-    points = np.asarray([k.pt for k in keypoints], np.float32) + np.float32(0.5)
+    points = np.asarray(cv2.KeyPoint.convert(keypoints), np.float32) + np.float32(0.5)
     to_full = np.array([width / size[0], height / size[1]], np.float32)
     return Features(method, points * to_full, descriptors, (width, height))
 
@@ -229,9 +232,25 @@ class PhotoMatcher:
         rows = order[np.sort(first)]
         return reference.points[rows], self.photo.points[found[rows, 0]]
 
+    def votes(self, reference: Features) -> int:
+        """Count the clear matches among every fourth feature of ``reference``.
+
+        A quarter of the cost of `match`, and enough to tell which references are worth
+        it: on real photos the right one is among the first few by votes.
+        """
+        if self._index is None or len(reference.points) < _MIN_MATCHES:
+            return 0
+        # Features lie in the order of their scales: a stride takes some of each.
+        asked = np.ascontiguousarray(reference.descriptors[::_VOTING_STRIDE])
+        distances, found = self._index.search(asked, 2)
+        clear = distances[:, 0] <= _CLEAR_RATIO[reference.method] * distances[:, 1]
+        return len(set(found[clear, 0].tolist()))
+
 
 # Hamming distances; squared L2 for SIFT (0.81 = 0.9 squared).
 _RATIO = {Method.ORB: 0.9, Method.SIFT: 0.81}
+_CLEAR_RATIO = {Method.ORB: 0.8, Method.SIFT: 0.64}
+_VOTING_STRIDE = 4
 _MIN_MATCHES = 8
 _GRID = 6
 
@@ -315,7 +334,7 @@ def project(
     homography: Homography, points: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Map (n, 2) points through a (3, 3) homography."""
-    lifted = np.column_stack([points, np.ones(len(points))]) @ homography.T
+    lifted = points @ homography[:, :2].T + homography[:, 2]
     return np.asarray(lifted[:, :2] / lifted[:, 2:], np.float64)
 
 
@@ -349,9 +368,9 @@ def _is_plausible(
 
 
 def _coverage(points: NDArray[np.floating], size_px: tuple[int, int]) -> float:
-    cells = np.floor(points / np.array(size_px) * _GRID).clip(0, _GRID - 1)
-    occupied = {(int(x), int(y)) for x, y in cells}
-    return len(occupied) / _GRID**2
+    cells = (points / np.array(size_px) * _GRID).astype(int).clip(0, _GRID - 1)
+    occupied = np.bincount(cells[:, 1] * _GRID + cells[:, 0])
+    return int(np.count_nonzero(occupied)) / _GRID**2
 
 
 def _monomials(
@@ -365,9 +384,8 @@ def _monomials(
     unit = np.asarray(points, np.float64) / np.array(size_px) * 2 - 1
     x, y = unit[:, 0], unit[:, 1]
     one = np.ones_like(x)
-    return np.column_stack(
-        [one, x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3]
-    )
+    xx, xy, yy = x * x, x * y, y * y
+    return np.column_stack([one, x, y, xx, xy, yy, xx * x, xx * y, x * yy, yy * y])
 
 
 _BEND_REACH = 8.0
@@ -393,10 +411,12 @@ def _fit_bend(
         return None, is_inlier
     in_reference, in_photo = matches
     gaps = in_photo - project(homography, in_reference)
-    basis = _monomials(in_reference, size_px)
-    coefficients = np.zeros((basis.shape[1], 2))
     reach = _BEND_REACH * threshold_px
     distance = np.linalg.norm(gaps, axis=1)
+    if (distance < reach).sum() < _BEND_GAIN * before:  # nothing from where to grow
+        return None, is_inlier
+    basis = _monomials(in_reference, size_px)
+    coefficients = np.zeros((basis.shape[1], 2))
     # It grows from the part that looked flat: what lies near the bend of one round
     # takes part in the next, so that the far sides of a bottle are reached.
     for _ in range(_BEND_ROUNDS):
@@ -421,51 +441,101 @@ def rectify(
         pixels: (height, width, 3), and where the photo really covers the reference:
         (height, width).
     """
-    sampled_at = _dense_map(registration, size_px)
-    photo_height, photo_width = pixels.shape[:2]
+    # cv2 puts pixel centres on integers, here they lie at one half.
+    blocks = _block_map(registration, size_px) - np.float32(0.5)
+    sampled_at = _between(blocks, size_px)
+    covered = _faces_camera(blocks, size_px)
+    height, width = pixels.shape[:2]
+    low, high = (-0.5, -0.5), (width - 0.5, height - 0.5)
+    first, last = blocks.min(axis=(0, 1)), blocks.max(axis=(0, 1))
+    if np.any(first < low) or np.any(last > high):
+        covered &= cv2.inRange(sampled_at, low, high) > 0
+    shrink = _shrink(registration, size_px)
+    if shrink > _ALIAS_SHRINK:  # much finer than the output
+        halvings = int(math.log2(shrink))
+        pixels, origin = _reduced(pixels, first, last, halvings)
+        left = shrink / (1 << halvings)
+        if left > _ALIAS_SHRINK:
+            pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), 0.4 * left), np.uint8)
+        sampled_at = (sampled_at - origin) / np.float32(1 << halvings)
+        sampled_at -= np.float32(0.5)
     warped = _cv2.remap(
-        _prefiltered(pixels, registration, size_px),
-        sampled_at - np.float32(0.5),  # cv2 puts pixel centres on integers
+        pixels,
+        sampled_at,
         None,
         interpolation=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    x, y = sampled_at[..., 0], sampled_at[..., 1]
-    covered = (x >= 0) & (y >= 0) & (x <= photo_width) & (y <= photo_height)
-    covered &= _faces_camera(sampled_at)
     return np.asarray(warped, np.uint8), covered
 
+
+def _reduced(
+    pixels: Pixels, first: NDArray[np.float32], last: NDArray[np.float32], halvings: int
+) -> tuple[Pixels, NDArray[np.float32]]:
+    """Halve the part of ``pixels`` from ``first`` to ``last``, ``halvings`` times.
+
+    Returns:
+        what is left, and where its corner lies in ``pixels``, in cv2's coordinates.
+    """
+    divisor = 1 << halvings
+    left, right = _span(first[0], last[0], pixels.shape[1], divisor)
+    top, bottom = _span(first[1], last[1], pixels.shape[0], divisor)
+    part = pixels[top:bottom, left:right]
+    size = max(1, part.shape[1] // divisor), max(1, part.shape[0] // divisor)
+    return resized(part, size), np.array([left - 0.5, top - 0.5], np.float32)
+
+
+def _span(first: float, last: float, side: int, divisor: int) -> tuple[int, int]:
+    """Return the ends of whole blocks of ``divisor`` pixels that hold what is asked."""
+    low = min(max(0, math.floor(first) - divisor), max(0, side - divisor))
+    blocks = min(math.ceil((last + divisor - low) / divisor), (side - low) // divisor)
+    return low, low + max(1, blocks) * divisor
+
+
+def _shrink(registration: Registration, size_px: tuple[int, int]) -> float:
+    """Return how many photo pixels lie along one pixel of the output."""
+    to_reference = registration.reference_size_px[0] / size_px[0]
+    return registration.photo_px_per_reference_px * to_reference
+
+
+_ALIAS_SHRINK = 1.5
 
 _LEAST_FACING = 0.4
 """Where a bottle turns away, the photo holds less than this share of the detail that
 it holds elsewhere; what is drawn there is stretched, and nothing can be said."""
 
 
-def _faces_camera(sampled_at: NDArray[np.float32]) -> NDArray[np.bool_]:
-    step = _MAP_STEP_PX
-    coarse = sampled_at[::step, ::step]
-    if min(coarse.shape[:2]) < 3:  # noqa: PLR2004 (too small to have a far side)
-        return np.ones(sampled_at.shape[:2], bool)
-    along = np.linalg.norm(np.gradient(coarse, axis=1), axis=2)
-    down = np.linalg.norm(np.gradient(coarse, axis=0), axis=2)
+def _faces_camera(
+    blocks: NDArray[np.float32], size_px: tuple[int, int]
+) -> NDArray[np.bool_]:
+    inner = blocks[1:-1, 1:-1]
+    if min(inner.shape[:2]) < 3:  # noqa: PLR2004 (too small to have a far side)
+        return np.ones(size_px[::-1], bool)
+    along = _length(blocks[1:-1, 2:] - blocks[1:-1, :-2])
+    down = _length(blocks[2:, 1:-1] - blocks[:-2, 1:-1])
     facing = (along > _LEAST_FACING * np.median(along)) & (
         down > _LEAST_FACING * np.median(down)
     )
-    size = sampled_at.shape[1], sampled_at.shape[0]
-    grown = _cv2.resize(facing.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    return np.asarray(grown > 0, bool)
+    if facing.all():
+        return np.ones(size_px[::-1], bool)
+    width, height = size_px
+    grown = facing.repeat(_MAP_STEP_PX, axis=0).repeat(_MAP_STEP_PX, axis=1)
+    return np.ascontiguousarray(grown[:height, :width])
+
+
+def _length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.magnitude(*cv2.split(vectors)), np.float32)
 
 
 _MAP_STEP_PX = 8
 
 
-def _dense_map(
+def _block_map(
     registration: Registration, size_px: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """(height, width, 2): the photo point of each output pixel's centre.
+    """(rows, columns, 2): the photo point of the centre of each block of the output.
 
-    The transform is evaluated at the centres of 8-pixel blocks (one ring of blocks
-    beyond the edge) and interpolated between: it is smooth, and 64 times cheaper.
+    Blocks are 8 pixels wide, and there is one ring of them beyond the edge.
     """
     width, height = size_px
     columns, rows = -(-width // _MAP_STEP_PX), -(-height // _MAP_STEP_PX)
@@ -476,28 +546,22 @@ def _dense_map(
         (np.arange(-1, rows + 1) + 0.5) * step_y,
     )
     coarse = registration.points_in_photo(np.column_stack([xs.ravel(), ys.ravel()]))
-    blocks = coarse.reshape(rows + 2, columns + 2, 2).astype(np.float32)
+    return coarse.reshape(rows + 2, columns + 2, 2).astype(np.float32)
+
+
+def _between(
+    blocks: NDArray[np.float32], size_px: tuple[int, int]
+) -> NDArray[np.float32]:
+    """(height, width, 2): the photo point of each output pixel's centre.
+
+    The transform is interpolated between blocks: it is smooth, and 64 times cheaper.
+    """
+    width, height = size_px
+    rows, columns = blocks.shape[:2]
     fine = _cv2.resize(
         blocks,
-        ((columns + 2) * _MAP_STEP_PX, (rows + 2) * _MAP_STEP_PX),
+        (columns * _MAP_STEP_PX, rows * _MAP_STEP_PX),
         interpolation=cv2.INTER_LINEAR,
     )
     inner = slice(_MAP_STEP_PX, _MAP_STEP_PX + height)
     return np.asarray(fine[inner, _MAP_STEP_PX : _MAP_STEP_PX + width], np.float32)
-
-
-def _prefiltered(
-    pixels: Pixels, registration: Registration, size_px: tuple[int, int]
-) -> Pixels:
-    """Blur a photo that is much finer than the output, so that it does not alias."""
-    shrink = (
-        registration.photo_px_per_reference_px
-        * registration.reference_size_px[0]
-        / size_px[0]
-    )
-    if shrink <= _ALIAS_SHRINK:
-        return pixels
-    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), 0.4 * shrink), np.uint8)
-
-
-_ALIAS_SHRINK = 1.5

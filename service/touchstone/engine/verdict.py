@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from touchstone.engine.comparison import CHANNELS
+from touchstone.engine.channels import CHANNELS
 from touchstone.engine.evidence import Evidence
 from touchstone.engine.image import Quality
 from touchstone.errors import ModelError
@@ -473,6 +473,7 @@ _AS_USUAL = "Retake it straight on, in even light; if it stays so, ask the labor
 _SENTENCES = {
     "nothing_resembles": "Nothing that may be matched here resembles the photo.",
     "agrees": "The print agrees with the reference wherever it could be compared.",
+    "learned_differs": "What was trained on forgeries sees a change in the print.",
     "structure_differs": "Print is present or missing where the reference differs.",
     "correlation_differs": "The drawing of some elements is not that of the reference.",
     "geometry_differs": "Some elements stand elsewhere than on the reference.",

@@ -15,7 +15,6 @@ from touchstone.engine.image import decode
 from touchstone.enrolment import EnrolmentRequest
 from touchstone.settings import PREFIX, Settings
 from touchstone.store import Caller, ProductFields, ReferenceView
-from touchstone_training.artwork import Artwork
 from touchstone_training.classic import (
     ClassicFeatures,
     classic_compare,
@@ -23,7 +22,8 @@ from touchstone_training.classic import (
 )
 from touchstone_training.data import HELD_OUT_SEED
 from touchstone_training.measuring import drawn, reference_print, samples
-from touchstone_training.photography import to_jpeg
+from touchstone_training.simulator.artwork import Artwork
+from touchstone_training.simulator.photography import to_jpeg
 
 FIRST_SEED = HELD_OUT_SEED + 500
 """Designs that no model was trained with, chosen by, or measured on."""

@@ -19,9 +19,10 @@ from touchstone import verification
 from touchstone.blobs import LocalBlobs
 from touchstone.catalogue import Catalogue
 from touchstone.engine import evidence, identification
+from touchstone.engine.comparator import OnnxComparator
 from touchstone.engine.embedding import OnnxEmbedder
 from touchstone.engine.index import ReferenceIndex
-from touchstone.engine.registration import Method
+from touchstone.engine.registration import Method, PhotoMatcher
 from touchstone.store.examinations import Examinations
 from touchstone_training.bench.bed import Bed, ClassicPeer, Shot
 from touchstone_training.bench.figures import Figure
@@ -65,6 +66,7 @@ STAGES = (
     Stage("look at what registered"),
     Stage("rectify", 4.9, 1.4),
     Stage("compare", 10.9, 6.0),
+    Stage("ask the comparator", None, 15.0),
     Stage(_QUALITY),
     Stage("read codes", 1.3, 0.6),
     Stage("examine, the rest"),
@@ -137,9 +139,11 @@ _PLACES: tuple[_Place, ...] = (
     (OnnxEmbedder, "embed", "embed"),
     (ReferenceIndex, "search", "search the index"),
     (identification, "detect", _detector),
+    (PhotoMatcher, "votes", "register"),
     (identification, "register", "register"),
     (evidence, "rectify", "rectify"),
     (evidence, "compare", "compare"),
+    (OnnxComparator, "differences", "ask the comparator"),
     (evidence, "measure_quality", _QUALITY),
     (verification, "read_codes", "read codes"),
     (Examinations, "record_examination", "record"),

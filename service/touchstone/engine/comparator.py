@@ -1,0 +1,189 @@
+"""The learned comparator: a network that was trained on genuine and forged prints.
+
+It sees an aligned pair and answers, for every place, how likely the print was changed
+there, and for the whole. Prepared here as it was for training.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from touchstone.engine.normalisation import Map
+from touchstone.engine.onnx import open_session
+from touchstone.engine.pair import AlignedPair
+from touchstone.errors import ModelError
+
+PLANES = 7
+"""expected (3), seen (3), where compared (1); 0 to 255, (1, 7, height, width) uint8."""
+_MULTIPLE = 16
+"""The network halves the frame four times: sides are padded to multiples of this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """What the network makes of a pair."""
+
+    map: Map
+    """(h, w): 0 is as it should be, 1 the edge of that, 2 as likely changed as not."""
+    peak: float
+    """Log odds of the most suspicious place."""
+    top: float
+    """Mean log odds of the few most suspicious places."""
+    whole: float
+    """Log odds that the print as a whole is another."""
+
+
+class Comparator(Protocol):
+    """Tells where a print differs from what it should be."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model file, lower-case hex."""
+
+    @property
+    def provider(self) -> str:
+        """What really runs the model: ``cpu`` or ``cuda``."""
+
+    def differences(self, pair: AlignedPair) -> Differences:
+        """Look at an aligned pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparatorManifest:
+    """What stands beside a model file and says which file it is."""
+
+    name: str
+    version: str
+    sha256: str
+
+    @staticmethod
+    def from_json(text: str | bytes) -> "ComparatorManifest":
+        """Read a manifest.
+
+        Raises:
+            ModelError: the manifest is not JSON or lacks a field.
+        """
+        try:
+            fields = json.loads(text)
+            return ComparatorManifest(
+                name=str(fields["name"]),
+                version=str(fields["version"]),
+                sha256=str(fields["sha256"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"The comparator's manifest is not usable: {error}"
+            ) from error
+
+
+def planes(pair: AlignedPair) -> NDArray[np.uint8]:
+    """Stack a pair as the network is fed, (1, 7, h, w), padded below and right."""
+    height, width = pair.valid.shape
+    canvas = np.zeros(
+        (1, PLANES, height + -height % _MULTIPLE, width + -width % _MULTIPLE), np.uint8
+    )
+    inner = canvas[0, :, :height, :width]
+    inner[:3] = cv2.split(pair.expected)
+    inner[3:6] = cv2.split(pair.seen)
+    inner[6] = np.where(pair.valid > 0, 255, 0)
+    return canvas
+
+
+class OnnxComparator:
+    """A comparing network in ONNX Runtime, loaded from the bytes it is named by."""
+
+    def __init__(
+        self, session: ort.InferenceSession, manifest: ComparatorManifest, provider: str
+    ) -> None:
+        self._session = session
+        self._manifest = manifest
+        self._provider = provider
+        self._input = session.get_inputs()[0].name
+
+    @staticmethod
+    def from_bytes(
+        model: bytes, manifest: ComparatorManifest, *, provider: str = "auto"
+    ) -> "OnnxComparator":
+        """Load ``model`` if it is the file that ``manifest`` names.
+
+        Args:
+            model: the ONNX file.
+            manifest: what it must be.
+            provider: ``auto`` (CUDA where it works, else CPU), ``cpu`` or ``cuda``.
+
+        Raises:
+            ModelError: altered file, unusable model, or provider not to be had.
+        """
+        digest = hashlib.sha256(model).hexdigest()
+        if digest != manifest.sha256:
+            raise ModelError(
+                f"The comparator is not the file its manifest names: expected SHA-256 "
+                f"{manifest.sha256}, found {digest}. Restore the models folder."
+            )
+        session, provider = open_session(model, provider)
+        comparator = OnnxComparator(session, manifest, provider)
+        comparator._try()
+        return comparator
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model file."""
+        return self._manifest.sha256
+
+    @property
+    def provider(self) -> str:
+        """What really runs the model: ``cpu`` or ``cuda``."""
+        return self._provider
+
+    def _try(self) -> None:
+        """Refuse now what would fail, or answer nonsense, with every photo."""
+        blank = np.zeros((1, PLANES, 4 * _MULTIPLE, 4 * _MULTIPLE), np.uint8)
+        try:
+            cells, whole = self.answer(blank)
+        except Exception as error:  # ORT raises its own untyped pybind exceptions
+            raise ModelError(
+                f"The comparator cannot be fed as it must be: {error}"
+            ) from error
+        if cells.ndim != 2 or not np.isfinite([cells.sum(), whole]).all():  # noqa: PLR2004
+            raise ModelError("The comparator gives no map of numbers and one number.")
+
+    def answer(self, fed: NDArray[np.uint8]) -> tuple[Map, float]:
+        """Run the network on `planes`: log odds (h / 4, w / 4), and of the whole."""
+        cells, whole = self._session.run(None, {self._input: fed})
+        return np.asarray(cells, np.float32)[0], float(np.asarray(whole).ravel()[0])
+
+    def differences(self, pair: AlignedPair) -> Differences:
+        """Look at an aligned pair."""
+        fed = planes(pair)
+        cells, whole = self.answer(fed)
+        height, width = pair.valid.shape
+        stride = fed.shape[2] // cells.shape[0]
+        inside = cv2.resize(fed[0, 6], cells.shape[::-1], interpolation=cv2.INTER_AREA)
+        shown = np.where(inside > _MOSTLY, cells, _NOWHERE).astype(np.float32)
+        patch = cv2.boxFilter(shown, -1, (3, 3))
+        few = np.partition(shown.ravel(), -_FEW)[-_FEW:] if shown.size > _FEW else shown
+        grown = cv2.resize(
+            shown,
+            (cells.shape[1] * stride, cells.shape[0] * stride),
+            interpolation=cv2.INTER_LINEAR,
+        )[:height, :width]
+        return Differences(
+            map=np.maximum((grown - _USUAL) / _STEP, 0).astype(np.float32),
+            peak=float(patch.max()),
+            top=float(few.mean()),
+            whole=whole,
+        )
+
+
+_MOSTLY = 128
+"""Of 255: cells of which most pixels could be compared."""
+_NOWHERE = -12.0
+_FEW = 24
+_USUAL, _STEP = np.float32(-4), np.float32(2)
+"""Log odds of a place as it should be, and from there to the edge of that."""

@@ -1,0 +1,216 @@
+"""What a photograph did to the print: light, tone and blur, taken out of a pair.
+
+The *reference* is relit as the photo is, not the photo unlit: the other way round
+would unlight the photo where it is clipped, and make differences of what the sensor
+never saw.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from touchstone.engine.image import Pixels
+
+Map: TypeAlias = NDArray[np.float32]
+"""(height, width)"""
+Luma: TypeAlias = NDArray[np.uint8]
+"""(height, width)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Relit:
+    """The reference as a genuine print should look under the photo's light."""
+
+    expected: Pixels
+    contrast: float
+    """Exponent of the tone curve between the two."""
+    cast: float
+    """Spread of the channels' gains, log units."""
+
+
+def relight(reference: Pixels, photo: Pixels, valid: Map) -> Relit:
+    """Give ``reference`` the tone and the light of ``photo``, where ``valid`` is 1."""
+    gains, contrast, table = _tone(reference, photo, valid)
+    lit = _lit(reference, photo, valid, table)
+    return Relit(lit, contrast, float(np.std(gains)))
+
+
+# --- tone -----------------------------------------------------------------------------
+
+_TONE_OFFSET = np.float32(12)
+_LOG_LEVELS = np.log(np.arange(256, dtype=np.float32) + _TONE_OFFSET)
+_TONE_STRIDE = 13
+_TONE_ROUNDS = 4
+_MIN_ROWS = 64
+
+
+def _tone(
+    reference: Pixels, photo: Pixels, valid: Map
+) -> tuple[list[float], float, NDArray[np.float32]]:
+    """Fit photo = gain * reference ** contrast per channel, robustly, on a subset.
+
+    Returns the log gains, the mean contrast, and a table (1, 256, 3) of the fit.
+    """
+    rows = np.flatnonzero(valid.ravel()[::_TONE_STRIDE] > 0) * _TONE_STRIDE
+    gains: list[float] = []
+    exponents: list[float] = []
+    table = np.empty((1, 256, 3), np.float32)
+    x, y = (_LOG_LEVELS[pixels.reshape(-1, 3)[rows]] for pixels in (reference, photo))
+    for channel in range(3):
+        slope, offset = _robust_line(x[:, channel], y[:, channel])
+        gains.append(float(offset + (slope - 1) * np.log(128)))
+        exponents.append(slope)
+        table[0, :, channel] = np.exp(slope * _LOG_LEVELS + offset) - _TONE_OFFSET
+    return gains, float(np.mean(exponents)), table
+
+
+def _robust_line(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, float]:
+    """Return (slope, offset), Cauchy-weighted; the slope stays within [0.4, 2]."""
+    if x.size < _MIN_ROWS or np.ptp(x) < 1e-3:  # noqa: PLR2004 (a blank reference)
+        return 1.0, float(np.median(y - x)) if x.size else 0.0
+    weights = np.ones_like(x)
+    slope, offset = 1.0, 0.0
+    for _ in range(_TONE_ROUNDS):
+        total = weights.sum()
+        mean_x, mean_y = (weights @ x) / total, (weights @ y) / total
+        centred = x - mean_x
+        ridge = 0.02 * total * 0.1
+        slope = float(
+            (weights @ (centred * (y - mean_y)) + ridge)
+            / (weights @ (centred * centred) + ridge)
+        )
+        slope = min(2.0, max(0.4, slope))
+        offset = float(mean_y - slope * mean_x)
+        gaps = y - np.float32(slope) * x - np.float32(offset)
+        weights = np.asarray(1 / (1 + (gaps / 0.15) ** 2), np.float32)
+    return slope, offset
+
+
+# --- light ----------------------------------------------------------------------------
+
+_LIGHT_SIGMA_SHARE = 1 / 11
+_LIGHT_ROUNDS = 2
+_LIGHT_SHRINK = 4
+_TINT_SIGMA_SHARE = 1 / 3
+_MOST_TINT = 20
+_GAIN_RIDGE = np.float32(250)
+_GAP_USUAL = np.float32(25)
+
+
+def _lit(
+    reference: Pixels, photo: Pixels, valid: Map, table: NDArray[np.float32]
+) -> Pixels:
+    """Fit gain and veil (shade multiplies, glare adds) over wide windows.
+
+    Strength of light varies over a hand's breadth, its colour only over the whole
+    face: gain and veil are grey, and colour gets a far wider window. Otherwise an
+    element in another colour would pass for a lamp. Pixels that fit badly are left
+    out of a second round. Light is smooth: a quarter of the size is enough.
+    """
+    height, width = valid.shape
+    small = max(8, width // _LIGHT_SHRINK), max(8, height // _LIGHT_SHRINK)
+    r, s, v = (
+        np.asarray(cv2.resize(x, small, interpolation=cv2.INTER_AREA))
+        for x in (reference, photo, valid)
+    )
+    e, s = np.asarray(cv2.LUT(r, table)), s.astype(np.float32)
+    luma_e, luma_s = e @ _LUMA, s @ _LUMA
+    sigma = _LIGHT_SIGMA_SHARE * max(small)
+    weight: Map = np.asarray(v, np.float32)
+    gain, veil = np.ones_like(luma_e), np.zeros_like(luma_e)
+    for _ in range(_LIGHT_ROUNDS):
+        mean_e, mean_s = smooth(luma_e, weight, sigma), smooth(luma_s, weight, sigma)
+        spread = smooth(luma_e * luma_e, weight, sigma) - mean_e * mean_e
+        joint = smooth(luma_e * luma_s, weight, sigma) - mean_e * mean_s
+        prior = np.clip(mean_s / np.maximum(mean_e, 8), 0.3, 1.8)
+        raw = (joint + _GAIN_RIDGE * prior) / (spread + _GAIN_RIDGE)
+        gain = np.asarray(np.clip(raw, 0.25, 2.0), np.float32)
+        veil = mean_s - gain * mean_e
+        gap = np.abs(luma_s - np.clip(gain * luma_e + veil, 0, 255))
+        weight = np.asarray(v / (1 + (gap / _GAP_USUAL) ** 2), np.float32)
+    lit = np.clip(gain[..., None] * e + veil[..., None], 0, 255)
+    tint = np.clip(s - lit, -_MOST_TINT, _MOST_TINT).astype(np.float32)
+    wide = _TINT_SIGMA_SHARE * max(small)
+    veils = [veil + smooth(tint[..., n], weight, wide) for n in range(3)]
+    full = (width, height)
+    fitted = np.asarray(cv2.LUT(reference, table))
+    gains = cv2.resize(cv2.merge([gain] * 3), full, interpolation=cv2.INTER_LINEAR)
+    cv2.multiply(fitted, gains, dst=fitted)
+    veil_full = cv2.resize(cv2.merge(veils), full, interpolation=cv2.INTER_LINEAR)
+    # A conversion that rounds and saturates, several times faster than NumPy's.
+    return np.asarray(cv2.add(fitted, veil_full, dtype=cv2.CV_8U), np.uint8)
+
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def smooth(values: Map, weight: Map, sigma: float) -> Map:
+    """Blur ``values`` where ``weight``, normalised; made small where sigma is wide."""
+    height, width = values.shape
+    shrink = max(1, min(8, int(sigma / 2)))
+    weighted = cv2.multiply(values, weight)
+    if shrink > 1:
+        small = max(8, width // shrink), max(8, height // shrink)
+        weighted = cv2.resize(weighted, small, interpolation=cv2.INTER_AREA)
+        weight = np.asarray(cv2.resize(weight, small, interpolation=cv2.INTER_AREA))
+        sigma = sigma * small[0] / width
+    top = cv2.GaussianBlur(weighted, (0, 0), sigma)
+    ratio = top / (cv2.GaussianBlur(weight, (0, 0), sigma) + np.float32(1e-4))
+    if shrink > 1:
+        ratio = cv2.resize(ratio, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(ratio, np.float32)
+
+
+# --- blur -----------------------------------------------------------------------------
+
+_BLUR_STEPS_PX = (0.0, 0.5, 0.75, 1.0, 1.4, 2.0, 2.8, 4.0)
+_NOISE_LEVELS = 6
+
+
+def match_blur(expected: Luma, seen: Luma, valid: Map) -> tuple[Luma, Luma, float]:
+    """Blur the sharper of the two until both have the same fine energy.
+
+    Returns (expected, seen, sigma); sigma is negative where the reference was softer.
+    """
+    inside = np.asarray(valid > 0, np.uint8)
+    energy_expected = _fine_energy(expected, inside)
+    energy_seen = _fine_energy(seen, inside)
+    if energy_seen <= energy_expected:
+        sigma = _blur_between(expected, energy_expected, energy_seen, inside)
+        return _blurred(expected, sigma), seen, sigma
+    sigma = _blur_between(seen, energy_seen, energy_expected, inside)
+    return expected, _blurred(seen, sigma), -sigma
+
+
+def _blur_between(
+    luma: Luma, energy: float, target: float, inside: NDArray[np.uint8]
+) -> float:
+    """Return the sigma at which the fine ``energy`` of ``luma`` falls to ``target``."""
+    previous_sigma, previous = 0.0, energy
+    for sigma in _BLUR_STEPS_PX[1:]:
+        energy = _fine_energy(_blurred(luma, sigma), inside)
+        if energy <= target:
+            span = max(1e-6, np.log(previous + 1e-6) - np.log(energy + 1e-6))
+            share = (np.log(previous + 1e-6) - np.log(target + 1e-6)) / span
+            return float(
+                previous_sigma + np.clip(share, 0, 1) * (sigma - previous_sigma)
+            )
+        previous_sigma, previous = sigma, energy
+    return _BLUR_STEPS_PX[-1]
+
+
+def _blurred(luma: Luma, sigma: float) -> Luma:
+    if sigma < 0.2:  # noqa: PLR2004 (below it the kernel is a point)
+        return luma
+    return np.asarray(cv2.GaussianBlur(luma, (0, 0), sigma), np.uint8)
+
+
+def _fine_energy(luma: Luma, inside: NDArray[np.uint8]) -> float:
+    """Mean absolute difference of neighbours, less what noise alone would make."""
+    here = luma[:-1, :-1]
+    step = cv2.max(cv2.absdiff(luma[:-1, 1:], here), cv2.absdiff(luma[1:, :-1], here))
+    beyond = cv2.subtract(step, np.full_like(step, _NOISE_LEVELS))
+    return float(cv2.mean(beyond, mask=np.ascontiguousarray(inside[:-1, :-1]))[0])

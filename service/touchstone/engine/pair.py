@@ -1,0 +1,134 @@
+"""A reference and a photo of it, made to differ by the print alone.
+
+Light, tone and the smooth rest of the misregistration are estimated from the pair
+itself and taken out; where nothing can be said is left out.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from touchstone.engine.alignment import Alignment, align
+from touchstone.engine.image import Pixels, darkest, grey
+from touchstone.engine.normalisation import Map, relight
+
+Mask: TypeAlias = NDArray[np.bool_]
+"""(height, width)"""
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedPair:
+    """A reference and a photo of it that differ by the print alone, as far as known."""
+
+    expected: Pixels
+    """(h, w, 3): the reference under the photo's light."""
+    seen: Pixels
+    """(h, w, 3): the photo, laid over it to a fraction of a pixel."""
+    valid: Map
+    """(h, w): 1 where compared, else 0."""
+    alignment: Alignment
+    """What was left to follow after registration, and what stands out of it."""
+    contrast: float
+    """Exponent of the tone curve between the two."""
+    cast: float
+    """Spread of the channels' gains, log units."""
+
+
+def aligned_pair(
+    reference: Pixels,
+    photo: Pixels,
+    covered: Mask,
+    *,
+    variable: Mask | None = None,
+    is_bent: bool = False,
+) -> AlignedPair:
+    """Take out of a pair what the photograph did to it.
+
+    Args:
+        reference: (h, w, 3).
+        photo: (h, w, 3), in the reference's frame.
+        covered: (h, w), where the photo shows the reference.
+        variable: (h, w), where units differ by design (lot, expiry): not compared.
+        is_bent: whether the face bends away from the camera, so that its far sides
+            may be out of reach; on a flat face whatever is not found has changed.
+    """
+    valid = _comparable(reference, photo, covered, variable)
+    relit = relight(reference, photo, valid)
+    expected = grey(relit.expected)
+    height, width = valid.shape
+    xs, ys = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
+    shift = np.zeros((height, width, 2), np.float32)
+    seen = photo
+    # What was out of the first round's reach, at the far sides of a bend, is within
+    # the second's.
+    for _ in range(_ALIGN_ROUNDS):
+        found = align(expected, grey(seen), valid)
+        shift = shift + found.shift
+        seen = np.asarray(
+            cv2.remap(
+                photo,
+                xs + shift[..., 0],
+                ys + shift[..., 1],
+                interpolation=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            ),
+            np.uint8,
+        )
+        if np.abs(found.shift[::8, ::8]).max() < _SETTLED_PX:
+            break
+    if is_bent:
+        valid = np.asarray(valid * found.is_supported, np.float32)
+    return AlignedPair(
+        expected=relit.expected,
+        seen=seen,
+        valid=valid,
+        alignment=found,
+        contrast=relit.contrast,
+        cast=relit.cast,
+    )
+
+
+_ALIGN_ROUNDS = 3
+_SETTLED_PX = 3.0
+
+_BURNT = 250
+_BURNT_REACH = np.ones((9, 9), np.uint8)
+_BORDER_SHARE = 0.012
+
+
+_MIN_GLARE_SHARE = 0.01
+
+
+def _glare(reference: Pixels, photo: Pixels) -> NDArray[np.uint8]:
+    """1 in wide patches that are burnt out where the reference is not white.
+
+    Small ones are not excused: print erased from white board looks the same.
+    """
+    burnt = (darkest(photo) >= _BURNT) & (darkest(reference) < _BURNT - 40)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        burnt.astype(np.uint8), connectivity=8
+    )
+    wide = stats[:count, cv2.CC_STAT_AREA] >= _MIN_GLARE_SHARE * burnt.size
+    wide[0] = False  # the background
+    return np.asarray(wide[labels], np.uint8)
+
+
+def _comparable(
+    reference: Pixels, photo: Pixels, covered: Mask, variable: Mask | None
+) -> Map:
+    """1 where compared: covered, not burnt out, not variable, off the very edge."""
+    burnt = _glare(reference, photo)
+    blocked = ~covered | (cv2.dilate(burnt, _BURNT_REACH) > 0)
+    if variable is not None:
+        blocked |= variable
+    valid = (~blocked).astype(np.float32)
+    # The fold of the carton and the shadow beside it belong to no print.
+    border = max(2, round(_BORDER_SHARE * max(valid.shape)))
+    valid[:border] = valid[-border:] = 0
+    valid[:, :border] = valid[:, -border:] = 0
+    return valid

@@ -1,0 +1,19 @@
+"""A comparator that sees nothing: what is tested beside it is measured by hand."""
+
+import numpy as np
+
+from touchstone.engine.comparator import Differences
+from touchstone.engine.pair import AlignedPair
+
+
+class BlindComparator:
+    """Answers the same of every pair."""
+
+    digest = "b" * 64
+    provider = "cpu"
+
+    def differences(self, pair: AlignedPair) -> Differences:
+        return Differences(np.zeros_like(pair.valid), -6.0, -6.0, -2.0)
+
+
+BLIND = BlindComparator()

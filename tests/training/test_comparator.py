@@ -1,0 +1,153 @@
+"""The learned comparator: from photographs to a served file, in small."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
+from touchstone_training.comparator.aligned import Packed, pack, packed
+from touchstone_training.comparator.learn import (
+    LearnConfig,
+    held_out,
+    learn,
+    planes_of,
+)
+from touchstone_training.comparator.lessons import CROP_PX, Lessons, lesson
+from touchstone_training.comparator.network import STRIDE, ComparatorNet
+from touchstone_training.comparator.pairs import PairOptions, make_pairs
+from touchstone_training.comparator.release import release_comparator, to_onnx
+from touchstone_training.measuring import GENUINE
+
+EASY = PairOptions(genuine=1, forged=2, difficulty=0.0)
+
+
+@pytest.fixture(scope="module")
+def photographed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs")
+    make_pairs(folder, designs=2, options=EASY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def aligned(photographed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("aligned")
+    pack(photographed, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pairs(aligned: Path) -> list[Packed]:
+    return packed(aligned)
+
+
+def test_a_long_run_goes_on_where_it_was_stopped(photographed: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in photographed.rglob("*.jpg")}
+    make_pairs(photographed, designs=2, options=EASY)
+    after = {path: path.stat().st_mtime_ns for path in photographed.rglob("*.jpg")}
+    assert before == after
+    assert not list(photographed.glob(".*"))
+
+
+def test_the_same_seed_gives_the_same_photographs(
+    photographed: Path, tmp_path: Path
+) -> None:
+    make_pairs(tmp_path, designs=1, options=EASY)
+    for path in tmp_path.rglob("*.jpg"):
+        twin = photographed / path.relative_to(tmp_path)
+        assert twin.read_bytes() == path.read_bytes()
+
+
+def test_an_aligned_pair_lies_where_its_reference_does(pairs: list[Packed]) -> None:
+    genuine = next(pair for pair in pairs if pair.is_genuine)
+    planes = np.load(genuine.path)
+    expected, seen = (
+        cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY).astype(float)
+        for part in (planes[..., :3], planes[..., 3:6])
+    )
+    inside = planes[..., 6] > 0
+    together = np.corrcoef(expected[inside], seen[inside])[0, 1]
+    apart = np.corrcoef(expected[inside], np.roll(seen, 9, axis=1)[inside])[0, 1]
+    assert together > 0.8
+    assert together > apart + 0.2
+
+
+def test_only_forged_pairs_have_changed_places(pairs: list[Packed]) -> None:
+    for pair in pairs:
+        has_changed = bool((np.load(pair.path)[..., 7] > 0).any())
+        assert has_changed == (pair.kind != GENUINE)
+
+
+def test_no_design_is_trained_on_and_held_out(pairs: list[Packed]) -> None:
+    train, held = held_out(pairs, 0.5)
+    assert train
+    assert held
+    assert not {one.design for one in train} & {one.design for one in held}
+
+
+def test_a_lesson_asks_only_where_the_pair_can_be_compared(
+    pairs: list[Packed],
+) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(12):
+        made = lesson(pairs, rng)
+        assert made.planes.shape == (7, CROP_PX, CROP_PX)
+        valid = cv2.resize(
+            made.planes[6], made.counts.shape[::-1], interpolation=cv2.INTER_AREA
+        )
+        assert not made.counts[valid < 200].any()
+        assert made.is_forged or not made.target[made.counts > 0].any()
+
+
+def test_batches_are_half_genuine_and_the_same_for_the_same_seed(
+    pairs: list[Packed],
+) -> None:
+    first, second = (next(iter(Lessons(pairs, batch=2, seed=5))) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_served_file_answers_as_the_network_for_any_frame() -> None:
+    torch.manual_seed(0)
+    net = ComparatorNet().eval()
+    model = to_onnx(net)
+
+    served = OnnxComparator.from_bytes(
+        model,
+        ComparatorManifest("x", "0", hashlib.sha256(model).hexdigest()),
+        provider="cpu",
+    )
+    rng = np.random.default_rng(0)
+    for side in ((64, 64), (160, 128), (640, 464)):
+        planes = rng.integers(0, 256, (1, 7, *side)).astype(np.uint8)
+        cells, whole = served.answer(planes)
+        with torch.inference_mode():
+            wanted, wanted_whole = net(torch.from_numpy(planes))
+        assert cells.shape == (side[0] // STRIDE, side[1] // STRIDE)
+        np.testing.assert_allclose(cells, wanted[0].numpy(), atol=1e-3)
+        assert whole == pytest.approx(float(wanted_whole[0]), abs=1e-3)
+
+
+def test_a_short_training_ends_in_a_served_file(aligned: Path, tmp_path: Path) -> None:
+    config = replace(
+        LearnConfig(),
+        minutes=0.1,
+        batch=2,
+        threads=1,
+        workers=0,
+        held_out_share=0.5,
+    )
+    best = learn(aligned, tmp_path / "run", config)
+    assert 0 <= best["auroc"] <= 1
+    manifest = release_comparator(
+        tmp_path / "run", aligned, tmp_path / "out", version="0", in_int8=False
+    )
+    assert manifest["training"]["config"]["seed"] == 0
+    written = json.loads((tmp_path / "out" / "comparator.json").read_text())
+    assert written["sha256"] == manifest["sha256"]
+    assert planes_of(packed(aligned)[0].path).shape[1] == 7

@@ -1,0 +1,1 @@
+"""The learned comparator: pairs to learn from, the network, training, export."""

@@ -1,0 +1,244 @@
+"""Photographs to aligned pairs, by the engine's own steps, packed for training.
+
+Of each photo one ``.npy``, (h, w, 8) uint8 in the compared frame: the expected print
+(3), the seen one (3), where compared (255 or 0), where changed (255 or 0).
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from touchstone.bootstrap import use_one_thread
+from touchstone.engine.evidence import frame_of, mask_of
+from touchstone.engine.image import Pixels, decode, resized
+from touchstone.engine.occlusion import hands
+from touchstone.engine.pair import AlignedPair, aligned_pair
+from touchstone.engine.registration import (
+    PHOTO_SIDE_PX,
+    REFERENCE_SIDE_PX,
+    Features,
+    Method,
+    PhotoMatcher,
+    Registration,
+    detect,
+    rectify,
+    register,
+)
+from touchstone.errors import InvalidInputError
+from touchstone_training.comparator.pairs import FIRST_SEED, META, REFERENCE
+from touchstone_training.data import Item
+from touchstone_training.measuring import GENUINE, drawn
+from touchstone_training.simulator.counterfeits import WHOLE_PRINT_KINDS
+from touchstone_training.simulator.elements import Box
+
+_WORKING_SIDE_PX = 1280
+_SURE_INLIERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """One aligned pair on disk."""
+
+    path: Path
+    design: int
+    kind: str
+    severity: float
+
+    @property
+    def is_genuine(self) -> bool:
+        """Whether the print is the reference's own."""
+        return self.kind == GENUINE
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it is a photograph of a real package."""
+        return self.design < FIRST_SEED
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole print differs, so that no place does more than others."""
+        return self.kind in WHOLE_PRINT_KINDS
+
+
+def packed(folder: Path) -> list[Packed]:
+    """Return what `pack` wrote, by design and number."""
+    found = []
+    for meta_file in sorted(folder.glob(f"[0-9]*/{META}")):
+        design = meta_file.parent
+        meta = json.loads(meta_file.read_text(encoding="utf-8"))
+        found += [
+            Packed(design / row["file"], int(design.name), row["kind"], row["severity"])
+            for row in meta
+        ]
+    return found
+
+
+def pack(
+    pairs: Path, out: Path, *, fonts: Sequence[Path] = (), workers: int = 1
+) -> None:
+    """Align every design's photos in ``pairs`` that ``out`` does not have yet."""
+    out.mkdir(parents=True, exist_ok=True)
+    waiting = [
+        folder
+        for folder in sorted(pairs.glob("[0-9]*"))
+        if not (out / folder.name / META).exists()
+    ]
+    work = partial(_one_design, out=out, fonts=tuple(fonts))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        done = pool.map(work, waiting)
+        for _ in track(done, total=len(waiting), description="Aligned"):
+            pass
+
+
+def _one_design(folder: Path, *, out: Path, fonts: tuple[Path, ...]) -> None:
+    use_one_thread()
+    target = out / folder.name
+    target.mkdir(exist_ok=True)
+    reference = _Known.read(folder, fonts)
+    rows = []
+    meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    for number, row in enumerate(meta["photos"]):
+        photo = decode(
+            (folder / f"{number:02}.jpg").read_bytes(), max_side_px=_WORKING_SIDE_PX
+        ).pixels
+        pair = reference.aligned(photo)
+        if pair is None:
+            continue
+        changed = folder / f"{number:02}.png"
+        mask = _read(changed, cv2.IMREAD_GRAYSCALE) if changed.exists() else None
+        name = f"{number:02}.npy"
+        np.save(target / name, stacked(pair, mask))
+        rows.append({"file": name, "kind": row["kind"], "severity": row["severity"]})
+    (target / META).write_text(json.dumps(rows), encoding="utf-8")
+
+
+def _read(path: Path, how: int) -> NDArray[np.uint8]:
+    pixels = cv2.imread(str(path), how)
+    if pixels is None:
+        raise InvalidInputError(f"{path} is no picture: make the pairs again.")
+    return np.asarray(pixels, np.uint8)
+
+
+_CHANGED_LEVEL = 60
+
+
+def stacked(pair: AlignedPair, changed: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """(h, w, 8), see the module."""
+    height, width = pair.valid.shape
+    mask = np.zeros((height, width), np.uint8)
+    if changed is not None:
+        small = cv2.resize(changed, (width, height), interpolation=cv2.INTER_LINEAR)
+        mask = np.where(small > _CHANGED_LEVEL, 255, 0).astype(np.uint8)
+    valid = np.where(pair.valid > 0, 255, 0).astype(np.uint8)
+    return np.dstack([pair.expected, pair.seen, valid, mask])
+
+
+_REAL_DESIGN = 300_000
+"""Real products are numbered from here: below every design, so never held out."""
+_SURE_REAL_INLIERS = 25
+
+
+def pack_real(items: Sequence[Item], out: Path) -> int:
+    """Align real genuine photographs with their references; return how many were.
+
+    Args:
+        items: references and photos of products that may be trained on.
+        out: gets a folder for each product.
+    """
+    known = {
+        item.product_id: _Known.of(_decoded(item), [])
+        for item in items
+        if item.kind == "reference"
+    }
+    numbers = {code: _REAL_DESIGN + n for n, code in enumerate(sorted(known))}
+    rows: dict[str, list[dict[str, Any]]] = {code: [] for code in known}
+    photos = [one for one in items if one.kind == "photo" and one.product_id in known]
+    for item in track(photos, description="Real photographs"):
+        pair = known[item.product_id].aligned(
+            _decoded(item), least_inliers=_SURE_REAL_INLIERS
+        )
+        if pair is None:
+            continue
+        folder = out / str(numbers[item.product_id])
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = rows[item.product_id]
+        name = f"{len(kept):03}.npy"
+        np.save(folder / name, stacked(pair, None))
+        kept.append({"file": name, "kind": GENUINE, "severity": 0.0})
+    for code, kept in rows.items():
+        if kept:
+            file = out / str(numbers[code]) / META
+            file.write_text(json.dumps(kept), encoding="utf-8")
+    return sum(len(kept) for kept in rows.values())
+
+
+def _decoded(item: Item) -> Pixels:
+    return decode(item.path.read_bytes(), max_side_px=_WORKING_SIDE_PX).pixels
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A reference with its features, as enrolment keeps it."""
+
+    pixels: Pixels
+    features: Mapping[Method, Features]
+    variable: NDArray[np.bool_] | None
+    frame: tuple[int, int]
+
+    @staticmethod
+    def read(folder: Path, fonts: tuple[Path, ...]) -> "_Known":
+        kept = _read(folder / REFERENCE, cv2.IMREAD_COLOR)
+        pixels = np.asarray(cv2.cvtColor(kept, cv2.COLOR_BGR2RGB), np.uint8)
+        artwork = drawn(int(folder.name), fonts)
+        scale = max(pixels.shape[:2]) / max(artwork.size_px)
+        boxes = [
+            (x * scale, y * scale, w * scale, h * scale)
+            for x, y, w, h in artwork.variable_regions
+        ]
+        return _Known.of(pixels, boxes)
+
+    @staticmethod
+    def of(pixels: Pixels, boxes: Sequence[Box]) -> "_Known":
+        size = pixels.shape[1], pixels.shape[0]
+        features = {
+            method: detect(pixels, method, max_side_px=REFERENCE_SIDE_PX)
+            for method in Method
+        }
+        frame = frame_of(size)
+        return _Known(pixels, features, mask_of(boxes, size, frame), frame)
+
+    def aligned(self, photo: Pixels, *, least_inliers: int = 0) -> AlignedPair | None:
+        """Lay the photo over the reference; None where that fails."""
+        found = max(
+            self._registrations(photo), key=lambda one: one.inliers, default=None
+        )
+        if found is None or found.inliers < least_inliers:
+            return None
+        seen, covered = rectify(photo, found, self.frame)
+        expected = resized(self.pixels, self.frame)
+        return aligned_pair(
+            expected,
+            seen,
+            covered & ~hands(expected, seen, photo, found),
+            variable=self.variable,
+            is_bent=found.bend is not None,
+        )
+
+    def _registrations(self, photo: Pixels) -> Iterator[Registration]:
+        for method, reference in self.features.items():
+            matcher = PhotoMatcher(detect(photo, method, max_side_px=PHOTO_SIDE_PX))
+            found = register(matcher, reference)
+            if isinstance(found, Registration):
+                yield found
+                if found.inliers >= _SURE_INLIERS:
+                    return

@@ -1,0 +1,113 @@
+"""``python -m touchstone_training comparator …``: from nothing to comparator.onnx."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from touchstone_training.comparator.aligned import pack as align_pairs
+from touchstone_training.comparator.aligned import pack_real
+from touchstone_training.comparator.learn import LearnConfig
+from touchstone_training.comparator.learn import learn as run_learning
+from touchstone_training.comparator.pairs import FIRST_SEED, make_pairs
+from touchstone_training.comparator.release import release_comparator
+from touchstone_training.data import read_manifest, split
+from touchstone_training.proving import fonts_of, seal
+from touchstone_training.study import REAL_TRAINING_SET
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Make the learned comparator: pairs, pack, learn, export.",
+)
+
+_Pairs = Annotated[Path, typer.Option(help="Folder of photographed pairs.")]
+_Aligned = Annotated[Path, typer.Option(help="Folder of aligned pairs.")]
+_Run = Annotated[Path, typer.Option(help="Folder of the run.")]
+_Workers = Annotated[int, typer.Option(help="Processes; one a core.")]
+_Data = Annotated[Path | None, typer.Option(help="Folder with open/fonts_open.")]
+
+
+@app.command()
+def pairs(
+    *,
+    out: _Pairs = Path("runs/pairs"),
+    designs: Annotated[int, typer.Option(help="How many designs.")] = 900,
+    first_seed: Annotated[int, typer.Option(help="Of the designs.")] = FIRST_SEED,
+    data: _Data = None,
+    workers: _Workers = 2,
+) -> None:
+    """Photograph genuine and forged prints; may be stopped and taken up again."""
+    make_pairs(
+        out,
+        designs=designs,
+        first_seed=first_seed,
+        fonts=[] if data is None else fonts_of(data),
+        workers=workers,
+    )
+
+
+@app.command()
+def pack(
+    *,
+    photographed: _Pairs = Path("runs/pairs"),
+    out: _Aligned = Path("runs/aligned"),
+    data: _Data = None,
+    workers: _Workers = 2,
+) -> None:
+    """Register and relight every pair as the service does; ``--data`` as of `pairs`."""
+    fonts = [] if data is None else fonts_of(data)
+    align_pairs(photographed, out, fonts=fonts, workers=workers)
+    if data is not None:
+        every = read_manifest(data / REAL_TRAINING_SET)
+        real = [item for item in every if split(item.product_id) == "train"]
+        typer.echo(f"{pack_real(real, out)} pairs of real packages")
+
+
+@app.command()
+def learn(
+    *,
+    aligned: _Aligned = Path("runs/aligned"),
+    out: _Run = Path("runs/comparator"),
+    minutes: Annotated[float, typer.Option(help="How long to train.")] = 40,
+    seed: Annotated[int, typer.Option(help="Of weights and crops.")] = 0,
+    peak_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
+    threads: Annotated[int, typer.Option(help="Threads of the network.")] = 2,
+    workers: Annotated[int, typer.Option(help="Processes that make crops.")] = 1,
+    resume: Annotated[
+        Path | None, typer.Option(help="Checkpoint whose weights to start from.")
+    ] = None,
+) -> None:
+    """Train the network; the best checkpoint on the held-out designs is kept."""
+    config = replace(
+        LearnConfig(),
+        minutes=minutes,
+        seed=seed,
+        peak_rate=peak_rate,
+        threads=threads,
+        workers=workers,
+        resume=None if resume is None else str(resume),
+    )
+    typer.echo(json.dumps(run_learning(aligned, out, config), indent=1))
+
+
+@app.command()
+def export(
+    *,
+    run: _Run = Path("runs/comparator"),
+    aligned: _Aligned = Path("runs/aligned"),
+    out: Annotated[Path, typer.Option(help="Folder of served models.")] = Path(
+        "models"
+    ),
+    version: Annotated[str, typer.Option(help="Version of the model.")] = "0.1.0",
+    float32: Annotated[
+        bool, typer.Option("--float32", help="Do not quantise to int8.")
+    ] = False,
+) -> None:
+    """Write comparator.onnx and comparator.json, measured against the trained net."""
+    manifest = release_comparator(
+        run, aligned, out, version=version, in_int8=not float32
+    )
+    seal(out)
+    typer.echo(json.dumps(manifest["held_out_auroc"], indent=1))

@@ -1,0 +1,103 @@
+"""The network: an aligned pair to a map of differences and one number for the whole.
+
+Early fusion: both pictures enter the first layer together, as what counts is their
+difference at each place. Plain convolutions with ReLU (they run fast in int8), a
+pyramid to a sixteenth for context, and back to a quarter of the frame for the map.
+"""
+
+from typing import TypeAlias
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+STRIDE = 4
+"""Frame pixels per cell of the map."""
+PLANES = 7
+"""expected (3), seen (3), valid (1); 0 to 255."""
+_MOSTLY = 0.5
+_TOP = 24
+"""Cells of the map that speak for the whole: a letter of small print has as many."""
+
+Answer: TypeAlias = tuple[torch.Tensor, torch.Tensor]
+"""Log odds of each cell, (N, H/4, W/4), and of the print as a whole, (N,)."""
+
+
+class _Block(nn.Module):
+    """Two convolutions with a way around them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = _convolution(width, width)
+        self.second = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+        )
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return functional.relu(maps + self.second(self.first(maps)))
+
+
+def _convolution(
+    before: int, after: int, *, side: int = 3, stride: int = 1
+) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(
+            before, after, side, stride=stride, padding=(side - 1) // 2, bias=False
+        ),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+    )
+
+
+class ComparatorNet(nn.Module):
+    """Planes of an aligned pair, (N, 7, H, W) with H and W multiples of 16."""
+
+    def __init__(self, widths: tuple[int, int, int, int] = (24, 32, 64, 96)) -> None:
+        super().__init__()
+        first, quarter, eighth, sixteenth = widths
+        self.stem = _convolution(PLANES, first, side=4, stride=2)
+        self.quarter = nn.Sequential(
+            _convolution(first, quarter, stride=2), _Block(quarter)
+        )
+        self.eighth = nn.Sequential(
+            _convolution(quarter, eighth, stride=2), _Block(eighth), _Block(eighth)
+        )
+        self.sixteenth = nn.Sequential(
+            _convolution(eighth, sixteenth, stride=2), _Block(sixteenth)
+        )
+        self.from_sixteenth = nn.Conv2d(sixteenth, eighth, 1)
+        self.from_eighth = nn.Conv2d(eighth, quarter, 1)
+        self.join = _convolution(quarter, quarter)
+        self.cells = nn.Conv2d(quarter, 1, 1)
+        self.about = nn.Linear(sixteenth, 16)
+        self.whole = nn.Linear(16 + 3, 1)
+        self.cells.bias = nn.Parameter(torch.full((1,), -4.0))  # most is as it should
+
+    def forward(self, planes: torch.Tensor) -> Answer:
+        """Answer for (N, 7, H, W), 0 to 255, of any numeric type."""
+        values = (planes.float() - 127.5) / 64
+        valid = functional.avg_pool2d(planes[:, 6:7].float() / 255, STRIDE)
+        quarter = self.quarter(self.stem(values))
+        eighth = self.eighth(quarter)
+        sixteenth = self.sixteenth(eighth)
+        eighth = functional.relu(eighth + _doubled(self.from_sixteenth(sixteenth)))
+        quarter = functional.relu(quarter + _doubled(self.from_eighth(eighth)))
+        cells = self.cells(self.join(quarter)).float()
+        shown = torch.where(valid > _MOSTLY, cells, torch.full_like(cells, -12.0))
+        return cells[:, 0], self._whole(shown, sixteenth.float(), valid)
+
+    def _whole(
+        self, cells: torch.Tensor, features: torch.Tensor, valid: torch.Tensor
+    ) -> torch.Tensor:
+        ranked = cells.flatten(1).topk(_TOP, dim=1).values
+        patch = functional.avg_pool2d(cells, 3, stride=1, padding=1).flatten(1)
+        weight = functional.avg_pool2d(valid, 4)
+        mean = (features * weight).sum((2, 3)) / (weight.sum((2, 3)) + 1e-3)
+        told = torch.stack([ranked[:, 0], ranked.mean(1), patch.amax(1)], dim=1) / 4
+        about = functional.relu(self.about(mean))
+        answer: torch.Tensor = self.whole(torch.cat([told, about], dim=1))
+        return answer[:, 0]
+
+
+def _doubled(maps: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(maps, scale_factor=2.0, mode="nearest")

@@ -1,0 +1,149 @@
+"""Photographs of genuine and forged prints, with where they differ, for training.
+
+One folder a design: ``reference.png`` (the flat print as enrolled), and of each photo
+``NN.jpg`` and ``NN.png``, the mask of what was changed, in the artwork's frame at a
+quarter of its size (255: changed; nothing for a genuine print). Folders appear whole
+or not at all, so that a long run can be stopped and taken up again.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from shutil import rmtree
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from touchstone.bootstrap import use_one_thread
+from touchstone.engine.image import Pixels
+from touchstone.errors import InvalidInputError
+from touchstone_training.measuring import GENUINE, drawn, reference_print
+from touchstone_training.simulator.artwork import Artwork, render
+from touchstone_training.simulator.counterfeits import (
+    KINDS,
+    WHOLE_PRINT_KINDS,
+    counterfeit,
+    genuine_print,
+)
+from touchstone_training.simulator.photography import Conditions, photograph, to_jpeg
+
+META = "meta.json"
+REFERENCE = "reference.png"
+FIRST_SEED = 400_000
+"""Designs for the comparator: neither the embedder's nor those of calibration."""
+
+_SIDE_PX = 1400
+_PHOTO_PX = (1600, 1200)
+_SHRINK = 4
+_VISIBLE_LEVELS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class PairOptions:
+    """What is photographed of each design."""
+
+    genuine: int = 4
+    forged: int = 8
+    difficulty: float = 0.2
+    """Mean difficulty of the photographs; each is drawn from 0 to twice this."""
+
+
+def make_pairs(
+    out: Path,
+    *,
+    designs: int,
+    first_seed: int = FIRST_SEED,
+    fonts: Sequence[Path] = (),
+    options: PairOptions | None = None,
+    workers: int = 1,
+) -> None:
+    """Photograph ``designs`` designs into folders of ``out``; made ones are kept."""
+    out.mkdir(parents=True, exist_ok=True)
+    seeds = [
+        seed
+        for seed in range(first_seed, first_seed + designs)
+        if not (out / str(seed)).exists()
+    ]
+    work = partial(
+        _one_design, out=out, fonts=tuple(fonts), options=options or PairOptions()
+    )
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        done = pool.map(work, seeds)
+        for _ in track(done, total=len(seeds), description="Designs"):
+            pass
+
+
+def _one_design(
+    seed: int, *, out: Path, fonts: tuple[Path, ...], options: PairOptions
+) -> None:
+    use_one_thread()
+    artwork = drawn(seed, fonts)
+    half_made = out / f".{seed}.{os.getpid()}"
+    rmtree(half_made, ignore_errors=True)
+    half_made.mkdir()
+    _write(half_made / REFERENCE, reference_print(artwork))
+    rows = []
+    for number, (kind, severity, jpeg, mask) in enumerate(
+        _photographs(artwork, seed, options)
+    ):
+        (half_made / f"{number:02}.jpg").write_bytes(jpeg)
+        if mask is not None:
+            _write(half_made / f"{number:02}.png", mask)
+        rows.append({"kind": kind, "severity": round(severity, 3)})
+    meta = {"family": artwork.family, "photos": rows}
+    (half_made / META).write_text(json.dumps(meta), encoding="utf-8")
+    half_made.rename(out / str(seed))
+
+
+def _photographs(
+    artwork: Artwork, seed: int, options: PairOptions
+) -> Iterator[tuple[str, float, bytes, NDArray[np.uint8] | None]]:
+    rng = np.random.default_rng((seed, 11))
+    for number in range(options.genuine):
+        variable = 1000 + number
+        print_ = render(artwork, long_side_px=_SIDE_PX, variable_seed=variable)
+        yield GENUINE, 0.0, _photographed(print_, rng, options), None
+    usual = render(artwork, long_side_px=_SIDE_PX)
+    for kind in rng.permutation(KINDS)[: options.forged]:
+        severity = float(rng.uniform(0.1, 1.0))
+        try:
+            fake = counterfeit(
+                artwork, str(kind), rng, severity=severity, long_side_px=_SIDE_PX
+            )
+        except InvalidInputError:  # this artwork has nothing of that kind
+            continue
+        mask = _changed(usual, fake.pixels, is_whole=kind in WHOLE_PRINT_KINDS)
+        yield str(kind), severity, _photographed(fake.pixels, rng, options), mask
+
+
+def _changed(before: Pixels, after: Pixels, *, is_whole: bool) -> NDArray[np.uint8]:
+    height, width = before.shape[:2]
+    small = width // _SHRINK, height // _SHRINK
+    if is_whole:
+        return np.full((small[1], small[0]), 255, np.uint8)
+    apart = cv2.absdiff(before, after).max(axis=2) > _VISIBLE_LEVELS
+    mask = cv2.resize(apart.astype(np.uint8) * 255, small, interpolation=cv2.INTER_AREA)
+    return np.asarray(np.where(mask > 0, 255, 0), np.uint8)
+
+
+def _photographed(
+    print_: Pixels, rng: np.random.Generator, options: PairOptions
+) -> bytes:
+    hard = min(1.0, float(rng.uniform(0, 2 * options.difficulty)))
+    taken = replace(Conditions.sample(rng, difficulty=hard), sticker=False)
+    photo = photograph(
+        genuine_print(print_, rng), rng, conditions=taken, size_px=_PHOTO_PX
+    )
+    return to_jpeg(photo.pixels, photo.conditions.jpeg_quality)
+
+
+def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
+    turned = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)  # noqa: PLR2004 (grey or colour)
+    cv2.imwrite(str(path), turned)

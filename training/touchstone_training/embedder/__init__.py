@@ -1,0 +1,1 @@
+"""The embedder: pictures to learn from, the network, its training, its export."""

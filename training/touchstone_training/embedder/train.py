@@ -1,0 +1,328 @@
+"""The training loop: batches in, checkpoints and metrics.jsonl out."""
+
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import Progress
+from torch import nn
+from torch.utils.data import DataLoader
+
+from touchstone_training.data import PictureCache
+from touchstone_training.embedder.losses import (
+    koleo,
+    similarity_statistics,
+    supervised_contrastive,
+)
+from touchstone_training.embedder.model import (
+    NORMALISATION,
+    Architecture,
+    EmbeddingNet,
+    build,
+    freeze_stages,
+    whiten,
+)
+from touchstone_training.embedder.retrieval import (
+    Embed,
+    RetrievalSet,
+    as_document,
+    evaluate_embedding,
+    mean_recall,
+)
+from touchstone_training.embedder.views import (
+    Batches,
+    BatchOptions,
+    ViewOptions,
+    normalised,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Everything that decides a run, apart from the data."""
+
+    architecture: Architecture = "efficientnet_lite0"
+    dim: int = 256
+    init: str | None = None
+    resume: str | None = None
+    """Checkpoint whose weights replace whitening and ``init``."""
+    minutes: float = 45
+    max_steps: int = 100_000
+    seed: int = 0
+    head_rate: float = 5e-4
+    backbone_rate: float = 2e-4
+    weight_decay: float = 0.01
+    warm_up: float = 0.04
+    """Share of the time during which the learning rate rises."""
+    temperature: float = 0.07
+    koleo_weight: float = 0.1
+    averaging: float = 0.99
+    """Decay of the running average of the weights, which is what is kept."""
+    frozen_stages: int = 3
+    whitening_batches: int = 40
+    whitening_shrinkage: float = 0.5
+    eval_px: int = 224
+    eval_every_s: float = 420
+    log_every: int = 10
+    workers: int = 1
+    threads: int = 1
+    views: ViewOptions = field(default_factory=ViewOptions)
+    batch: BatchOptions = field(default_factory=BatchOptions)
+
+
+def train(
+    cache: PictureCache,
+    sets: Sequence[RetrievalSet],
+    *,
+    config: TrainConfig,
+    out: Path,
+) -> dict[str, Any]:
+    """Train an embedding network and keep the best checkpoint in ``out``.
+
+    Args:
+        cache: pictures that may be trained on.
+        sets: held-out sets that checkpoints are chosen by.
+        config: the run.
+        out: gets ``config.json``, ``metrics.jsonl``, ``last.pt`` and ``best.pt``.
+
+    Returns:
+        The metrics of the best checkpoint.
+    """
+    torch.manual_seed(config.seed)
+    torch.set_num_threads(config.threads)
+    out.mkdir(parents=True, exist_ok=True)
+    run = _Run(cache, sets, config, out)
+    run.start()
+    run.loop()
+    return run.best
+
+
+class _Run:
+    """State of one training run."""
+
+    def __init__(
+        self,
+        cache: PictureCache,
+        sets: Sequence[RetrievalSet],
+        config: TrainConfig,
+        out: Path,
+    ) -> None:
+        self.config = config
+        self.out = out
+        self.sets = sets
+        self.best: dict[str, Any] = {}
+        self.net = build(config.architecture, dim=config.dim, init=config.init)
+        self.average = deepcopy(self.net)
+        freeze_stages(self.net, config.frozen_stages)
+        self.optimiser = _optimiser(self.net, config)
+        self.batches = iter(
+            DataLoader(
+                Batches(
+                    cache, views=config.views, batch=config.batch, seed=config.seed
+                ),
+                batch_size=None,
+                num_workers=config.workers,
+                prefetch_factor=6 if config.workers else None,
+            )
+        )
+        self.provenance: dict[str, Any] = {
+            "config": asdict(config),
+            "seed": config.seed,
+            "commit": current_commit(),
+            "data_digest": cache.digest,
+        }
+
+    def start(self) -> None:
+        """Measure the bare backbone, whiten the projection, record the run."""
+        self._evaluate("init", self._embedder(projected=False), 0)
+        if self.config.resume is None:
+            self._whiten()
+        else:
+            earlier = load_state(self.net, Path(self.config.resume))
+            self.provenance["resumed_from"] = earlier["provenance"]
+        (self.out / "config.json").write_text(json.dumps(self.provenance, indent=1))
+        self.average.load_state_dict(self.net.state_dict())
+        self._evaluate("start", self._embedder(), 0)
+        self.save("best.pt", self.net, step=0)
+
+    def _whiten(self) -> None:
+        batches = [next(self.batches)[0] for _ in range(self.config.whitening_batches)]
+        with torch.inference_mode():
+            pooled = [self.net.pooled(self._input(batch)) for batch in batches]
+        features = torch.cat(pooled).clone()
+        if len(features) > self.config.dim:
+            whiten(self.net, features, shrinkage=self.config.whitening_shrinkage)
+
+    def loop(self) -> None:
+        """Step until the time or the steps are used up."""
+        began = evaluated = time.monotonic()
+        budget_s = self.config.minutes * 60
+        step = 0
+        with Progress() as progress:
+            bar = progress.add_task("training", total=1.0)
+            while (spent_s := time.monotonic() - began) < budget_s:
+                share = max(spent_s / budget_s, step / max(1, self.config.max_steps))
+                if step >= self.config.max_steps:
+                    break
+                self._step(step, share)
+                step += 1
+                progress.update(bar, completed=share)
+                if time.monotonic() - evaluated > self.config.eval_every_s:
+                    self._keep(step)
+                    evaluated = time.monotonic()
+        self._keep(step)
+
+    def _step(self, step: int, share: float) -> None:
+        factor = schedule(share, warm_up=self.config.warm_up)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * factor
+        pictures, labels = next(self.batches)
+        vectors = self.net(self._input(pictures))
+        contrast = supervised_contrastive(
+            vectors, labels, temperature=self.config.temperature
+        )
+        spread = koleo(vectors, labels)
+        loss = contrast + self.config.koleo_weight * spread
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
+        self.optimiser.step()
+        update_average(self.average, self.net, decay=self.config.averaging)
+        if step % self.config.log_every == 0:
+            self._log(
+                event="step",
+                step=step,
+                loss=float(contrast.detach()),
+                koleo=float(spread.detach()),
+                rate_factor=factor,
+                **similarity_statistics(vectors, labels),
+            )
+
+    def _keep(self, step: int) -> None:
+        net = self.average
+        self.save("last.pt", net, step=step)
+        before = self.best.get("mean_recall", -1.0)
+        if (
+            self._evaluate("trained", embedder(net, self.config.architecture), step)
+            > before
+        ):
+            self.save("best.pt", net, step=step)
+
+    def _evaluate(self, stage: str, embed: Embed, step: int) -> float:
+        metrics = evaluate_embedding(embed, self.sets, input_px=self.config.eval_px)
+        chosen_by = mean_recall(metrics) if metrics else float(step)
+        document = {
+            "stage": stage,
+            "step": step,
+            "mean_recall": chosen_by,
+            "sets": as_document(metrics),
+        }
+        self._log(event="evaluation", **document)
+        if stage != "init" and chosen_by > self.best.get("mean_recall", -1.0):
+            self.best = document
+        return chosen_by
+
+    def _embedder(self, *, projected: bool = True) -> Embed:
+        return embedder(self.net, self.config.architecture, projected=projected)
+
+    def save(self, name: str, net: nn.Module, *, step: int) -> None:
+        """Write a checkpoint through a temporary file, so that none is half one."""
+        checkpoint = {
+            "state": net.state_dict(),
+            "step": step,
+            "provenance": self.provenance,
+            "metrics": self.best,
+        }
+        partial = self.out / f"{name}.part"
+        torch.save(checkpoint, partial)
+        partial.replace(self.out / name)
+
+    def _input(self, pictures: torch.Tensor) -> torch.Tensor:
+        numbers = NORMALISATION[self.config.architecture]
+        return normalised(pictures, numbers.mean, numbers.std)
+
+    def _log(self, **fields: object) -> None:
+        line = json.dumps({"at": round(time.time(), 1), **fields})
+        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
+
+
+def update_average(average: nn.Module, net: nn.Module, *, decay: float) -> None:
+    """Move the running average of the weights towards ``net``, in place."""
+    with torch.no_grad():
+        pairs = zip(average.parameters(), net.parameters(), strict=True)
+        for kept, fresh in pairs:
+            kept.lerp_(fresh, 1 - decay)
+
+
+def schedule(share: float, *, warm_up: float) -> float:
+    """Linear rise, then half a cosine down to zero, as a factor in [0, 1]."""
+    if share < warm_up:
+        return (share + 1e-3) / (warm_up + 1e-3)
+    along = (share - warm_up) / (1 - warm_up)
+    return float(0.5 * (1 + np.cos(np.pi * min(1.0, along))))
+
+
+def embedder(
+    net: nn.Module, architecture: Architecture, *, projected: bool = True
+) -> Embed:
+    """Return a function from uint8 pictures to unit vectors.
+
+    Args:
+        net: an ``EmbeddingNet``.
+        architecture: decides the normalisation.
+        projected: False for the backbone's pooled features.
+    """
+    numbers = NORMALISATION[architecture]
+
+    def embed(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            image = normalised(pictures, numbers.mean, numbers.std)
+            if not projected and isinstance(net, EmbeddingNet):
+                return np.asarray(net.pooled(image).numpy(), np.float32)
+            return np.asarray(net(image).numpy(), np.float32)
+
+    return embed
+
+
+def _optimiser(net: EmbeddingNet, config: TrainConfig) -> torch.optim.Optimizer:
+    backbone = [one for one in net.features.parameters() if one.requires_grad]
+    head = [*net.project.parameters(), *net.pool.parameters()]
+    return torch.optim.AdamW(
+        [
+            {"params": backbone, "peak": config.backbone_rate},
+            {"params": head, "peak": config.head_rate},
+        ],
+        lr=config.head_rate,
+        weight_decay=config.weight_decay,
+    )
+
+
+def load_state(net: EmbeddingNet, path: Path) -> dict[str, Any]:
+    """Load a checkpoint's weights into ``net`` and return the checkpoint."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    net.load_state_dict(checkpoint["state"])
+    return dict(checkpoint)
+
+
+def current_commit() -> str:
+    """Return the code's git commit, ``-dirty`` if altered; ``unknown`` without git."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - the developer's own git
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parent,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()

@@ -1,0 +1,1 @@
+"""Packages that never were: their artwork, forgery, printing and photography."""

@@ -1,0 +1,204 @@
+"""Counterfeits of named kinds and graded severity, each with the places that changed.
+
+Severity runs from just above 0 (a letter, 1.5 % of the width, dE 6 at 0.2) to 1
+(crude). ``counterfeit`` edits a specification and draws it again; ``plant`` edits a
+picture of which only pixels exist; ``genuine_print`` then prints either.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from touchstone.errors import InvalidInputError
+from touchstone_training.simulator import forgeries, planting, printing
+from touchstone_training.simulator.artwork import render
+from touchstone_training.simulator.elements import Artwork, Box
+from touchstone_training.simulator.printing import genuine_print
+
+__all__ = [
+    "KINDS",
+    "PLANTABLE",
+    "WHOLE_PRINT_KINDS",
+    "Counterfeit",
+    "Image",
+    "counterfeit",
+    "genuine_print",
+    "plant",
+]
+
+Image = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+
+_EDITS: dict[str, Callable[..., forgeries.Elements]] = {
+    "typeface": forgeries.typeface,
+    "weight": forgeries.weight,
+    "spacing": forgeries.spacing,
+    "typo": forgeries.typo,
+    "wrong_strength": forgeries.wrong_strength,
+    "moved_element": forgeries.moved_element,
+    "rescaled_element": forgeries.rescaled_element,
+    "redrawn_logo": forgeries.redrawn_logo,
+    "element_colour": forgeries.element_colour,
+    "missing_element": forgeries.missing_element,
+    "wrong_code": forgeries.wrong_code,
+    "relayout": forgeries.relayout,
+}
+_PRINTS: dict[str, Callable[..., Image]] = {
+    "cast": printing.cast,
+    "aspect": printing.stretched,
+    "rescan": printing.rescanned,
+    "halftone": printing.halftoned,
+}
+KINDS = (*_EDITS, *_PRINTS)
+"""Every kind that ``counterfeit`` makes."""
+
+WHOLE_PRINT_KINDS = frozenset(_PRINTS)
+"""Kinds that change the whole print; the others change only their boxes."""
+
+PLANTABLE = (*planting.LOCAL_KINDS, *_PRINTS)
+"""Every kind that ``plant`` makes."""
+
+_TRIES = 12
+_MARGIN_PX = 2.0
+_VISIBLE_LEVELS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Counterfeit:
+    """A forged print: (H, W, 3) RGB, its kind, severity in (0, 1], and changed boxes.
+
+    ``changed_boxes`` are (x, y, width, height) in px of ``pixels``; the whole picture
+    for kinds that concern the whole print.
+    """
+
+    pixels: Image
+    kind: str
+    severity: float
+    changed_boxes: tuple[Box, ...]
+
+
+def _checked(kind: str, kinds: tuple[str, ...], severity: float) -> None:
+    if kind not in kinds:
+        message = f"no such kind of counterfeit: {kind}; one of {', '.join(kinds)}"
+        raise InvalidInputError(message, field="kind")
+    if not 0 < severity <= 1:
+        message = f"severity is above 0 and at most 1, not {severity}"
+        raise InvalidInputError(message, field="severity")
+
+
+def _whole(
+    pixels: Image, kind: str, rng: np.random.Generator, *, severity: float
+) -> Counterfeit:
+    forged = _PRINTS[kind](pixels, rng, severity=severity)
+    box = (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
+    return Counterfeit(forged, kind, severity, (box,))
+
+
+def counterfeit(
+    artwork: Artwork,
+    kind: str,
+    rng: np.random.Generator,
+    *,
+    severity: float = 0.5,
+    long_side_px: int = 1400,
+) -> Counterfeit:
+    """Forge an artwork.
+
+    Args:
+        artwork: the genuine specification.
+        kind: one of ``KINDS``.
+        rng: source of chance.
+        severity: above 0 (subtle) to 1 (crude).
+        long_side_px: longer side of the picture drawn.
+
+    Raises:
+        InvalidInputError: an unknown kind, a severity out of range, or an artwork on
+            which this kind leaves nothing visible.
+    """
+    # To make a counterfeit whose label is true, we must:
+    #
+    # 1. Draw the genuine print, as only the difference counts.
+    # 2. Edit elements and draw again.
+    # 3. Keep the boxes of edited elements in which pixels really changed.
+    # 4. Draw another edit where none did (one thing may lie hidden by another).
+    _checked(kind, KINDS, severity)
+    genuine = render(artwork, long_side_px=long_side_px)
+    if kind in WHOLE_PRINT_KINDS:
+        return _whole(genuine, kind, rng, severity=severity)
+    scale = long_side_px / max(artwork.size_px)
+    for _ in range(_TRIES):
+        edited = _EDITS[kind](artwork, rng, severity=severity)
+        kept = tuple(element for element in edited if element is not None)
+        forged = render(replace(artwork, elements=kept), long_side_px=long_side_px)
+        boxes = _tight(genuine, forged, _touched(artwork, edited), scale=scale)
+        if boxes:
+            return Counterfeit(forged, kind, severity, boxes)
+    message = f"{kind} leaves nothing visible on this artwork"
+    raise InvalidInputError(message, field="kind")
+
+
+def _touched(artwork: Artwork, edited: forgeries.Elements) -> list[Box]:
+    boxes = []
+    for before, after in zip(artwork.elements, edited, strict=True):
+        if after == before:
+            continue
+        boxes.append(before.box)
+        if after is not None and after.box != before.box:
+            boxes.append(after.box)
+    return boxes
+
+
+def _tight(
+    genuine: Image, forged: Image, boxes: list[Box], *, scale: float
+) -> tuple[Box, ...]:
+    apart = cv2.absdiff(genuine, forged).max(axis=2)
+    height, width = apart.shape
+    found: list[Box] = []
+    for x, y, w, h in boxes:
+        left, top = (max(0, int(v * scale - _MARGIN_PX)) for v in (x, y))
+        right = min(width, int((x + w) * scale + _MARGIN_PX) + 1)
+        bottom = min(height, int((y + h) * scale + _MARGIN_PX) + 1)
+        part = apart[top:bottom, left:right]
+        if not part.size or part.max() <= _VISIBLE_LEVELS:
+            continue
+        ys, xs = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+        found.append(
+            (
+                float(left + xs[0]),
+                float(top + ys[0]),
+                float(xs[-1] - xs[0] + 1),
+                float(ys[-1] - ys[0] + 1),
+            )
+        )
+    return tuple(dict.fromkeys(found))
+
+
+def plant(
+    pixels: Image, kind: str, rng: np.random.Generator, *, severity: float = 0.5
+) -> Counterfeit:
+    """Forge a picture of a flat print, (H, W, 3) RGB, that has no specification.
+
+    Args:
+        pixels: the genuine picture.
+        kind: one of ``PLANTABLE``.
+        rng: source of chance.
+        severity: above 0 (subtle) to 1 (crude).
+
+    Raises:
+        InvalidInputError: an unknown kind, a severity out of range, or a picture so
+            empty that nothing in it can be changed.
+    """
+    _checked(kind, PLANTABLE, severity)
+    if kind in WHOLE_PRINT_KINDS:
+        return _whole(pixels, kind, rng, severity=severity)
+    for _ in range(_TRIES):
+        forged = planting.planted(pixels, kind, rng, severity=severity)
+        box = planting.changed_box(pixels, forged)
+        if box is not None:
+            x, y, w, h = (float(v) for v in box)
+            return Counterfeit(forged, kind, severity, ((x, y, w, h),))
+    message = "the picture shows nothing that could be changed"
+    raise InvalidInputError(message, field="pixels")

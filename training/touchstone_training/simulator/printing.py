@@ -1,0 +1,158 @@
+"""What a press does to a picture: within tolerance, and beyond it.
+
+``genuine_print`` is the drift that a maker accepts from run to run. The others are
+faults of copying: a colour cast, a rescan of low resolution, a coarse halftone, a
+picture stretched to fit.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from touchstone_training.simulator.backdrops import smooth_noise
+from touchstone_training.simulator.optics import recompressed
+
+Image = NDArray[np.uint8]
+_Field = NDArray[np.float32]
+
+_SCREEN_DEG = (15.0, 75.0, 0.0, 45.0)
+"""Customary screen angles of cyan, magenta, yellow and black."""
+
+_REFERENCE_SIDE_PX = 1400
+_DRIFT_LAB = (0.8, 0.5, 0.6)
+"""Deviation of L*, a*, b* between genuine runs: two runs differ by about dE 1.5."""
+
+
+def _scale(pixels: Image) -> float:
+    return float(max(pixels.shape[:2])) / _REFERENCE_SIDE_PX
+
+
+def to_lab(pixels: Image) -> _Field:
+    """CIELAB (D65), float32 (h, w, 3): L* 0 to 100, a* and b* signed."""
+    unit = pixels.astype(np.float32) / np.float32(255)
+    return np.asarray(cv2.cvtColor(unit, cv2.COLOR_RGB2Lab), np.float32)
+
+
+def from_lab(lab: _Field) -> Image:
+    """CIELAB float32 (h, w, 3) back to RGB; colours out of gamut are clipped."""
+    unit = cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_Lab2RGB)
+    return np.asarray(np.clip(unit * 255 + 0.5, 0, 255), np.uint8)
+
+
+def _shifted(plane: Image, dx: float, dy: float) -> Image:
+    matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float64)
+    size = (plane.shape[1], plane.shape[0])
+    return np.asarray(
+        cv2.warpAffine(plane, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+    )
+
+
+def genuine_print(pixels: Image, rng: np.random.Generator) -> Image:
+    """Print the picture on a press that is in order.
+
+    Dot gain of a few per cent, registration within about 0.1 mm, a colour drift of
+    about dE 1.5 and paper grain: applied to genuine and counterfeit alike.
+    """
+    reach = 0.3 * max(0.5, _scale(pixels))
+    level = np.linspace(0, 1, 256)
+    planes = []
+    for index in range(3):
+        gain = rng.uniform(0.0, 0.05)
+        curve = level - gain * 4 * level * (1 - level) * 0.6
+        table = np.clip(curve * 255 + 0.5, 0, 255).astype(np.uint8)
+        dx, dy = rng.normal(0, reach, 2).clip(-2 * reach, 2 * reach)
+        plane = _shifted(np.ascontiguousarray(pixels[..., index]), dx, dy)
+        planes.append(cv2.LUT(plane, table))
+    lab = to_lab(np.stack(planes, axis=-1))
+    lab += rng.normal(0, _DRIFT_LAB, 3).clip(-1.6, 1.6).astype(np.float32)
+    grain = rng.standard_normal(lab.shape[:2], dtype=np.float32)
+    grain = cv2.GaussianBlur(grain, (0, 0), 0.8) * np.float32(1.2)
+    size = (lab.shape[1], lab.shape[0])
+    lab[..., 0] += grain + 0.6 * smooth_noise(rng, size, cells=(5, 5))
+    return from_lab(lab)
+
+
+def cast(pixels: Image, rng: np.random.Generator, *, severity: float) -> Image:
+    """The whole print off colour: about dE 5 at severity 0.2, dE 21 at 1."""
+    turn = rng.uniform(0, 2 * np.pi)
+    reach = 1 + 20 * severity
+    lab = to_lab(pixels)
+    lightness = rng.normal(0, 3 * severity)
+    shift = [lightness, reach * np.cos(turn), reach * np.sin(turn)]
+    lab += np.asarray(shift, np.float32)
+    lab[..., 1:] *= np.float32(1 + rng.uniform(-0.25, 0.1) * severity)
+    return from_lab(lab)
+
+
+def rescanned(pixels: Image, rng: np.random.Generator, *, severity: float) -> Image:
+    """Scanned at low resolution, compressed and printed again."""
+    height, width = pixels.shape[:2]
+    factor = 1.3 + 3.2 * severity + rng.uniform(0, 0.3)
+    small = (max(8, round(width / factor)), max(8, round(height / factor)))
+    scan = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
+    scan = recompressed(np.asarray(scan), round(88 - 45 * severity))
+    scan = np.asarray(cv2.GaussianBlur(scan, (0, 0), 0.4 + 0.3 * severity))
+    # A scanner's own tone: blacks lifted, whites pulled down.
+    lift = 1 - 0.12 * severity * rng.uniform(0.5, 1.0)
+    flat = scan.astype(np.float32) * np.float32(lift) + np.float32((1 - lift) * 110)
+    large = cv2.resize(flat, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.clip(large, 0, 255), np.uint8)
+
+
+def _screen(
+    size_px: tuple[int, int],
+    pitch_px: float,
+    turn_deg: float,
+    phase: NDArray[np.float64],
+) -> _Field:
+    # Spot function of a round dot: its level sets grow from dots to holes.
+    width, height = size_px
+    turn = np.radians(turn_deg)
+    x = np.arange(width, dtype=np.float32)[None, :]
+    y = np.arange(height, dtype=np.float32)[:, None]
+    step = 2 * np.pi / pitch_px
+    u = np.float32(step * np.cos(turn)) * x + np.float32(step * np.sin(turn)) * y
+    v = np.float32(step * np.cos(turn)) * y - np.float32(step * np.sin(turn)) * x
+    field = np.cos(u + np.float32(phase[0])) + np.cos(v + np.float32(phase[1]))
+    return np.asarray(0.5 - field / 4, np.float32)
+
+
+def halftoned(pixels: Image, rng: np.random.Generator, *, severity: float) -> Image:
+    """Printed again through a screen whose dots can be seen.
+
+    The pitch is 2.2 to 6 px for a long side of 1400 px; each of cyan, magenta, yellow
+    and black has its own angle, as on a press.
+    """
+    height, width = pixels.shape[:2]
+    pitch = max(2.0, (2.2 + 3.8 * severity) * _scale(pixels))
+    ink = 1 - pixels.astype(np.float32) / np.float32(255)
+    black = ink.min(axis=2) ** 2
+    planes = [*(ink[..., i] - black for i in range(3)), black]
+    paper = np.ones((height, width, 3), np.float32)
+    softness = 1.6 / pitch
+    for index, (plane, turn) in enumerate(zip(planes, _SCREEN_DEG, strict=True)):
+        screen = _screen((width, height), pitch, turn, rng.uniform(0, 6.3, 2))
+        dots = np.clip((plane - screen) / np.float32(softness) + 0.5, 0, 1)
+        # Solids stay solid and paper stays clean at the ends of the scale.
+        dots = np.where(plane > 0.97, 1, np.where(plane < 0.05, 0, dots))  # noqa: PLR2004
+        absorbs = slice(None) if index == len(planes) - 1 else slice(index, index + 1)
+        paper[..., absorbs] *= 1 - np.float32(0.96) * dots[..., None]
+    strength = np.float32(0.4 + 0.45 * severity)
+    mixed = (1 - ink) * (1 - strength) + paper * strength
+    return np.asarray(np.clip(mixed * 255, 0, 255), np.uint8)
+
+
+def stretched(pixels: Image, rng: np.random.Generator, *, severity: float) -> Image:
+    """Stretched or squeezed along one side about the middle; the size stays."""
+    change = 1 + (0.01 + 0.11 * severity) * float(rng.choice([-1, 1]))
+    height, width = pixels.shape[:2]
+    matrix = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+    axis = int(rng.integers(2))
+    matrix[axis, axis] = change
+    matrix[axis, 2] = (width, height)[axis] * (1 - change) / 2
+    way = cv2.INTER_CUBIC
+    return np.asarray(
+        cv2.warpAffine(
+            pixels, matrix, (width, height), flags=way, borderMode=cv2.BORDER_REPLICATE
+        )
+    )

@@ -17,7 +17,7 @@ from touchstone.bootstrap import build
 from touchstone.cli.demonstration import demonstrate
 from touchstone.cli.exits import Exit, exit_code_for
 from touchstone.engine.verdict import FindingKind
-from touchstone.errors import ConfigurationError, TouchstoneError
+from touchstone.errors import ConfigurationError, StorageError, TouchstoneError
 from touchstone.lots import COLUMNS
 from touchstone.settings import Settings
 
@@ -378,6 +378,35 @@ def test_a_lot_is_scored_as_its_photos_are_verified(
     assert json.loads(fake["regions"]) == verified["regions"]
     assert json.loads(fake["quality"]) == verified["quality"]
     assert data.is_dir()
+
+
+def test_a_lot_is_not_gone_on_with_after_an_enrolment_unless_mixed(
+    run: Run, world: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lot = tmp_path / "lot"
+    lot.mkdir()
+    shutil.copy(world / "photos" / "genuine.jpg", lot)
+    score = ("score", lot, "--out", "results.csv", "--workers", 1, "--data", data)
+
+    def refuse(*_: object) -> None:
+        raise StorageError("The disk is full.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("touchstone.lots.scoring.write_rows", refuse)
+        assert run(*score).code == 4
+    write_jpeg(tmp_path / "more" / "9.jpg", printed_mark(9))
+    (tmp_path / "more" / "r.csv").write_text(
+        "product_id,image,brand,name,gtin\nP-9,9.jpg,Acme,Soap 9,\n"
+    )
+    assert run("enrol", tmp_path / "more" / "r.csv", "--data", data).code == 0
+    refused = run(*score)
+    assert (refused.code, refused.out) == (2, "")
+    assert "other references (" in refused.err
+    assert "--out" in refused.err
+    assert "--mixed" in refused.err
+    assert not (tmp_path / "results.csv").exists()
+    assert run(*score, "--mixed").code == 0
+    assert (tmp_path / "results.csv").exists()
 
 
 def test_a_result_of_an_unknown_kind_is_a_wrong_call(run: Run, world: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -59,6 +59,15 @@ def lot(tmp_path: Path, **photos: str) -> Path:
     return folder
 
 
+BEGUN_WITH = {
+    "touchstone": "1.0",
+    "embedder": "e" * 64,
+    "comparator": "c" * 64,
+    "policy": "p" * 64,
+    "references": "r" * 64,
+}
+
+
 def score(
     store: Store,
     source: Path,
@@ -66,9 +75,10 @@ def score(
     *,
     make: MakeAssess,
     workers: int = 1,
-    examined_by: str = "model 1",
+    examined_by: Mapping[str, str] = BEGUN_WITH,
+    may_mix: bool = False,
 ) -> LotSummary:
-    scorer = LotScorer(store, make, examined_by, workers=workers)
+    scorer = LotScorer(store, make, examined_by, workers=workers, may_mix=may_mix)
     return scorer.score(store.ensure_local_operator(), source, out=out)
 
 
@@ -202,7 +212,7 @@ def test_progress_counts_up_to_every_photo(
     folder = lot(tmp_path, a="inconclusive", b="bad", c="no_reference")
     (folder / "notes.txt").write_text("no photo")
     told: list[LotProgress] = []
-    LotScorer(store, MakeStub(log), "m").score(
+    LotScorer(store, MakeStub(log), BEGUN_WITH).score(
         store.ensure_local_operator(),
         folder,
         out=tmp_path / "results.csv",
@@ -554,7 +564,7 @@ def test_a_worker_that_cannot_start_says_why(
     assert not out.exists()
 
 
-_SCORE = """
+_SCORE = f"""
 import signal
 import sys
 from pathlib import Path
@@ -566,8 +576,12 @@ if __name__ == "__main__":
     # What a shell starts in the background ignores Ctrl-C, and so would we.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     root = Path(sys.argv[1])
-    store = Store.open(f"sqlite:///{root}/records.db", pepper=b"p" * 16, create=True)
-    LotScorer(store, MakeStub(root / "assessed.log", 0.02), "model 1", workers=2).score(
+    url = "sqlite:///" + str(root / "records.db")
+    store = Store.open(url, pepper=b"p" * 16, create=True)
+    scorer = LotScorer(
+        store, MakeStub(root / "assessed.log", 0.02), {BEGUN_WITH}, workers=2
+    )
+    scorer.score(
         store.ensure_local_operator(), root / "lot", out=root / "results.csv"
     )
 """
@@ -681,13 +695,100 @@ def test_a_photo_that_changed_meanwhile_is_done_again(
     assert rows_of(out)[0]["finding"] == "inconsistent_with_genuine"
 
 
-def test_rows_of_two_models_are_not_mixed(
+@pytest.mark.parametrize("what", sorted(BEGUN_WITH))
+def test_rows_of_two_states_are_not_mixed(
+    store: Store, tmp_path: Path, log: Path, what: str
+) -> None:
+    folder = unfinished(store, tmp_path, log)
+    out = tmp_path / "results.csv"
+    now = BEGUN_WITH | {what: "n" * 64}
+    with pytest.raises(InvalidInputError) as caught:
+        score(store, folder, out, make=MakeStub(log), examined_by=now)
+    assert f"other {what} ({BEGUN_WITH[what][:12]} then, nnnnnnnnnnnn now)" in str(
+        caught.value
+    )
+    assert "--out" in str(caught.value)
+    assert "--mixed" in str(caught.value)
+    assert not out.exists()
+    assert score(store, folder, out, make=MakeStub(log)).resumed == 1
+
+
+def test_rows_of_two_states_are_mixed_by_who_asks_for_it(
     store: Store, tmp_path: Path, log: Path
 ) -> None:
     folder = unfinished(store, tmp_path, log)
     out = tmp_path / "results.csv"
+    now = BEGUN_WITH | {"references": "n" * 64, "policy": "n" * 64}
+    make = MakeStub(log)
+    summary = score(store, folder, out, make=make, examined_by=now, may_mix=True)
+    assert summary.resumed == 1
+    assert [row["finding"] for row in rows_of(out)] == ["inconclusive", "no_reference"]
+    assert tuple(rows_of(out)[0]) == COLUMNS
+
+
+def test_a_lot_once_mixed_is_not_taken_for_one_of_a_single_state(
+    store: Store, tmp_path: Path, log: Path
+) -> None:
+    folder = unfinished(store, tmp_path, log)
+    (folder / "c.jpg").write_text("disk")
+    out, make = tmp_path / "results.csv", MakeStub(log)
+    now = BEGUN_WITH | {"references": "n" * 64}
+    with pytest.raises(StorageError):
+        score(store, folder, out, make=make, examined_by=now, may_mix=True)
+    (folder / "c.jpg").write_text("inconclusive")
+    for state in (now, BEGUN_WITH):
+        with pytest.raises(InvalidInputError, match="references"):
+            score(store, folder, out, make=make, examined_by=state)
+    score(store, folder, out, make=make, examined_by=now, may_mix=True)
+    assert len(rows_of(out)) == 3
+
+
+def test_a_lot_of_which_nothing_is_finished_begins_with_what_is_now(
+    store: Store, tmp_path: Path, log: Path
+) -> None:
+    folder = lot(tmp_path, a="disk")
+    out, make = tmp_path / "results.csv", MakeStub(log)
+    now = BEGUN_WITH | {"references": "n" * 64}
+    for state in (BEGUN_WITH, now):
+        with pytest.raises(StorageError):
+            score(store, folder, out, make=make, examined_by=state)
+    (folder / "a.jpg").write_text("inconclusive")
+    (header,) = (tmp_path / ".results.csv.journal").read_text().splitlines()
+    assert json.loads(header)["examined_by"] == now
+    score(store, folder, out, make=make, examined_by=now)
+    assert len(rows_of(out)) == 1
+
+
+def begun_before(journal: Path) -> None:
+    """Make of ``journal`` one that does not tell comparator and references."""
+    header, *entries = journal.read_text().splitlines(keepends=True)
+    fields = json.loads(header)
+    fields["examined_by"] = f"touchstone 1.0 embedder {'e' * 16} policy {'p' * 16}"
+    journal.write_text("".join([json.dumps(fields) + "\n", *entries]))
+
+
+def test_a_journal_that_does_not_tell_its_references_goes_on_as_before(
+    store: Store, tmp_path: Path, log: Path
+) -> None:
+    folder = unfinished(store, tmp_path, log)
+    begun_before(tmp_path / ".results.csv.journal")
+    out, make = tmp_path / "results.csv", MakeStub(log)
+    other = BEGUN_WITH | {"policy": "n" * 64}
     with pytest.raises(ConflictError, match="examined_by"):
-        score(store, folder, out, make=MakeStub(log), examined_by="model 2")
+        score(store, folder, out, make=make, examined_by=other)
+    now = BEGUN_WITH | {"references": "n" * 64}
+    assert score(store, folder, out, make=make, examined_by=now).resumed == 1
+    assert len(rows_of(out)) == 2
+
+
+def test_a_journal_of_another_source_is_not_gone_on_with(
+    store: Store, tmp_path: Path, log: Path
+) -> None:
+    unfinished(store, tmp_path, log)
+    path = archive(tmp_path / "other.zip", {"a.jpg": "inconclusive"})
+    out = tmp_path / "results.csv"
+    with pytest.raises(ConflictError, match="another source"):
+        score(store, path, out, make=MakeStub(log), may_mix=True)
 
 
 def test_two_processes_do_not_score_into_one_file(
@@ -702,7 +803,7 @@ def test_two_processes_do_not_score_into_one_file(
             score(store, folder, out, make=MakeStub(log))
         refused.append(str(caught.value))
 
-    LotScorer(store, MakeStub(log), "m").score(
+    LotScorer(store, MakeStub(log), BEGUN_WITH).score(
         store.ensure_local_operator(), folder, out=out, progress=again
     )
     assert refused

@@ -10,6 +10,7 @@ import json
 import sys
 from dataclasses import fields
 from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from scenes import Pixels, encoded, photographed, printed
 
 from touchstone.bootstrap import open_comparator, open_embedder, open_policy
+from touchstone.cli.demonstration import demonstrate
 from touchstone.engine.comparator import OnnxComparator
 from touchstone.engine.comparison import MEASUREMENTS, Comparison, compare
 from touchstone.engine.embedding import OnnxEmbedder, reference_views
@@ -286,6 +288,31 @@ def test_crudely_forged_scenes_are_not_called_consistent(
     found_kinds: dict[str, list[FindingKind]],
 ) -> None:
     assert FindingKind.CONSISTENT_WITH_GENUINE not in found_kinds["forged"]
+
+
+def test_the_samples_show_every_finding_and_none_that_harms(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = Path(str(files("touchstone"))) / "samples"
+    settings = Settings(data_dir=tmp_path, model_dir=MODELS, provider="cpu")
+    demonstrate(samples, settings, json=True)
+    results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {result["finding"] for result in results} == set(FindingKind)
+    cleared = {result["truth"] for result in results if _clears(result["finding"])}
+    accused = {result["truth"] for result in results if _accuses(result["finding"])}
+    assert cleared == {"genuine"}
+    assert accused == {"counterfeit"}
+
+
+def _clears(finding: str) -> bool:
+    return finding == FindingKind.CONSISTENT_WITH_GENUINE
+
+
+def _accuses(finding: str) -> bool:
+    return finding in {
+        FindingKind.INCONSISTENT_WITH_GENUINE,
+        FindingKind.MATCHES_KNOWN_COUNTERFEIT,
+    }
 
 
 if __name__ == "__main__":

@@ -66,6 +66,70 @@ def test_the_fields_of_a_gs1_code_are_read() -> None:
     assert code.serial == "SER9"
 
 
+SHOWN = "(01)04006381333931(17)261231(10)ABC"
+"""GS1 fields as people see them below the bars, and as readers of codes tell them."""
+
+
+def test_the_fields_of_a_gs1_code_are_read_in_parentheses_too() -> None:
+    code = parse_code(f"{SHOWN}(21)SER9")
+    assert code.text == f"{SHOWN}(21)SER9"
+    assert code.gtin == "04006381333931"
+    assert code.expiry == "2026-12-31"
+    assert code.lot == "ABC"
+    assert code.serial == "SER9"
+    assert code.is_check_digit_right
+
+
+def test_blanks_between_the_fields_of_a_gs1_code_mean_nothing() -> None:
+    code = parse_code(" (01) 04006381333931 (10) ABC ")
+    assert (code.gtin, code.lot) == ("04006381333931", "ABC")
+
+
+@pytest.mark.parametrize("kind", ["DataMatrix", "Code128", "QRCode"])
+def test_a_printed_gs1_code_gives_its_fields(kind: str) -> None:
+    symbol = zxingcpp.create_barcode(
+        SHOWN, getattr(zxingcpp.BarcodeFormat, kind), gs1=True
+    )
+    drawn = np.array(symbol.to_image(scale=4), np.uint8)
+    paper = cv2.copyMakeBorder(drawn, 60, 60, 60, 60, cv2.BORDER_CONSTANT, value=255)
+    (code,) = read_codes(np.dstack([np.asarray(paper, np.uint8)] * 3))
+    assert (code.symbology, code.gtin) == (kind, "04006381333931")
+    assert (code.lot, code.expiry) == ("ABC", "2026-12-31")
+
+
+@pytest.mark.parametrize("text", ["(01)04006381333932(10)A", "010400638133393210A"])
+def test_a_wrong_check_digit_in_a_gs1_code_is_told(text: str) -> None:
+    code = parse_code(text)
+    assert (code.gtin, code.lot) == (None, "A")
+    assert code.is_check_digit_right is False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(01)04006381333931(x)foo",
+        "(01)04006381333931(10)",
+        "(01)04006381333931()",
+        "(01)0400638133393199(10)ABC",
+        "(01)04006381333931(17)261399",
+        "(10)A(B)C(01)04006381333931",
+        "(0)1(01)04006381333931",
+        "see (01)04006381333931",
+    ],
+)
+def test_text_that_is_gs1_only_in_part_gives_no_fields(text: str) -> None:
+    code = parse_code(text)
+    assert code.text == text
+    assert (code.gtin, code.lot, code.expiry, code.serial) == (None,) * 4
+
+
+@given(st.text("()0129 A17\x1d", max_size=40))
+def test_any_text_in_parentheses_is_parsed_without_complaint(text: str) -> None:
+    code = parse_code("(" + text)
+    assert code.text == "(" + text
+    assert code.gtin is None or len(code.gtin) == 14
+
+
 def test_an_expiry_without_a_day_is_a_month() -> None:
     assert parse_code("010400638133393117281200").expiry == "2028-12"
 

@@ -17,6 +17,8 @@ from touchstone.engine.identification import Match
 from touchstone.engine.image import Quality
 from touchstone.engine.registration import Method, Registration
 from touchstone.engine.verdict import (
+    _RETAKE,
+    _SENTENCES,
     Finding,
     FindingKind,
     Policy,
@@ -288,6 +290,13 @@ def test_every_finding_says_what_to_do_next() -> None:
         for sentence in (*finding.advice, *(r.sentence for r in finding.reasons)):
             assert sentence.endswith(".")
             assert "authentic" not in sentence
+
+
+def test_every_limit_has_its_sentence_and_advice_and_they_have_no_other_limit() -> None:
+    rules = Policy.from_json(SHIPPED.read_bytes())
+    limits = {*rules.quality_limits, *rules.photo_limits}
+    assert {code.rpartition("_too_")[0] for code in _SENTENCES} - {""} == limits
+    assert {code.rpartition("_too_")[0] for code in _RETAKE} - {""} == limits
 
 
 # --- the likelihood ratio -------------------------------------------------------------

@@ -204,16 +204,25 @@ def score(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes.", show_default="one a core")
     ] = os.cpu_count() or 1,
+    mixed: Annotated[
+        bool,
+        typer.Option(
+            "--mixed",
+            help="Go on though references, policy or models changed since.",
+        ),
+    ] = False,
     data: Data = None,
     json: Json = False,
 ) -> None:
     """Score a lot: one row for each photo, none missing.
 
-    Stopped at any time, the same command goes on where it was. A photo that cannot be
-    read is a row with an error.
+    Stopped at any time, the same command goes on where it was; if references, policy
+    or models changed meanwhile, only with --mixed. A photo that cannot be read is a
+    row with an error.
 
-    Exit code: 0 all consistent, 1 at least one inconsistent, 3 some undecided or not
-    examined, 4 the lot could not be scored.
+    Exit code: 0 all consistent, 1 at least one inconsistent, 2 a wrong call, or what
+    the lot was begun with changed, 3 some undecided or not examined, 4 the lot could
+    not be scored.
 
     Example: touchstone score seized/ --out results.csv
     """
@@ -227,6 +236,7 @@ def score(
             examined_by=_examined_by(parts),
             workers=workers,
             max_photo_bytes=settings.max_upload_bytes,
+            may_mix=mixed,
         )
         try:
             summary = scorer.score(caller, source, out=out, progress=_telling(bar))
@@ -287,12 +297,12 @@ class WorkerSetup:
         return assess
 
 
-def _examined_by(parts: Application) -> str:
+def _examined_by(parts: Application) -> dict[str, str]:
     verifier = parts.verifier
-    return " ".join(
-        (
-            f"touchstone {__version__}",
-            f"embedder {verifier.catalogue.embedder.digest[:16]}",
-            f"policy {verifier.policy.digest[:16]}",
-        )
-    )
+    return {
+        "touchstone": __version__,
+        "embedder": verifier.catalogue.embedder.digest,
+        "comparator": verifier.comparator.digest,
+        "policy": verifier.policy.digest,
+        "references": verifier.catalogue.index_digest,
+    }

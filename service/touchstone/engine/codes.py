@@ -7,6 +7,7 @@ import biip
 import cv2
 import zxingcpp
 from biip import ParseError
+from biip.gs1_messages import GS1Message
 from biip.gtin import Gtin
 
 from touchstone.engine.image import Pixels, grey
@@ -96,10 +97,12 @@ def _box(position: Any, origin: tuple[int, int]) -> tuple[float, float, float, f
 def parse_code(text: str, *, symbology: str = "") -> Code:
     """Parse ``text`` as a GTIN or a GS1 element string; never raises.
 
-    Text that is neither is returned as it stands, with no fields.
+    A GS1 element string may stand as scanned, or with its identifiers in parentheses,
+    as it is printed and as zxing tells it: ``(01)04006381333931(10)ABC``. Text that is
+    neither is returned as it stands, with no fields.
     """
     try:
-        parsed = biip.parse(text)
+        parsed = biip.parse(_as_scanned(text))
     except ParseError:
         return Code(symbology, text, None, is_check_digit_right=_check_digit(text))
     gtin = parsed.gtin
@@ -114,8 +117,23 @@ def parse_code(text: str, *, symbology: str = "") -> Code:
         lot=fields.get("10"),
         expiry=_date(fields.get("17")),
         serial=fields.get("21"),
-        is_check_digit_right=True if gtin is not None else _check_digit(text),
+        is_check_digit_right=(
+            True if gtin is not None else _check_digit(fields.get("01", text))
+        ),
     )
+
+
+def _as_scanned(text: str) -> str:
+    """Return GS1 text without its parentheses; any other text as it stands."""
+    shown = "".join(text.split())
+    if not shown.startswith("("):
+        return text
+    try:
+        message = GS1Message.parse_hri(shown)
+    except ParseError:
+        return text
+    # biip passes over what it cannot read between two fields: half is no reading.
+    return message.value if message.as_hri() == shown else text
 
 
 _GTIN_LENGTHS = (8, 12, 13, 14)

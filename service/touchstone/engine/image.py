@@ -8,7 +8,7 @@ decoder allocates a picture (a 17 KB PNG can announce 144 megapixels).
 import io
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import cv2
@@ -342,8 +342,6 @@ class Quality:
     """Share of the looked-at area below luma 16."""
     contrast: float
     """Spread of luma between its 5th and 95th percentile, 0 to 1."""
-    mask_fraction: float = field(default=1.0)
-    """Share of the asked-for area that was in the photograph at all."""
 
 
 def measure_quality(pixels: Pixels, mask: NDArray[np.bool_] | None = None) -> Quality:
@@ -369,7 +367,7 @@ def measure_quality(pixels: Pixels, mask: NDArray[np.bool_] | None = None) -> Qu
     tones = _histogram(luma, inside)
     area = float(tones.sum())
     if area < _MIN_AREA_PX:
-        return Quality(0.0, 0.0, 1.0, 0.0, mask_fraction=area / luma.size)
+        return Quality(0.0, 0.0, 1.0, 0.0)
     burnt = cv2.inRange(pixels, (_BURNT,) * 3, (255,) * 3)
     if inside is not None:
         burnt = cv2.bitwise_and(burnt, burnt, mask=inside)
@@ -378,7 +376,6 @@ def measure_quality(pixels: Pixels, mask: NDArray[np.bool_] | None = None) -> Qu
         glare_fraction=cv2.countNonZero(burnt) / area,
         dark_fraction=float(tones[:_DARK].sum()) / area,
         contrast=(_quantile(tones, 0.95) - _quantile(tones, 0.05)) / 255.0,
-        mask_fraction=area / luma.size,
     )
 
 

@@ -50,10 +50,13 @@ class LotScorer:
 
     store: Store
     make_assess: MakeAssess
-    examined_by: str
-    """Names model, policy and code: an unfinished lot of another is not continued."""
+    examined_by: Mapping[str, str]
+    """Digest or version of everything that finds, by name: an unfinished lot of which
+    any was another is not gone on with."""
     workers: int = 1
     max_photo_bytes: int = 25_000_000
+    may_mix: bool = False
+    """Whether to go on all the same: rows of two states then stand side by side."""
 
     def score(
         self,
@@ -76,7 +79,8 @@ class LotScorer:
             progress: told after each batch.
 
         Raises:
-            InvalidInputError: source or out cannot be used.
+            InvalidInputError: source or out cannot be used, or the lot was begun with
+                other references, policy or models.
             ConflictError: the journal is another process's, or of another lot.
             TouchstoneError: what stops every photo: a model, the disk, the database.
         """
@@ -96,6 +100,7 @@ class LotScorer:
                 out.with_name(f".{out.name}.journal"),
                 source=source,
                 examined_by=self.examined_by,
+                may_mix=self.may_mix,
             ) as journal,
         ):
             todo = [item for item in lot.items if item not in journal]

@@ -249,6 +249,14 @@ def test_the_policy_is_in_order() -> None:
             assert isinstance(value, str) or np.isfinite(value)
 
 
+def test_the_policy_and_the_evaluation_are_those_of_the_shipped_networks() -> None:
+    made_by = json.loads((MODELS / "calibration.json").read_bytes())["made_by"]
+    assert made_by["embedder"] == embedder().digest
+    assert made_by["comparator"] == comparator().digest
+    report = json.loads((MODELS / "evaluation.json").read_bytes())
+    assert report["policy"] == policy().digest
+
+
 def test_the_error_rates_behind_the_thresholds_are_told() -> None:
     assert policy().error_rates
     assert all(0 <= rate <= 1 for rate in policy().error_rates.values())

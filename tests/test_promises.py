@@ -78,7 +78,9 @@ def test_a_damaged_model_is_never_run(deployment: Deployment, own_models: Path) 
         path.write_bytes(whole)
 
 
-@pytest.mark.parametrize("name", ["embedder.json", "calibration.json", "embedder.onnx"])
+@pytest.mark.parametrize(
+    "name", ["comparator.onnx", "calibration.json", "embedder.onnx"]
+)
 def test_no_damaged_file_of_a_sealed_folder_is_used(
     deployment: Deployment, own_models: Path, name: str
 ) -> None:
@@ -92,6 +94,18 @@ def test_no_damaged_file_of_a_sealed_folder_is_used(
         with pytest.raises(ModelError, match="Restore the models folder"):
             build(settings)
         (own_models / name).write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", ["embedder", "comparator"])
+def test_a_policy_that_was_fitted_on_another_network_is_refused(
+    deployment: Deployment, own_models: Path, name: str
+) -> None:
+    path = own_models / "calibration.json"
+    fields = json.loads(path.read_bytes())
+    path.write_text(json.dumps(fields | {"made_by": {name: "0" * 64}}))
+    settings = deployment.settings.model_copy(update={"model_dir": own_models})
+    with pytest.raises(ModelError, match=f"fitted on another {name}"):
+        build(settings)
 
 
 @pytest.mark.parametrize("name", ["embedder.json", "calibration.json"])

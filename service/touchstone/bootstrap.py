@@ -3,6 +3,7 @@
 import ctypes
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -76,6 +77,7 @@ def build(
     embedder = open_embedder(settings)
     comparator = open_comparator(settings)
     policy = open_policy(settings)
+    _check_fitted(policy, {"embedder": embedder, "comparator": comparator})
     store = open_store(settings, create=create, migrate=migrate)
     try:
         blobs = open_blobs(settings)
@@ -158,6 +160,20 @@ def open_policy(settings: Settings) -> Policy:
         ModelError: it is missing or not usable.
     """
     return Policy.from_json(_model_file(settings, CALIBRATION))
+
+
+def _check_fitted(
+    policy: Policy, networks: Mapping[str, OnnxEmbedder | OnnxComparator]
+) -> None:
+    """Refuse a policy that was fitted to the numbers of other networks."""
+    for name, network in networks.items():
+        fitted_on = policy.fitted_on.get(name, network.digest)
+        if fitted_on != network.digest:
+            raise ModelError(
+                f"{CALIBRATION} was fitted on another {name} (SHA-256 {fitted_on}) "
+                f"than is here ({network.digest}). Restore the models folder, or "
+                "calibrate anew."
+            )
 
 
 def _model_file(settings: Settings, name: str, *, expected: str = "") -> bytes:

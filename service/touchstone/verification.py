@@ -12,10 +12,10 @@ import onnxruntime
 from touchstone import __version__
 from touchstone.blobs import Blobs
 from touchstone.catalogue import WORKING_SIDE_PX, Catalogue
-from touchstone.engine.codes import normalised_gtin, read_codes
+from touchstone.engine.codes import normalised_gtin
 from touchstone.engine.comparator import Comparator
 from touchstone.engine.comparison import COMPARISON_VERSION
-from touchstone.engine.evidence import examine, faces_box, has_codes
+from touchstone.engine.evidence import examine
 from touchstone.engine.identification import (
     IDENTIFICATION_VERSION,
     Match,
@@ -204,10 +204,8 @@ class Verifier:
         known_fakes = frozenset(one.label for one, _ in near if one.is_counterfeit)
         worth = self._worth_examining(matches, known_fakes)
         references = [self.catalogue.reference(views[one.label]) for one in worth]
-        is_coded = any(map(has_codes, references))
-        codes = read_codes(pixels, within=faces_box(worth)) if is_coded else ()
         evidence = [
-            examine(pixels, one, reference, self.comparator, codes)
+            examine(pixels, one, reference, self.comparator)
             for one, reference in zip(worth, references, strict=True)
         ]
         photo_quality = photo_measurements(photo.full_size_px, measure_quality(pixels))
@@ -304,6 +302,7 @@ class Verifier:
             "policy": self.policy.digest,
             "index": index_digest,
             "provider": self.catalogue.embedder.provider,
+            "comparator_provider": self.comparator.provider,
             "libraries": {
                 "biip": version("biip"),
                 "numpy": version("numpy"),

@@ -249,3 +249,35 @@ def test_every_measurement_is_named_and_the_deviation_is_the_worst_channel() -> 
     np.testing.assert_array_equal(
         found.deviation, np.maximum.reduce(list(found.channel_maps.values()))
     )
+
+
+def on_white_board(*, is_printed: bool) -> Pixels:
+    face = np.full((FRAME[1], FRAME[0], 3), 236, np.uint8)
+    rng = np.random.default_rng(4)
+    for x in range(30, 600, 30):
+        cv2.circle(face, (x, 60 + int(rng.integers(0, 40))), 9, (40, 60, 150), -1)
+    if is_printed:
+        cv2.rectangle(face, (200, 180), (420, 320), (60, 50, 120), -1)
+    return face
+
+
+def overexposed(face: Pixels) -> Pixels:
+    return np.asarray(np.clip(face * 1.1, 0, 255), np.uint8)
+
+
+def test_print_erased_from_burnt_board_is_not_passed_over_in_silence() -> None:
+    reference = on_white_board(is_printed=True)
+    everywhere = np.ones(reference.shape[:2], bool)
+    erased = overexposed(on_white_board(is_printed=False))
+    found = compare(reference, erased, everywhere)
+    assert found.measurements["washed_fraction"] > 0.05
+    genuine = compare(reference, overexposed(reference), everywhere)
+    assert genuine.measurements["washed_fraction"] == 0
+
+
+def test_glare_on_dark_print_is_no_washed_out_board() -> None:
+    dark = np.full((FRAME[1], FRAME[0], 3), 70, np.uint8)
+    glaring = dark.copy()
+    cv2.circle(glaring, (300, 200), 60, (255, 255, 255), -1)
+    found = compare(dark, glaring, np.ones(dark.shape[:2], bool))
+    assert found.measurements["washed_fraction"] == 0

@@ -4,10 +4,11 @@ import pytest
 import zxingcpp
 from blind import BLIND
 from examined import examined, matches
-from scenes import photographed, printed
+from scenes import Pixels, photographed, printed
 
+from touchstone.engine.codes import read_codes
 from touchstone.engine.comparison import COMPARISON_SIDE_PX, MEASUREMENTS
-from touchstone.engine.evidence import Reference, examine, faces_box
+from touchstone.engine.evidence import Reference, around_face, examine
 from touchstone.engine.registration import Method
 
 GTIN, OTHER_GTIN = "4006381333931", "5901234123457"
@@ -91,6 +92,31 @@ def test_a_code_is_held_against_the_enrolled_gtin(
     assert examine(photo, best, enrolled_as, BLIND).is_gtin_other is is_other
 
 
+def with_code(face: Pixels, gtin: str) -> Pixels:
+    code = zxingcpp.create_barcode(gtin, zxingcpp.BarcodeFormat.EAN13)
+    bars = np.array(code.to_image(scale=2), np.uint8)[:70]
+    bars = np.pad(bars, 6, constant_values=255)
+    shown = face.copy()
+    shown[-bars.shape[0] :, -bars.shape[1] :] = bars[..., None]
+    return shown
+
+
+def test_the_code_of_a_pack_beside_it_does_not_clear_a_foreign_one() -> None:
+    fake = with_code(printed(1).pixels, OTHER_GTIN)
+    photo = photographed(fake, tilt=0.02, turn=1, zoom=1.0).pixels
+    beside = with_code(np.full((200, 260, 3), 250, np.uint8), GTIN)
+    wide = np.full((photo.shape[0], photo.shape[1] + 300, 3), 90, np.uint8)
+    wide[:, : photo.shape[1]] = photo
+    wide[60:260, -270:-10] = beside
+    found = {code.gtin for code in read_codes(wide)}
+    assert found == {f"0{GTIN}", f"0{OTHER_GTIN}"}
+    (best,) = matches(wide, [1])
+    enrolled = Reference(
+        1, printed(1).pixels, (480, 320), is_counterfeit=False, gtin=GTIN
+    )
+    assert examine(wide, best, enrolled, BLIND).is_gtin_other is True
+
+
 def test_the_same_photo_gives_the_same_evidence() -> None:
     photo = photographed(printed(3), bend=0.6, turn=170).pixels
     first, second = (examined(3, photo) for _ in range(2))
@@ -102,7 +128,7 @@ def test_the_same_photo_gives_the_same_evidence() -> None:
 def test_codes_are_looked_for_around_the_faces_and_within_the_photo() -> None:
     shown = photographed(printed(1), turn=20)
     (match,) = matches(shown.pixels, [1])
-    left, top, right, bottom = faces_box([match])
+    left, top, right, bottom = around_face(match.registration)
     corners = shown.points(np.array([[0, 0], [480, 0], [480, 320], [0, 320]], float))
     height, width = shown.pixels.shape[:2]
     assert 0 <= left <= max(0, corners[:, 0].min())

@@ -411,6 +411,18 @@ def test_a_jpeg_cut_short_is_refused_though_a_thumbnail_in_it_is_whole() -> None
         decode(whole[: len(whole) - len(data) // 3])
 
 
+@pytest.mark.parametrize("is_progressive", [False, True])
+def test_a_jpeg_cut_short_is_refused_though_another_follows_it(
+    is_progressive: bool,
+) -> None:
+    large = resized(SMALL, (640, 480))
+    data = encoded(large, "JPEG", quality=90, progressive=is_progressive)
+    other = encoded(SMALL, "JPEG")
+    assert decode(data + other).size_px == (640, 480)
+    with pytest.raises(TruncatedImageError):
+        decode(data[: len(data) // 2] + other)
+
+
 def test_both_decoders_give_the_same_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(resized(SMALL, (700, 500)), "JPEG", quality=80)
     by_opencv = decode(data, max_side_px=300)

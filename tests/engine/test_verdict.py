@@ -22,6 +22,7 @@ from touchstone.engine.verdict import (
     Finding,
     FindingKind,
     Policy,
+    Term,
     decide,
     photo_measurements,
 )
@@ -405,3 +406,10 @@ def test_a_policy_that_weighs_nothing_is_refused(part: str) -> None:
     fields[part] |= {"terms": []}
     with pytest.raises(ModelError):
         Policy.from_json(json.dumps(fields).encode())
+
+
+def test_what_is_no_number_is_never_weighed() -> None:
+    term = Term("x", is_log=False, offset=0.0, mean=0.0, std=1.0, weight=1.0)
+    for nothing in (math.nan, math.inf, -math.inf):
+        with pytest.raises(ModelError, match="no number"):
+            term.value({"x": nothing})

@@ -193,6 +193,8 @@ def test_a_failure_after_the_record_leaves_the_key_with_it(
         replace(world.officer, attempt=attempt), examination_draft()
     )
     world.store.abandon_idempotent(world.officer, attempt)
+    # A beat that was under way does not bring the attempt back to life.
+    assert not world.store.keep_idempotent(world.officer, attempt, now=clock.now)
     assert begun(world, clock).examination_id == made.id
 
 

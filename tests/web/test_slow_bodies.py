@@ -148,6 +148,17 @@ def test_a_body_that_stops_half_way_is_cut_off(world: World, port: int) -> None:
     assert world.kept() == before
 
 
+def test_a_fast_start_does_not_pay_for_a_long_silence(world: World, port: int) -> None:
+    upload = Upload(
+        port, world, "/v1/examinations", Content_Type=FORM, Content_Length="70000"
+    )
+    # Three seconds are earned by these, were they kept.
+    upload.send((HEAD + PHOTO + b" " * 60_000)[:60_000])
+    started = time.monotonic()
+    assert upload.answer()[0] == 408
+    assert time.monotonic() - started < PATIENCE_S * 5
+
+
 def test_a_body_at_a_fair_pace_may_take_longer(world: World, port: int) -> None:
     body = HEAD + PHOTO + b"\r\n--x--\r\n"
     # Spaces after the end of a form are its epilogue, which nobody reads.

@@ -73,6 +73,7 @@ QUALITY_LIMITS: dict[str, tuple[float, float]] = {
     "compared_fraction": (0.6, 1.0),
     "blur_px": (-1e9, 2.5),
     "glare_fraction": (0.0, 0.35),
+    "washed_fraction": (0.0, 0.005),
     "dark_fraction": (0.0, 0.7),
     "agreement": (0.35, 1.0),
 }

@@ -101,7 +101,8 @@ class _Places:
     is_certain: NDArray[np.bool_]  # (n,) textured, and found there and back
 
 
-_MIN_FLOW_SIDE_PX = 24
+_MIN_FLOW_SIDE_PX = 32
+"""Below it OpenCV chooses its scales by the width alone, and reads beyond the end."""
 
 
 def _sampled(

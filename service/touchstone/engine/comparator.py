@@ -159,15 +159,21 @@ class OnnxComparator:
         return np.asarray(cells, np.float32)[0], float(np.asarray(whole).ravel()[0])
 
     def differences(self, pair: AlignedPair) -> Differences:
-        """Look at an aligned pair."""
+        """Look at an aligned pair of at least 24 cells of 4 by 4 pixels.
+
+        Raises:
+            ModelError: the network's answer is no number.
+        """
         fed = planes(pair)
         cells, whole = self.answer(fed)
+        if not (np.isfinite(whole) and np.isfinite(cells).all()):
+            raise ModelError("The comparator answered with what is no number.")
         height, width = pair.valid.shape
         stride = fed.shape[2] // cells.shape[0]
         inside = cv2.resize(fed[0, 6], cells.shape[::-1], interpolation=cv2.INTER_AREA)
         shown = np.where(inside > _MOSTLY, cells, _NOWHERE).astype(np.float32)
         patch = cv2.boxFilter(shown, -1, (3, 3))
-        few = np.partition(shown.ravel(), -_FEW)[-_FEW:] if shown.size > _FEW else shown
+        few = np.partition(shown.ravel(), -_FEW)[-_FEW:]
         grown = cv2.resize(
             shown,
             (cells.shape[1] * stride, cells.shape[0] * stride),

@@ -116,6 +116,7 @@ def compare(
             "blur_px": blur_px,
             "contrast": float(np.log(pair.contrast)),
             "cast": pair.cast,
+            "washed_fraction": pair.washed,
             **_grain(expected, seen, pair.valid),
         },
         deviation=deviation,
@@ -178,7 +179,7 @@ _KINDS = ("peak", "top", "high", "level")
 MEASUREMENTS = (
     *(f"{channel}_{kind}" for channel in CHANNELS for kind in _KINDS),
     *("learned_peak", "learned_top", "learned_whole"),
-    *("blur_px", "contrast", "cast", "grain", "flat_fraction"),
+    *("blur_px", "contrast", "cast", "washed_fraction", "grain", "flat_fraction"),
 )
 """Every name in `Comparison.measurements`, in order."""
 

@@ -24,7 +24,7 @@ from touchstone.engine.image import Pixels, Quality, measure_quality, resized
 from touchstone.engine.occlusion import hands
 from touchstone.engine.pair import Mask
 from touchstone.engine.pose import aspect_gap
-from touchstone.engine.registration import rectify
+from touchstone.engine.registration import Registration, rectify
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +95,12 @@ def examine(
     match: Match,
     reference: Reference,
     comparator: Comparator,
-    codes: Sequence[Code] | None = None,
 ) -> Evidence:
-    """Rectify ``photo`` to the reference, compare them, weigh the codes.
-
-    ``codes`` are those of the photo, where they were read already.
-    """
+    """Rectify ``photo`` to the reference, compare them, weigh the codes."""
     frame = frame_of(reference.size_px)
     seen, covered = rectify(photo, match.registration, frame)
-    if codes is None:
-        here = faces_box([match])
-        codes = read_codes(photo, within=here) if has_codes(reference) else ()
+    here = around_face(match.registration)
+    codes = read_codes(photo, within=here) if _has_codes(reference) else ()
     registration = match.registration
     expected = resized(reference.pixels, frame)
     comparison = compare(
@@ -129,26 +124,22 @@ def examine(
         quality=measure_quality(seen, covered),
         resolution=registration.photo_px_per_reference_px * to_frame,
         codes=tuple(codes),
-        is_gtin_other=_is_gtin_other(photo, codes, reference.gtin),
+        is_gtin_other=_is_gtin_other(photo, here, codes, reference.gtin),
     )
 
 
-def faces_box(matches: Sequence[Match]) -> tuple[int, int, int, int]:
-    """Return (left, top, right, bottom) around the faces of ``matches`` in the photo.
+def around_face(registration: Registration) -> tuple[int, int, int, int]:
+    """Return (left, top, right, bottom) around the face in the photo.
 
-    A code beside the face may belong to another package, and reading the whole photo
-    takes several times as long.
+    A code beside it may belong to another package, and reading the whole photo takes
+    several times as long.
     """
-    found = []
-    for match in matches:
-        registration = match.registration
-        unit = np.array([(x, y) for x in _ACROSS for y in _ACROSS])
-        points = registration.points_in_photo(unit * registration.reference_size_px)
-        low, high = points.min(axis=0), points.max(axis=0)
-        found.append((low - _AROUND * (high - low), high + _AROUND * (high - low)))
-    size = matches[0].registration.photo_size_px
-    left, top = np.clip(np.min([low for low, _ in found], axis=0), 0, size)
-    right, bottom = np.clip(np.max([high for _, high in found], axis=0), 0, size)
+    unit = np.array([(x, y) for x in _ACROSS for y in _ACROSS])
+    points = registration.points_in_photo(unit * registration.reference_size_px)
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin, size = _AROUND * (high - low), registration.photo_size_px
+    left, top = np.clip(low - margin, 0, size)
+    right, bottom = np.clip(high + margin, 0, size)
     return int(left), int(top), math.ceil(right), math.ceil(bottom)
 
 
@@ -157,7 +148,7 @@ _AROUND = 0.1
 """How far around a face its codes are looked for, as a share of its size."""
 
 
-def has_codes(reference: Reference) -> bool:
+def _has_codes(reference: Reference) -> bool:
     """Tell whether there is anything to hold a photo's codes against."""
     return reference.gtin is not None or bool(reference.codes)
 
@@ -233,13 +224,16 @@ def _scaled(
 
 
 def _is_gtin_other(
-    photo: Pixels, codes: Sequence[Code], enrolled: str | None
+    photo: Pixels,
+    here: tuple[int, int, int, int],
+    codes: Sequence[Code],
+    enrolled: str | None,
 ) -> bool | None:
     """Tell whether the package carries another GTIN; None if that cannot be told.
 
     A blurred EAN is now and then misread into another that passes its check digit (one
     wrong number in ten does). So a foreign GTIN counts only where a second reading, of
-    the photo at another scale, gives the same.
+    the same place at another scale, gives the same.
     """
     wanted = normalised_gtin(enrolled) if enrolled else None
     read = _gtins(codes)
@@ -247,13 +241,13 @@ def _is_gtin_other(
         return None
     if wanted in read:
         return False
-    height, width = photo.shape[:2]
-    second = resized(
-        photo, (round(width * _SECOND_SCALE), round(height * _SECOND_SCALE))
-    )
-    again = _gtins(read_codes(second))
+    left, top, right, bottom = here
+    part = photo[top:bottom, left:right]
+    height, width = part.shape[:2]
+    size = round(width * _SECOND_SCALE), round(height * _SECOND_SCALE)
+    again = _gtins(read_codes(resized(part, size)))
     if wanted in again:
-        return False
+        return None
     return True if read & again else None
 
 

@@ -6,6 +6,7 @@ decoder allocates a picture (a 17 KB PNG can announce 144 megapixels).
 """
 
 import io
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -178,6 +179,8 @@ def _drawn_jpeg(
 
 
 _START_OF_SCAN = 0xDA
+_END = b"\xff\xd9"
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _MAX_SEGMENTS = 4096
 
 
@@ -185,18 +188,24 @@ def _has_end(data: bytes) -> bool:
     """Tell whether the first picture of a JPEG is closed by its end marker.
 
     Inside compressed data FF is always followed by 0 or a restart marker, so that the
-    first FF D9 after the first scan's header is no accident; thumbnails, which have an
-    end of their own, lie in segments before it.
+    first other marker after a scan's header is where the scan ends: another segment of
+    a progressive picture, or the end. Thumbnails, which have an end of their own, lie
+    in segments before it, and what is appended to a picture comes after its end.
     """
     at = 2
     for _ in range(_MAX_SEGMENTS):
         if at + 4 > len(data) or data[at] != 0xFF:  # noqa: PLR2004 (not a marker)
-            return False
+            return data[at : at + 2] == _END
         marker = data[at + 1]
+        if marker == _END[1]:
+            return True
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         at += 2 + length
         if marker == _START_OF_SCAN:
-            return data.rfind(b"\xff\xd9", at) >= 0
+            following = _MARKER.search(data, at)
+            if following is None:
+                return False
+            at = following.start()
     return False
 
 

@@ -35,6 +35,8 @@ class AlignedPair:
     """Exponent of the tone curve between the two."""
     cast: float
     """Spread of the channels' gains, log units."""
+    washed: float = 0.0
+    """Share of the face that is burnt out so that print cannot be told from none."""
 
 
 def aligned_pair(
@@ -55,7 +57,7 @@ def aligned_pair(
         is_bent: whether the face bends away from the camera, so that its far sides
             may be out of reach; on a flat face whatever is not found has changed.
     """
-    valid = _comparable(reference, photo, covered, variable)
+    valid, washed = _comparable(reference, photo, covered, variable)
     relit = relight(reference, photo, valid)
     expected = grey(relit.expected)
     height, width = valid.shape
@@ -90,6 +92,7 @@ def aligned_pair(
         alignment=found,
         contrast=relit.contrast,
         cast=relit.cast,
+        washed=washed,
     )
 
 
@@ -104,25 +107,47 @@ _BORDER_SHARE = 0.012
 _MIN_GLARE_SHARE = 0.01
 
 
-def _glare(reference: Pixels, photo: Pixels) -> NDArray[np.uint8]:
-    """1 in wide patches that are burnt out where the reference is not white.
+def _glare(reference: Pixels, photo: Pixels) -> tuple[NDArray[np.uint8], float]:
+    """Find wide patches that are burnt out where the reference is not white.
 
-    Small ones are not excused: print erased from white board looks the same.
+    Small ones are not excused: print erased from white board looks the same. Nor can a
+    wide one be told from erased print where the white board around it is burnt out as
+    well: of those the share of the face is returned, so that nothing is cleared there.
+
+    Returns:
+        1 in each patch (h, w), and the share that may be print or none.
     """
-    burnt = (darkest(photo) >= _BURNT) & (darkest(reference) < _BURNT - 40)
+    is_burnt = darkest(photo) >= _BURNT
+    printed = darkest(reference)
+    burnt = is_burnt & (printed < _BURNT - 40)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         burnt.astype(np.uint8), connectivity=8
     )
     wide = stats[:count, cv2.CC_STAT_AREA] >= _MIN_GLARE_SHARE * burnt.size
     wide[0] = False  # the background
-    return np.asarray(wide[labels], np.uint8)
+    washed = 0.0
+    for number in np.flatnonzero(wide):
+        patch = labels == number
+        around = cv2.dilate(patch.astype(np.uint8), _AROUND_GLARE) > 0
+        board = around & ~patch & (printed >= _WHITE)
+        if board.any() and is_burnt[board].mean() > _BURNT_BOARD:
+            washed += float(patch.mean())
+    return np.asarray(wide[labels], np.uint8), washed
+
+
+_AROUND_GLARE = np.ones((21, 21), np.uint8)
+_WHITE = 225
+_BURNT_BOARD = 0.3
 
 
 def _comparable(
     reference: Pixels, photo: Pixels, covered: Mask, variable: Mask | None
-) -> Map:
-    """1 where compared: covered, not burnt out, not variable, off the very edge."""
-    burnt = _glare(reference, photo)
+) -> tuple[Map, float]:
+    """1 where compared: covered, not burnt out, not variable, off the very edge.
+
+    And the share that is washed out, see `_glare`.
+    """
+    burnt, washed = _glare(reference, photo)
     blocked = ~covered | (cv2.dilate(burnt, _BURNT_REACH) > 0)
     if variable is not None:
         blocked |= variable
@@ -131,4 +156,4 @@ def _comparable(
     border = max(2, round(_BORDER_SHARE * max(valid.shape)))
     valid[:border] = valid[-border:] = 0
     valid[:, :border] = valid[:, -border:] = 0
-    return valid
+    return valid, washed

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -76,6 +76,8 @@ class Term:
     def value(self, measurements: Mapping[str, float]) -> float:
         """Return this term's contribution."""
         raw = measurements[self.name]
+        if not math.isfinite(raw):  # it would pass for the edge that clears
+            raise ModelError(f"What was measured as {self.name} is no number.")
         if self.is_log:
             raw = math.log(max(raw + self.offset, 1e-6))
         # Beyond the data it was fitted on, a measurement says no more than its edge.
@@ -129,6 +131,8 @@ class Policy:
     """What a code with another GTIN takes off the log10 LR."""
     error_rates: Mapping[str, float]
     """False alarm and miss rates of the evaluation behind the thresholds."""
+    fitted_on: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the networks whose numbers it was fitted to, where it names them."""
 
     @staticmethod
     def from_json(data: bytes) -> "Policy":
@@ -148,6 +152,9 @@ class Policy:
     def rank(self, measurements: Mapping[str, float]) -> float:
         """Return the log odds that a candidate is the one in the photo."""
         return self.identification.logit(measurements)
+
+
+_NETWORKS = frozenset({"embedder", "comparator"})
 
 
 def _refused(constant: str) -> float:
@@ -189,6 +196,11 @@ def _policy(fields: dict[str, Any], digest: str) -> Policy:
         bands=tuple((float(end), str(words)) for end, words in fields["bands"]),
         other_gtin_log10_lr=float(thresholds["other_gtin_log10_lr"]),
         error_rates={str(k): float(v) for k, v in fields["error_rates"].items()},
+        fitted_on={
+            name: str(digest)
+            for name, digest in fields.get("made_by", {}).items()
+            if name in _NETWORKS
+        },
     )
 
 
@@ -488,6 +500,7 @@ _SENTENCES = {
     "blur_px_too_high": "The photo is too blurred for the print to be compared.",
     "compared_fraction_too_low": "Too little of the package face is visible.",
     "glare_fraction_too_high": "Reflections hide too much of the print.",
+    "washed_fraction_too_high": "Where something should be printed all is burnt out.",
     "dark_fraction_too_high": "The photo is too dark.",
     **{f"{channel}_level_too_high": _EVERYWHERE for channel in CHANNELS},
     NOT_REGISTERED: "The photo resembles the product, but its face was not found.",
@@ -503,6 +516,7 @@ _RETAKE = {
     "resolution_too_low": "Retake it closer: the face should fill most of the frame.",
     "blur_px_too_high": "Retake it: hold still and touch the package to focus.",
     "compared_fraction_too_low": "Retake it with the whole face in view, uncovered.",
+    "washed_fraction_too_high": "Retake it darker: touch the brightest part to expose.",
     "glare_fraction_too_high": "Retake it without flash, tilted away from the lamp.",
     "dark_fraction_too_high": "Retake it in more light.",
     **{f"{channel}_level_too_high": _AS_USUAL for channel in CHANNELS},

@@ -106,6 +106,7 @@ class Idempotency(Database):
                 session.delete(row)
             else:
                 row.alive_at -= TAKEN_OVER_AFTER
+                row.attempt_id = new_id()  # a beat under way must not revive it
 
 
 def fence(session: Session, caller: Caller) -> IdempotencyRow | None:

@@ -6,6 +6,7 @@ route template, never a path with ids in it, nor a file name, nor a key.
 """
 
 import asyncio
+import math
 import re
 import sys
 import time
@@ -67,8 +68,8 @@ class _Exchange:
     is_replaced: bool = False
     is_received: bool = False
     """Whether all of the body is here."""
-    received_bytes: int = 0
-    waited_s: float = 0.0
+    patience_s: float = math.inf
+    """How much longer this body may be waited for; what comes earns some of it back."""
     started: float = field(default_factory=time.perf_counter)
 
     async def receive(self) -> Message:
@@ -82,17 +83,16 @@ class _Exchange:
         if self.is_received or self.status is not None:
             return await self.receive_on()  # what follows is a disconnection
         limits, started = self.limits, time.perf_counter()
-        earned_s = self.received_bytes / limits.body_bytes_per_s
+        # Never more than the timeout: a fast start must not pay for a long silence.
+        self.patience_s = min(limits.body_timeout_s, self.patience_s)
         try:
-            async with asyncio.timeout(
-                limits.body_timeout_s + earned_s - self.waited_s
-            ):
+            async with asyncio.timeout(self.patience_s):
                 message = await self.receive_on()
         except TimeoutError as error:
             # FastAPI's own, for it makes 400 of any other raised while it reads.
             raise HTTPException(_TOO_SLOW) from error
-        self.waited_s += time.perf_counter() - started
-        self.received_bytes += len(message.get("body", b""))
+        self.patience_s -= time.perf_counter() - started
+        self.patience_s += len(message.get("body", b"")) / limits.body_bytes_per_s
         self.is_received = not message.get("more_body", False)
         return message
 

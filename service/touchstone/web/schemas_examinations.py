@@ -106,6 +106,8 @@ class DigestsOut(BaseModel):
     photos: list[str]
     reference_set: str | None
     model: str
+    """Of the embedder."""
+    comparator: str
     index: str
     policy: str
     record: str
@@ -205,6 +207,7 @@ class ExaminationOut(BaseModel):
                 "photos": [DIGEST],
                 "reference_set": DIGEST,
                 "model": DIGEST,
+                "comparator": DIGEST,
                 "index": DIGEST,
                 "policy": DIGEST,
                 "record": DIGEST,
@@ -341,6 +344,7 @@ def _digests(examination: Examination, record: dict[str, Any]) -> DigestsOut:
         photos=list(examination.photo_digests),
         reference_set=reference_set,
         model=examination.model_digest,
+        comparator=record["made_by"].get("comparator", ""),
         index=examination.index_digest,
         policy=examination.policy_digest,
         record=examination.record_digest,

@@ -145,7 +145,7 @@ _PLACES: tuple[_Place, ...] = (
     (evidence, "compare", "compare"),
     (OnnxComparator, "differences", "ask the comparator"),
     (evidence, "measure_quality", _QUALITY),
-    (verification, "read_codes", "read codes"),
+    (evidence, "read_codes", "read codes"),
     (Examinations, "record_examination", "record"),
 )
 

@@ -5,7 +5,8 @@ itself and taken out; where nothing can be said is left out.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from touchstone.engine.alignment import Alignment, align
 from touchstone.engine.image import Pixels, darkest, grey
 from touchstone.engine.normalisation import Map, relight
+
+_cv2: Any = cv2  # the stubs do not know maps of two channels
 
 Mask: TypeAlias = NDArray[np.bool_]
 """(height, width)"""
@@ -60,11 +63,8 @@ def aligned_pair(
     valid, washed = _comparable(reference, photo, covered, variable)
     relit = relight(reference, photo, valid)
     expected = grey(relit.expected)
-    height, width = valid.shape
-    xs, ys = np.meshgrid(
-        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-    )
-    shift = np.zeros((height, width, 2), np.float32)
+    places = _places(*valid.shape)
+    shift = np.zeros_like(places)
     seen = photo
     # What was out of the first round's reach, at the far sides of a bend, is within
     # the second's.
@@ -72,10 +72,10 @@ def aligned_pair(
         found = align(expected, grey(seen), valid)
         shift = shift + found.shift
         seen = np.asarray(
-            cv2.remap(
+            _cv2.remap(
                 photo,
-                xs + shift[..., 0],
-                ys + shift[..., 1],
+                places + shift,
+                None,
                 interpolation=cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REPLICATE,
             ),
@@ -94,6 +94,15 @@ def aligned_pair(
         cast=relit.cast,
         washed=washed,
     )
+
+
+@lru_cache(maxsize=32)
+def _places(height: int, width: int) -> NDArray[np.float32]:
+    """(height, width, 2): where each pixel lies; the same for every pair of a size."""
+    ys, xs = np.mgrid[:height, :width].astype(np.float32)
+    places = np.dstack([xs, ys])
+    places.flags.writeable = False
+    return places
 
 
 _ALIGN_ROUNDS = 3
@@ -120,6 +129,8 @@ def _glare(reference: Pixels, photo: Pixels) -> tuple[NDArray[np.uint8], float]:
     is_burnt = darkest(photo) >= _BURNT
     printed = darkest(reference)
     burnt = is_burnt & (printed < _BURNT - 40)
+    if np.count_nonzero(burnt) < _MIN_GLARE_SHARE * burnt.size:  # none can be wide
+        return np.zeros(burnt.shape, np.uint8), 0.0
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         burnt.astype(np.uint8), connectivity=8
     )

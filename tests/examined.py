@@ -3,12 +3,20 @@
 import functools
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from blind import BLIND
-from scenes import Pixels, Print, printed
+from numpy.typing import NDArray
+from scenes import Photograph, Pixels, Print, printed
 
 from touchstone.engine.evidence import Evidence, Reference, examine
 from touchstone.engine.identification import Candidate, Match, match
-from touchstone.engine.registration import REFERENCE_SIDE_PX, Method, detect
+from touchstone.engine.registration import (
+    REFERENCE_SIDE_PX,
+    Method,
+    Registration,
+    detect,
+    rectify,
+)
 
 
 @functools.cache
@@ -46,3 +54,22 @@ def examined(seed: int, photo: Pixels, **fields: object) -> Evidence:
     """What is measured when the print of ``seed`` is looked for in a photo."""
     (best,) = matches(photo, [seed])
     return examine(photo, best, reference(printed(seed), label=seed, **fields), BLIND)
+
+
+def seen_through(
+    photo: Photograph, frame_px: tuple[int, int]
+) -> tuple[Pixels, NDArray[np.bool_]]:
+    """The photo in the reference's frame, by the view that is known: where it is the
+    comparison that is tested, and not the registration."""
+    known = Registration(
+        photo_from_reference=photo.photo_from_print,
+        bend=None,
+        method=Method.ORB,
+        inliers=100,
+        matches=100,
+        residual_px=0.0,
+        coverage=1.0,
+        reference_size_px=photo.print_px,
+        photo_size_px=(photo.pixels.shape[1], photo.pixels.shape[0]),
+    )
+    return rectify(photo.pixels, known, frame_px)

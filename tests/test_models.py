@@ -18,6 +18,7 @@ import numpy as np
 import onnx
 import pytest
 from deployments import Deployment
+from examined import seen_through
 from numpy.typing import NDArray
 from scenes import Pixels, encoded, photographed, printed
 
@@ -28,7 +29,6 @@ from touchstone.engine.comparison import MEASUREMENTS, Comparison, compare
 from touchstone.engine.embedding import OnnxEmbedder, reference_views
 from touchstone.engine.evidence import frame_of
 from touchstone.engine.image import decode, resized
-from touchstone.engine.registration import Method, Registration, rectify
 from touchstone.engine.verdict import FindingKind, Policy
 from touchstone.settings import Settings
 
@@ -136,20 +136,8 @@ def compared(*, is_changed: bool) -> Comparison:
     face = printed(1)
     shown = face.moved(face.first("block", after=6), dx=14, dy=0)
     photo = photographed(shown if is_changed else face, tilt=0.1, turn=5.0, zoom=1.05)
-    height, width = photo.pixels.shape[:2]
-    known = Registration(
-        photo_from_reference=photo.photo_from_print,
-        bend=None,
-        method=Method.ORB,
-        inliers=100,
-        matches=100,
-        residual_px=0.0,
-        coverage=1.0,
-        reference_size_px=photo.print_px,
-        photo_size_px=(width, height),
-    )
     frame = frame_of(face.size_px)
-    seen, covered = rectify(photo.pixels, known, frame)
+    seen, covered = seen_through(photo, frame)
     expected = resized(face.pixels, frame)
     return compare(expected, seen, covered, comparator=comparator())
 

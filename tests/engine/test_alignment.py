@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from scenes import printed
 
-from touchstone.engine.alignment import Alignment, Map
+from touchstone.engine.alignment import Alignment
 from touchstone.engine.alignment import align as align_within
+from touchstone.engine.normalisation import Map
 
 FACE = printed(1, size_px=(640, 432))
 LUMA = np.asarray(cv2.cvtColor(FACE.pixels, cv2.COLOR_RGB2GRAY), np.uint8)

@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import pytest
 from blind import BLIND
+from examined import seen_through
 from numpy.typing import NDArray
-from scenes import Box, Photograph, Pixels, Print, photographed, printed
+from scenes import Box, Pixels, Print, photographed, printed
 
 from touchstone.engine.channels import CHANNELS
 from touchstone.engine.comparison import MEASUREMENTS, Comparison, Region
 from touchstone.engine.comparison import compare as compare_with
 from touchstone.engine.image import resized
-from touchstone.engine.registration import Method, Registration, rectify
 
 FRAME = (640, 426)
 USUAL = 1.0
@@ -26,23 +26,6 @@ def compare(
     return compare_with(reference, photo, covered, comparator=BLIND, **known)
 
 
-def seen_through(photo: Photograph) -> tuple[Pixels, NDArray[np.bool_]]:
-    """The photo in the reference's frame, by the view that is known: it is the
-    comparison that is tested here, and not the registration."""
-    known = Registration(
-        photo_from_reference=photo.photo_from_print,
-        bend=None,
-        method=Method.ORB,
-        inliers=100,
-        matches=100,
-        residual_px=0.0,
-        coverage=1.0,
-        reference_size_px=photo.print_px,
-        photo_size_px=(photo.pixels.shape[1], photo.pixels.shape[0]),
-    )
-    return rectify(photo.pixels, known, FRAME)
-
-
 def compared(
     reference: Print,
     questioned: Print | None = None,
@@ -52,7 +35,7 @@ def compared(
 ) -> Comparison:
     """Compare a photograph of ``questioned`` (else of the reference) with it."""
     shown = photographed(questioned or reference, **(VIEW | view))
-    seen, covered = seen_through(shown)
+    seen, covered = seen_through(shown, FRAME)
     return compare(resized(reference.pixels, FRAME), seen, covered, variable=variable)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from touchstone.catalogue import WORKING_SIDE_PX
 from touchstone.engine.codes import read_codes
 from touchstone.engine.comparator import Comparator
 from touchstone.engine.embedding import Embedder, Vectors, reference_views
@@ -33,13 +34,13 @@ from touchstone.errors import InvalidInputError
 from touchstone_training.classic import classic_similarity
 from touchstone_training.simulator.artwork import Artwork, design, render
 from touchstone_training.simulator.counterfeits import KINDS, counterfeit
+from touchstone_training.simulator.elements import Box
 from touchstone_training.simulator.photography import Conditions, photograph, to_jpeg
 from touchstone_training.simulator.printing import genuine_print
 
 GENUINE = "genuine"
-_PHOTO_PX = (1600, 1200)
-_ARTWORK_SIDE_PX = 1400
-_PHOTO_SIDE_PX = 1280
+PHOTO_PX = (1600, 1200)
+ARTWORK_SIDE_PX = 1400
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def samples(
     rng = np.random.default_rng((seed, 7))
     for number in range(genuine):
         print_ = render(
-            artwork, long_side_px=_ARTWORK_SIDE_PX, variable_seed=1000 + number
+            artwork, long_side_px=ARTWORK_SIDE_PX, variable_seed=1000 + number
         )
         yield _photographed(
             artwork, seed, genuine_print(print_, rng), rng, difficulty=difficulty
@@ -97,7 +98,7 @@ def samples(
         severity = float(rng.uniform(0.15, 1.0))
         try:
             fake = counterfeit(
-                artwork, kind, rng, severity=severity, long_side_px=_ARTWORK_SIDE_PX
+                artwork, kind, rng, severity=severity, long_side_px=ARTWORK_SIDE_PX
             )
         except InvalidInputError:  # this artwork has nothing of that kind
             continue
@@ -120,7 +121,7 @@ def drawn(seed: int, fonts: Sequence[Path] = ()) -> Artwork:
 
 def reference_print(artwork: Artwork) -> Pixels:
     """Return the flat print under which an artwork is enrolled."""
-    return render(artwork, long_side_px=_ARTWORK_SIDE_PX, variable_seed=1)
+    return render(artwork, long_side_px=ARTWORK_SIDE_PX, variable_seed=1)
 
 
 def _photographed(
@@ -134,13 +135,20 @@ def _photographed(
     severity: float = 0.0,
     boxes: tuple[tuple[float, float, float, float], ...] = (),
 ) -> Sample:
-    hard = min(1.0, float(rng.uniform(0, 2 * difficulty)))
-    # No stickers: one over the print is a difference that a person must look at, and
-    # a policy that excuses it would excuse a missing element of the same size.
-    taken = replace(Conditions.sample(rng, difficulty=hard), sticker=False)
-    photo = photograph(print_, rng, conditions=taken, size_px=_PHOTO_PX)
+    taken = conditions(rng, difficulty)
+    photo = photograph(print_, rng, conditions=taken, size_px=PHOTO_PX)
     jpeg = to_jpeg(photo.pixels, photo.conditions.jpeg_quality)
     return Sample(seed, artwork.family, kind, severity, boxes, jpeg)
+
+
+def conditions(rng: np.random.Generator, difficulty: float) -> Conditions:
+    """Draw how a photo is taken, from careful to twice ``difficulty``.
+
+    No stickers: one over the print is a difference that a person must look at, and
+    what excuses it would excuse a missing element of the same size.
+    """
+    hard = min(1.0, float(rng.uniform(0, 2 * difficulty)))
+    return replace(Conditions.sample(rng, difficulty=hard), sticker=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +194,21 @@ def enrolled(
 
 def enrolled_artwork(artwork: Artwork, label: int, embedder: Embedder) -> Enrolled:
     """Enrol an artwork's flat print."""
-    scale = _ARTWORK_SIDE_PX / max(artwork.size_px)
-    regions = tuple(
+    return enrolled(
+        reference_print(artwork),
+        label,
+        embedder,
+        variable_regions=variable_boxes(artwork),
+    )
+
+
+def variable_boxes(artwork: Artwork) -> tuple[Box, ...]:
+    """Return the regions that vary from unit to unit, in the reference print's px."""
+    scale = ARTWORK_SIDE_PX / max(artwork.size_px)
+    return tuple(
         (x * scale, y * scale, w * scale, h * scale)
         for x, y, w, h in artwork.variable_regions
     )
-    return enrolled(reference_print(artwork), label, embedder, variable_regions=regions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +252,7 @@ def measure(
     with_peers: bool = False,
 ) -> tuple[Row, list[Judged]]:
     """Examine one sample among the references of ``gallery``, as the service would."""
-    photo = decode(sample.jpeg, max_side_px=_PHOTO_SIDE_PX).pixels
+    photo = decode(sample.jpeg, max_side_px=WORKING_SIDE_PX).pixels
     rows, own = judged(photo, gallery, label, embedder)
     reference = next(r.reference for r in gallery if r.reference.label == label)
     evidence = examine(photo, own, reference, comparator) if own else None

@@ -20,6 +20,7 @@ from touchstone.bootstrap import (
     open_embedder,
     use_one_thread,
 )
+from touchstone.catalogue import WORKING_SIDE_PX
 from touchstone.engine.embedding import Embedder
 from touchstone.engine.image import Pixels, decode
 from touchstone.settings import Settings
@@ -35,7 +36,6 @@ from touchstone_training.measuring import (
     samples,
 )
 
-_WORKING_SIDE_PX = 1280
 REAL_TRAINING_SET = "open/grocerystore_packages"
 """Real photographs with confusable siblings, openly licensed, training brand only."""
 
@@ -149,4 +149,4 @@ def _gallery(
 
 
 def _read(item: Item) -> Pixels:
-    return decode(item.path.read_bytes(), max_side_px=_WORKING_SIDE_PX).pixels
+    return decode(item.path.read_bytes(), max_side_px=WORKING_SIDE_PX).pixels

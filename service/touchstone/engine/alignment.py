@@ -8,16 +8,16 @@ as a measurement.
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_cv2: Any = cv2
+from touchstone.engine.normalisation import Map
+from touchstone.engine.registration import monomials
 
-Map: TypeAlias = NDArray[np.float32]
-"""(height, width)"""
+_cv2: Any = cv2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,8 @@ def align(
         zero = np.zeros((height, width), np.float32)
         shift = np.zeros((height, width, 2), np.float32)
         return Alignment(shift, zero, 0.0, np.ones((height, width), bool))
-    basis = _basis(places.centres, half)
-    weights = np.asarray(places.is_certain, np.float64)
-    coefficients = _robust_fit(basis, places.shifts, weights)
+    basis, certain = monomials(places.centres, half), places.is_certain
+    coefficients = _robust_fit(basis[certain], places.shifts[certain])
     rest = (places.shifts - basis @ coefficients).astype(np.float32)
     grid = places.grid
     fine = _wide_average(rest.reshape(*grid, 2), places.is_certain.reshape(grid))
@@ -172,37 +171,22 @@ def _given_up(strips: list[tuple[int, int]]) -> int:
     return last
 
 
-def _basis(
-    centres: NDArray[np.float64], size_px: tuple[int, int]
-) -> NDArray[np.float64]:
-    """(n, 10) monomials up to the third order of coordinates in [-1, 1]."""
-    x, y = (centres / np.array(size_px) * 2 - 1).T
-    one = np.ones_like(x)
-    return np.column_stack(
-        [one, x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3]
-    )
-
-
 _FIT_ROUNDS = 8
 _FIT_SCALE_PX = 0.5
 _FIT_RIDGE = 0.3
 
 
 def _robust_fit(
-    basis: NDArray[np.float64],
-    shifts: NDArray[np.float64],
-    weights: NDArray[np.float64],
+    basis: NDArray[np.float64], shifts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Fit (10, 2) coefficients; the scale of what is an outlier shrinks each round."""
-    used = weights > 0
-    basis, shifts, weights = basis[used], shifts[used], weights[used]
     ridge = _FIT_RIDGE * np.diag([0.0, 0.1, 0.1] + [1.0] * 7)
     coefficients = np.zeros((10, 2))
     coefficients[0] = np.median(shifts, axis=0)
     for number in range(_FIT_ROUNDS):
         scale = max(_FIT_SCALE_PX, 4.0 * 0.6**number)
         gaps = np.linalg.norm(shifts - basis @ coefficients, axis=1)
-        robust = weights / (1 + (gaps / scale) ** 2) ** 2
+        robust = 1 / (1 + (gaps / scale) ** 2) ** 2
         weighted = basis * robust[:, None]
         coefficients = np.linalg.solve(basis.T @ weighted + ridge, weighted.T @ shifts)
     return np.asarray(coefficients, np.float64)

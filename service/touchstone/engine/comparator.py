@@ -4,24 +4,22 @@ It sees an aligned pair and answers, for every place, how likely the print was c
 there, and for the whole. Prepared here as it was for training.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from touchstone.engine.normalisation import Map
-from touchstone.engine.onnx import open_session
+from touchstone.engine.onnx import OnnxNetwork
 from touchstone.engine.pair import AlignedPair
 from touchstone.errors import ModelError
 
 PLANES = 7
 """expected (3), seen (3), where compared (1); 0 to 255, (1, 7, height, width) uint8."""
-_MULTIPLE = 16
+SIDE_MULTIPLE = 16
 """The network halves the frame four times: sides are padded to multiples of this."""
 
 
@@ -85,9 +83,8 @@ class ComparatorManifest:
 def planes(pair: AlignedPair) -> NDArray[np.uint8]:
     """Stack a pair as the network is fed, (1, 7, h, w), padded below and right."""
     height, width = pair.valid.shape
-    canvas = np.zeros(
-        (1, PLANES, height + -height % _MULTIPLE, width + -width % _MULTIPLE), np.uint8
-    )
+    below, right = -height % SIDE_MULTIPLE, -width % SIDE_MULTIPLE
+    canvas = np.zeros((1, PLANES, height + below, width + right), np.uint8)
     inner = canvas[0, :, :height, :width]
     inner[:3] = cv2.split(pair.expected)
     inner[3:6] = cv2.split(pair.seen)
@@ -95,16 +92,8 @@ def planes(pair: AlignedPair) -> NDArray[np.uint8]:
     return canvas
 
 
-class OnnxComparator:
+class OnnxComparator(OnnxNetwork):
     """A comparing network in ONNX Runtime, loaded from the bytes it is named by."""
-
-    def __init__(
-        self, session: ort.InferenceSession, manifest: ComparatorManifest, provider: str
-    ) -> None:
-        self._session = session
-        self._manifest = manifest
-        self._provider = provider
-        self._input = session.get_inputs()[0].name
 
     @staticmethod
     def from_bytes(
@@ -120,30 +109,15 @@ class OnnxComparator:
         Raises:
             ModelError: altered file, unusable model, or provider not to be had.
         """
-        digest = hashlib.sha256(model).hexdigest()
-        if digest != manifest.sha256:
-            raise ModelError(
-                f"The comparator is not the file its manifest names: expected SHA-256 "
-                f"{manifest.sha256}, found {digest}. Restore the models folder."
-            )
-        session, provider = open_session(model, provider)
-        comparator = OnnxComparator(session, manifest, provider)
+        comparator = OnnxComparator(
+            model, manifest.sha256, called="comparator", provider=provider
+        )
         comparator._try()
         return comparator
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the model file."""
-        return self._manifest.sha256
-
-    @property
-    def provider(self) -> str:
-        """What really runs the model: ``cpu`` or ``cuda``."""
-        return self._provider
-
     def _try(self) -> None:
         """Refuse now what would fail, or answer nonsense, with every photo."""
-        blank = np.zeros((1, PLANES, 4 * _MULTIPLE, 4 * _MULTIPLE), np.uint8)
+        blank = np.zeros((1, PLANES, 4 * SIDE_MULTIPLE, 4 * SIDE_MULTIPLE), np.uint8)
         try:
             cells, whole = self.answer(blank)
         except Exception as error:  # ORT raises its own untyped pybind exceptions

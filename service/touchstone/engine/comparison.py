@@ -55,9 +55,6 @@ class Comparison:
     """Share of the reference that could be compared, 0 to 1."""
 
 
-_PLACED = ("learned", *CHANNELS)
-
-
 def compare(
     reference: Pixels,
     photo: Pixels,
@@ -106,7 +103,7 @@ def compare(
         for name, values in maps.items()
     }
     maps["learned"] = learned.map
-    deviation = np.maximum.reduce([maps[name] for name in _PLACED])
+    deviation = np.maximum.reduce(list(maps.values()))
     return Comparison(
         measurements={
             **measured,

@@ -1,6 +1,5 @@
 """Pictures to unit vectors: the same preparation trains and serves."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +7,10 @@ from typing import Protocol, TypeAlias
 
 import cv2
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from touchstone.engine.image import Pixels, resized
-from touchstone.engine.onnx import open_session
+from touchstone.engine.onnx import OnnxNetwork
 from touchstone.errors import ModelError
 
 Vectors: TypeAlias = NDArray[np.float32]
@@ -139,16 +137,14 @@ def _padded(pixels: Pixels, fill: float) -> Pixels:
 _BATCH = 16
 
 
-class OnnxEmbedder:
+class OnnxEmbedder(OnnxNetwork):
     """An embedding network in ONNX Runtime, loaded from the bytes it is named by."""
 
     def __init__(
-        self, session: ort.InferenceSession, manifest: EmbedderManifest, provider: str
+        self, model: bytes, manifest: EmbedderManifest, *, provider: str
     ) -> None:
-        self._session = session
+        super().__init__(model, manifest.sha256, called="embedder", provider=provider)
         self._manifest = manifest
-        self._provider = provider
-        self._input = session.get_inputs()[0].name
         # (x - mean) / std of every byte there is, looked up for each pixel.
         levels = np.arange(256, dtype=np.float32).reshape(1, 256, 1)
         mean, std = np.array(manifest.mean, np.float32), np.array(manifest.std)
@@ -168,31 +164,14 @@ class OnnxEmbedder:
         Raises:
             ModelError: altered file, unusable model, or provider not to be had.
         """
-        digest = hashlib.sha256(model).hexdigest()
-        if digest != manifest.sha256:
-            raise ModelError(
-                f"The embedder is not the file its manifest names: expected SHA-256 "
-                f"{manifest.sha256}, found {digest}. Restore the models folder."
-            )
-        session, provider = open_session(model, provider)
-        embedder = OnnxEmbedder(session, manifest, provider)
+        embedder = OnnxEmbedder(model, manifest, provider=provider)
         embedder._try()
         return embedder
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the model file."""
-        return self._manifest.sha256
 
     @property
     def dim(self) -> int:
         """Length of a vector."""
         return self._manifest.dim
-
-    @property
-    def provider(self) -> str:
-        """What really runs the model: ``cpu`` or ``cuda``."""
-        return self._provider
 
     def _try(self) -> None:
         """Refuse now what would fail, or answer nonsense, with every photo."""

@@ -1,10 +1,50 @@
 """ONNX Runtime sessions: one thread each, on a provider that is checked after load."""
 
+import hashlib
+
 import onnxruntime as ort
 
 from touchstone.errors import ModelError
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class OnnxNetwork:
+    """A network in ONNX Runtime, loaded from the bytes that it is named by."""
+
+    def __init__(
+        self, model: bytes, sha256: str, *, called: str, provider: str
+    ) -> None:
+        """Load ``model`` if its SHA-256 is the one that its manifest names.
+
+        Args:
+            model: the ONNX file.
+            sha256: what it must have, lower-case hex.
+            called: what an error calls it.
+            provider: ``auto`` (CUDA where it works, else CPU), ``cpu`` or ``cuda``.
+
+        Raises:
+            ModelError: altered file, unusable model, or provider not to be had.
+        """
+        found = hashlib.sha256(model).hexdigest()
+        if found != sha256:
+            raise ModelError(
+                f"The {called} is not the file its manifest names: expected SHA-256 "
+                f"{sha256}, found {found}. Restore the models folder."
+            )
+        self._digest = sha256
+        self._session, self._provider = open_session(model, provider)
+        self._input = self._session.get_inputs()[0].name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model file."""
+        return self._digest
+
+    @property
+    def provider(self) -> str:
+        """What really runs the model: ``cpu`` or ``cuda``."""
+        return self._provider
 
 
 def open_session(model: bytes, provider: str) -> tuple[ort.InferenceSession, str]:

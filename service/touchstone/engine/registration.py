@@ -100,7 +100,7 @@ def unpack_features(data: bytes) -> dict[Method, Features]:
 class Bend:
     """Smooth displacement after the homography, in the photo's pixels.
 
-    ``coefficients`` is (terms, 2) over the monomials of `_monomials`, of reference
+    ``coefficients`` is (terms, 2) over the monomials of `monomials`, of reference
     coordinates scaled to [-1, 1].
     """
 
@@ -110,7 +110,7 @@ class Bend:
         self, points_in_reference: NDArray[np.floating], size_px: tuple[int, int]
     ) -> NDArray[np.float64]:
         """Return (n, 2) displacements in photo pixels for (n, 2) reference points."""
-        basis = _monomials(points_in_reference, size_px)
+        basis = monomials(points_in_reference, size_px)
         return np.asarray(basis @ self.coefficients, np.float64)
 
 
@@ -373,7 +373,7 @@ def _coverage(points: NDArray[np.floating], size_px: tuple[int, int]) -> float:
     return int(np.count_nonzero(occupied)) / _GRID**2
 
 
-def _monomials(
+def monomials(
     points: NDArray[np.floating], size_px: tuple[int, int]
 ) -> NDArray[np.float64]:
     """(n, 10) monomials up to the third order, of coordinates in [-1, 1].
@@ -415,7 +415,7 @@ def _fit_bend(
     distance = np.linalg.norm(gaps, axis=1)
     if (distance < reach).sum() < _BEND_GAIN * before:  # nothing from where to grow
         return None, is_inlier
-    basis = _monomials(in_reference, size_px)
+    basis = monomials(in_reference, size_px)
     coefficients = np.zeros((basis.shape[1], 2))
     # It grows from the part that looked flat: what lies near the bend of one round
     # takes part in the next, so that the far sides of a bottle are reached.

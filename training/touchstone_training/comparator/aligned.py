@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from touchstone.bootstrap import use_one_thread
+from touchstone.catalogue import WORKING_SIDE_PX
 from touchstone.engine.evidence import frame_of, mask_of
 from touchstone.engine.image import Pixels, decode, resized
 from touchstone.engine.occlusion import hands
@@ -37,11 +38,10 @@ from touchstone.engine.registration import (
 from touchstone.errors import InvalidInputError
 from touchstone_training.comparator.pairs import FIRST_SEED, META, REFERENCE
 from touchstone_training.data import Item
-from touchstone_training.measuring import GENUINE, drawn
+from touchstone_training.measuring import GENUINE, drawn, variable_boxes
 from touchstone_training.simulator.counterfeits import WHOLE_PRINT_KINDS
 from touchstone_training.simulator.elements import Box
 
-_WORKING_SIDE_PX = 1280
 _SURE_INLIERS = 60
 
 
@@ -109,7 +109,7 @@ def _one_design(folder: Path, *, out: Path, fonts: tuple[Path, ...]) -> None:
     meta = json.loads((folder / META).read_text(encoding="utf-8"))
     for number, row in enumerate(meta["photos"]):
         photo = decode(
-            (folder / f"{number:02}.jpg").read_bytes(), max_side_px=_WORKING_SIDE_PX
+            (folder / f"{number:02}.jpg").read_bytes(), max_side_px=WORKING_SIDE_PX
         ).pixels
         pair = reference.aligned(photo)
         if pair is None:
@@ -183,7 +183,7 @@ def pack_real(items: Sequence[Item], out: Path) -> int:
 
 
 def _decoded(item: Item) -> Pixels:
-    return decode(item.path.read_bytes(), max_side_px=_WORKING_SIDE_PX).pixels
+    return decode(item.path.read_bytes(), max_side_px=WORKING_SIDE_PX).pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +200,7 @@ class _Known:
         kept = _read(folder / REFERENCE, cv2.IMREAD_COLOR)
         pixels = np.asarray(cv2.cvtColor(kept, cv2.COLOR_BGR2RGB), np.uint8)
         artwork = drawn(int(folder.name), fonts)
-        scale = max(pixels.shape[:2]) / max(artwork.size_px)
-        boxes = [
-            (x * scale, y * scale, w * scale, h * scale)
-            for x, y, w, h in artwork.variable_regions
-        ]
-        return _Known.of(pixels, boxes)
+        return _Known.of(pixels, variable_boxes(artwork))
 
     @staticmethod
     def of(pixels: Pixels, boxes: Sequence[Box]) -> "_Known":

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from touchstone.engine.comparator import SIDE_MULTIPLE
 from touchstone.errors import InvalidInputError
 from touchstone_training.calibration import auroc
 from touchstone_training.comparator.aligned import Packed, packed
@@ -186,9 +187,9 @@ class _Run:
 
 
 def planes_of(path: Path) -> NDArray[np.uint8]:
-    """(1, 7, h, w) of a packed pair, padded to multiples of 16."""
+    """(1, 7, h, w) of a packed pair, padded as the engine pads."""
     planes = np.load(path)[..., :7]
-    below, right = (-side % 16 for side in planes.shape[:2])
+    below, right = (-side % SIDE_MULTIPLE for side in planes.shape[:2])
     padded = np.pad(planes, ((0, below), (0, right), (0, 0)))
     return np.ascontiguousarray(padded.transpose(2, 0, 1)[None])
 

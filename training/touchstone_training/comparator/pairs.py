@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,7 +24,14 @@ from rich.progress import track
 from touchstone.bootstrap import use_one_thread
 from touchstone.engine.image import Pixels
 from touchstone.errors import InvalidInputError
-from touchstone_training.measuring import GENUINE, drawn, reference_print
+from touchstone_training.measuring import (
+    ARTWORK_SIDE_PX,
+    GENUINE,
+    PHOTO_PX,
+    conditions,
+    drawn,
+    reference_print,
+)
 from touchstone_training.simulator.artwork import Artwork, render
 from touchstone_training.simulator.counterfeits import (
     KINDS,
@@ -32,15 +39,13 @@ from touchstone_training.simulator.counterfeits import (
     counterfeit,
     genuine_print,
 )
-from touchstone_training.simulator.photography import Conditions, photograph, to_jpeg
+from touchstone_training.simulator.photography import photograph, to_jpeg
 
 META = "meta.json"
 REFERENCE = "reference.png"
 FIRST_SEED = 400_000
 """Designs for the comparator: neither the embedder's nor those of calibration."""
 
-_SIDE_PX = 1400
-_PHOTO_PX = (1600, 1200)
 _SHRINK = 4
 _VISIBLE_LEVELS = 12
 
@@ -108,14 +113,14 @@ def _photographs(
     rng = np.random.default_rng((seed, 11))
     for number in range(options.genuine):
         variable = 1000 + number
-        print_ = render(artwork, long_side_px=_SIDE_PX, variable_seed=variable)
+        print_ = render(artwork, long_side_px=ARTWORK_SIDE_PX, variable_seed=variable)
         yield GENUINE, 0.0, _photographed(print_, rng, options), None
-    usual = render(artwork, long_side_px=_SIDE_PX)
+    usual = render(artwork, long_side_px=ARTWORK_SIDE_PX)
     for kind in rng.permutation(KINDS)[: options.forged]:
         severity = float(rng.uniform(0.1, 1.0))
         try:
             fake = counterfeit(
-                artwork, str(kind), rng, severity=severity, long_side_px=_SIDE_PX
+                artwork, str(kind), rng, severity=severity, long_side_px=ARTWORK_SIDE_PX
             )
         except InvalidInputError:  # this artwork has nothing of that kind
             continue
@@ -136,10 +141,9 @@ def _changed(before: Pixels, after: Pixels, *, is_whole: bool) -> NDArray[np.uin
 def _photographed(
     print_: Pixels, rng: np.random.Generator, options: PairOptions
 ) -> bytes:
-    hard = min(1.0, float(rng.uniform(0, 2 * options.difficulty)))
-    taken = replace(Conditions.sample(rng, difficulty=hard), sticker=False)
+    taken = conditions(rng, options.difficulty)
     photo = photograph(
-        genuine_print(print_, rng), rng, conditions=taken, size_px=_PHOTO_PX
+        genuine_print(print_, rng), rng, conditions=taken, size_px=PHOTO_PX
     )
     return to_jpeg(photo.pixels, photo.conditions.jpeg_quality)
 

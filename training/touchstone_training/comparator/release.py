@@ -31,7 +31,7 @@ from touchstone_training.calibration import auroc
 from touchstone_training.comparator.aligned import Packed, packed
 from touchstone_training.comparator.learn import held_out, planes_of
 from touchstone_training.comparator.network import ComparatorNet
-from touchstone_training.embedder.export import without_traces
+from touchstone_training.embedder.export import without_folders, without_traces
 
 MAX_SIZE_BYTES = 4_000_000
 _OPSET = 18
@@ -83,7 +83,7 @@ def release_comparator(
         "training": {
             **provenance,
             "step": state["step"],
-            "config": {**config, "resume": _name(config.get("resume"))},
+            "config": without_folders(config),
         },
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -91,10 +91,6 @@ def release_comparator(
     text = json.dumps(manifest, indent=1) + "\n"
     (out / "comparator.json").write_text(text, encoding="utf-8")
     return manifest
-
-
-def _name(path: str | None) -> str | None:
-    return None if path is None else Path(path).name
 
 
 def to_onnx(net: ComparatorNet) -> bytes:

@@ -159,7 +159,7 @@ def _manifest(
     model: bytes, checkpoint: dict[str, Any], *, input_px: int, provenance: Provenance
 ) -> dict[str, Any]:
     trained = checkpoint["provenance"]
-    config = _without_folders(trained["config"])
+    config = without_folders(trained["config"])
     numbers = NORMALISATION[trained["config"]["architecture"]]
     return {
         "name": f"touchstone-embedder-{config['architecture']}",
@@ -191,12 +191,12 @@ def _resumed(earlier: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     return {
         **earlier,
-        "config": _without_folders(earlier["config"]),
+        "config": without_folders(earlier["config"]),
         "resumed_from": _resumed(earlier.get("resumed_from")),
     }
 
 
-def _without_folders(config: dict[str, Any]) -> dict[str, Any]:
+def without_folders(config: dict[str, Any]) -> dict[str, Any]:
     """Keep file names only: folders of the training machine mean nothing elsewhere."""
     named = {
         key: Path(config[key]).name

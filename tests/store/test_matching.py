@@ -1,25 +1,33 @@
 """Grants, and what the catalogue is told of changes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import bindparam, select
+from sqlalchemy.exc import StatementError
 from store.world import (
     MODEL,
     World,
     digest_of,
     examination_draft,
+    raw,
 )
 
 from touchstone.errors import (
     NotFoundError,
 )
 from touchstone.store import (
+    Caller,
     ProductFields,
+    ReferenceView,
     SetFields,
     SetStatus,
     SpecimenFields,
     new_id,
 )
+from touchstone.store.scope import matchable
+from touchstone.store.tables import Id, ReferenceSetRow
 
 SPECIMEN = SpecimenFields(digest_of("front of P-1"), width_px=400, height_px=300)
 
@@ -43,6 +51,58 @@ def test_a_grant_is_effective_at_once_and_ends_at_once(world: World) -> None:
     assert store.references(officer, [label]) == {}
     with pytest.raises(NotFoundError):
         store.specimens_of_set(officer, set_id)
+
+
+def test_one_question_is_answered_to_each_caller_within_its_own_reach(
+    world: World,
+) -> None:
+    # The query is made once for all callers: none may be answered with another's.
+    store = world.store
+    ours = world.enrol()
+    theirs = world.enrol(world.rival, image="theirs")
+    store.grant(world.brand, ours.reference_set.id, authority_id=world.authority.id)
+    both = {ours.specimen.label, theirs.specimen.label}
+    reach: tuple[tuple[Caller, set[int]], ...] = (
+        (world.operator, both),
+        (world.brand, {ours.specimen.label}),
+        (world.rival, {theirs.specimen.label}),
+        (world.officer, {ours.specimen.label}),
+        (world.stranger, set()),
+    )
+    for caller, expected in (*reach, *reversed(reach)):
+        assert store.references(caller, sorted(both)).keys() == expected
+
+
+def test_a_query_that_names_no_organisation_is_not_asked(url: str) -> None:
+    condition = matchable(bindparam("organisation_id", type_=Id), by_admin=False)
+    with raw(url) as connection, pytest.raises(StatementError):
+        connection.execute(select(ReferenceSetRow.id).where(condition))
+
+
+def test_what_is_matched_against_is_what_is_on_record_now(world: World) -> None:
+    # No counter grows when a product is filled in, so nothing here may be kept.
+    store, brand = world.store, world.brand
+    regions = ((10, 20, 30, 40), (5, 6, 7, 8))
+    made = store.enrol_specimen(
+        brand,
+        product=ProductFields("P-1"),
+        reference_set=SetFields(market="AT", artwork_version="2"),
+        specimen=replace(SPECIMEN, variable_regions=regions),
+        derived={},
+    )
+    label = made.specimen.label
+    view = store.reference(brand, label)
+    assert view == ReferenceView(made.specimen, made.reference_set, made.product)
+    assert view.specimen.variable_regions == regions
+    store.enrol_specimen(
+        brand,
+        product=ProductFields("P-1", brand="Acme", gtin="04012345678901"),
+        reference_set=SetFields(market="AT", artwork_version="2"),
+        specimen=replace(SPECIMEN, variable_regions=regions),
+        derived={},
+    )
+    product = replace(made.product, brand="Acme", gtin="04012345678901")
+    assert store.reference(brand, label) == replace(view, product=product)
 
 
 def test_a_grantee_matches_but_never_browses(world: World) -> None:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.orm import Session
 
 from touchstone.errors import InvalidInputError
@@ -84,13 +84,14 @@ def append(
     """
     if caller is not None:
         fence(session, caller)  # here, where every verb that writes comes by
-    head = _head(session)
+    connection = session.connection()
+    head = _head(connection)
     rows: list[dict[str, object]] = []
     for act in acts:
         event = _link(act, head, caller=caller, at=at)
         rows.append({name: getattr(event, name) for name in AuditEvent.__slots__})
         head = Checkpoint(event.seq, event.hash)
-    session.execute(insert(AuditEventRow), rows)
+    connection.execute(_INSERT, rows)
 
 
 def event_hash(event: AuditEvent) -> str:
@@ -136,12 +137,17 @@ def replace_hash(event: AuditEvent) -> AuditEvent:
     return AuditEvent(**{**fields, "hash": event_hash(event)})
 
 
-def _head(session: Session) -> Checkpoint:
-    last = session.execute(
-        select(AuditEventRow.seq, AuditEventRow.hash)
-        .order_by(AuditEventRow.seq.desc())
-        .limit(1)
-    ).one_or_none()
+# Made once, and for the connection: see `Database._querying`.
+_INSERT = insert(AuditEventRow)
+_LAST = (
+    select(AuditEventRow.seq, AuditEventRow.hash)
+    .order_by(AuditEventRow.seq.desc())
+    .limit(1)
+)
+
+
+def _head(connection: Connection) -> Checkpoint:
+    last = connection.execute(_LAST).one_or_none()
     return Checkpoint(last.seq, last.hash) if last else Checkpoint(0, GENESIS)
 
 
@@ -150,8 +156,8 @@ class Audit(Database):
 
     def chain_head(self) -> Checkpoint:
         """Return the last link, to be written down where no one here can reach it."""
-        with self._reading() as session:
-            return _head(session)
+        with self._querying() as connection:
+            return _head(connection)
 
     def verify_chain(self, checkpoint: Checkpoint | None = None) -> ChainReport:
         """Recompute every link, up to the first that does not fit.

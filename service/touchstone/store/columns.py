@@ -2,8 +2,11 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Enum, TypeDecorator
+from sqlalchemy import JSON, DateTime, Dialect, Enum, TypeDecorator
+
+from touchstone.store.values import Region
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -32,6 +35,21 @@ class UtcDateTime(TypeDecorator[datetime]):
         if dialect.name == "sqlite":
             return value.replace(tzinfo=UTC)
         return value.astimezone(UTC)
+
+
+class Regions(TypeDecorator[tuple[Region, ...]]):
+    """Rectangles as JSON, read back as the tuples that they were."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_result_value(
+        self,
+        value: Any | None,
+        dialect: Dialect,  # noqa: ARG002 (the same on both)
+    ) -> tuple[Region, ...] | None:
+        """Give tuples: JSON knows only lists."""
+        return None if value is None else tuple((x, y, w, h) for x, y, w, h in value)
 
 
 def words(kind: type[StrEnum]) -> Enum:

@@ -1,5 +1,6 @@
 """The catalogue's counters: how a cache learns, cheaply, that it is out of date."""
 
+from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from touchstone.errors import StorageError
@@ -7,12 +8,18 @@ from touchstone.store.tables import CatalogueRow
 from touchstone.store.values import CatalogueState
 
 _ONLY_ROW = 1
+_LOST = "The database has lost its counters; restore a back-up."
+_CURRENT = select(CatalogueRow.reference_counter, CatalogueRow.access_counter).where(
+    CatalogueRow.id == _ONLY_ROW
+)
 
 
-def current(session: Session) -> CatalogueState:
+def current(connection: Connection) -> CatalogueState:
     """Return the counters as this transaction sees them."""
-    row = _row(session)
-    return CatalogueState(row.reference_counter, row.access_counter)
+    row = connection.execute(_CURRENT).one_or_none()
+    if row is None:
+        raise StorageError(_LOST)
+    return CatalogueState(*row)
 
 
 def references_changed(session: Session) -> int:
@@ -40,5 +47,5 @@ def next_label(session: Session) -> int:
 def _row(session: Session) -> CatalogueRow:
     row = session.get(CatalogueRow, _ONLY_ROW)
     if row is None:
-        raise StorageError("The database has lost its counters; restore a back-up.")
+        raise StorageError(_LOST)
     return row

@@ -222,7 +222,7 @@ def _add_specimen(
         image_digest=fields.image_digest,
         width_px=fields.width_px,
         height_px=fields.height_px,
-        variable_regions=[list(region) for region in fields.variable_regions],
+        variable_regions=fields.variable_regions,
         changed=0,
         created_at=at,
         withdrawn_at=None,
@@ -243,7 +243,7 @@ def _add_specimen(
 def _check_same(row: SpecimenRow, fields: SpecimenFields) -> None:
     if row.withdrawn_at is not None:
         raise ConflictError("This specimen was withdrawn; it is not brought back so.")
-    if sorted(row.value().variable_regions) != sorted(fields.variable_regions):
+    if sorted(row.variable_regions) != sorted(fields.variable_regions):
         raise ConflictError(
             "This image is enrolled with other variable regions; withdraw that "
             "specimen first."

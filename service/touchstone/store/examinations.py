@@ -148,9 +148,13 @@ def _examination(
     )
 
 
+# Made once, and for the connection: see `Database._querying`.
+_INSERT = insert(ExaminationRow)
+
+
 def _append(session: Session, made: Sequence[Examination], *, caller: Caller) -> None:
     acts = [Act(Action.EXAMINE, item.id, _detail(item)) for item in made]
-    session.execute(insert(ExaminationRow), [_columns(item) for item in made])
+    session.connection().execute(_INSERT, [_columns(item) for item in made])
     append(session, acts, caller=caller, at=made[0].created_at)
 
 

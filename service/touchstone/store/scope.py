@@ -11,7 +11,7 @@ An authority with a grant may match, and see what a finding names; it may not br
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, or_, true
+from sqlalchemy import BindParameter, ColumnElement, and_, exists, or_, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from touchstone.errors import InvalidInputError, NotAllowedError, NotFoundError
@@ -30,15 +30,26 @@ def readable_by(
 
 def matchable_by(caller: Caller) -> ColumnElement[bool]:
     """Return the condition that the caller may match against a reference set."""
+    return matchable(caller.organisation_id, by_admin=caller.is_admin)
+
+
+def matchable(
+    organisation_id: str | BindParameter[str], *, by_admin: bool
+) -> ColumnElement[bool]:
+    """Return the condition of ``matchable_by`` for a query that is made only once.
+
+    Such a query names the organisation by a parameter; without a value for it the
+    database is not asked at all.
+    """
     is_active = ReferenceSetRow.status == SetStatus.ACTIVE
-    if caller.is_admin:
+    if by_admin:
         return is_active
     is_granted = exists().where(
         GrantRow.reference_set_id == ReferenceSetRow.id,
-        GrantRow.authority_id == caller.organisation_id,
+        GrantRow.authority_id == organisation_id,
         GrantRow.revoked_at.is_(None),
     )
-    is_own = ReferenceSetRow.organisation_id == caller.organisation_id
+    is_own = ReferenceSetRow.organisation_id == organisation_id
     return and_(is_active, or_(is_own, is_granted))
 
 

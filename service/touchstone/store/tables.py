@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from touchstone.store.columns import UtcDateTime, words
+from touchstone.store.columns import Regions, UtcDateTime, words
 from touchstone.store.values import (
     ApiKey,
     AuditEvent,
@@ -43,6 +43,7 @@ from touchstone.store.values import (
     OrganisationKind,
     Product,
     ReferenceSet,
+    Region,
     Role,
     SetStatus,
     Specimen,
@@ -208,7 +209,7 @@ class SpecimenRow(Base):
     image_digest: Mapped[str] = mapped_column(Digest, index=True)
     width_px: Mapped[int] = mapped_column(Integer)
     height_px: Mapped[int] = mapped_column(Integer)
-    variable_regions: Mapped[list[list[int]]] = mapped_column(JSON)
+    variable_regions: Mapped[tuple[Region, ...]] = mapped_column(Regions)
     changed: Mapped[int] = mapped_column(index=True)
     created_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
@@ -224,9 +225,7 @@ class SpecimenRow(Base):
             image_digest=self.image_digest,
             width_px=self.width_px,
             height_px=self.height_px,
-            variable_regions=tuple(
-                (x, y, w, h) for x, y, w, h in self.variable_regions
-            ),
+            variable_regions=self.variable_regions,
             created_at=self.created_at,
             withdrawn_at=self.withdrawn_at,
         )

@@ -13,7 +13,9 @@ class BlindComparator:
     provider = "cpu"
 
     def differences(self, pair: AlignedPair) -> Differences:
-        return Differences(np.zeros_like(pair.valid), -6.0, -6.0, -2.0)
+        height, width = pair.valid.shape
+        nothing = np.zeros((height // 2, width // 2), np.float32)
+        return Differences(nothing, -6.0, -6.0, -2.0)
 
 
 BLIND = BlindComparator()

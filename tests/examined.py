@@ -8,8 +8,9 @@ from blind import BLIND
 from numpy.typing import NDArray
 from scenes import Photograph, Pixels, Print, printed
 
-from touchstone.engine.evidence import Evidence, Reference, examine
+from touchstone.engine.evidence import Evidence, examine
 from touchstone.engine.identification import Candidate, Match, match
+from touchstone.engine.reference import Reference
 from touchstone.engine.registration import (
     REFERENCE_SIDE_PX,
     Method,

@@ -131,8 +131,9 @@ def _embedder() -> bytes:
 def _comparator() -> bytes:
     """Log odds by the mean difference of each cell, a twentieth of a level each."""
     nodes = [
-        helper.make_node("Cast", ["planes"], ["values"], to=TensorProto.FLOAT),
-        helper.make_node("Split", ["values", "parts"], ["e", "s", "v"], axis=1),
+        helper.make_node("Cast", ["planes"], ["bytes"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["bytes"], ["values"], perm=[0, 3, 1, 2]),
+        helper.make_node("Split", ["values", "parts"], ["e", "s", "v", "n"], axis=1),
         helper.make_node("Sub", ["e", "s"], ["apart"]),
         helper.make_node("Abs", ["apart"], ["far"]),
         helper.make_node("ReduceMean", ["far", "colours"], ["grey"], keepdims=0),
@@ -146,7 +147,7 @@ def _comparator() -> bytes:
         helper.make_node("ReduceMax", ["cells", "places"], ["whole"], keepdims=0),
     ]
     constants: dict[str, NDArray[Any]] = {
-        "parts": np.array([3, 3, 1], np.int64),
+        "parts": np.array([3, 3, 1, 1], np.int64),
         "colours": np.array([1], np.int64),
         "places": np.array([1, 2], np.int64),
         "share": np.array(0.05, np.float32),
@@ -155,7 +156,12 @@ def _comparator() -> bytes:
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("planes", TensorProto.UINT8, [1, 7, "h", "w"])],
+        [
+            helper.make_tensor_value_info(
+                "planes", TensorProto.UINT8, [1, "h", "w", 8]
+            ),
+            helper.make_tensor_value_info("inside", TensorProto.FLOAT, [1, "r", "c"]),
+        ],
         [
             helper.make_tensor_value_info("cells", TensorProto.FLOAT, [1, "r", "c"]),
             helper.make_tensor_value_info("whole", TensorProto.FLOAT, [1]),

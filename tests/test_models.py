@@ -27,17 +27,18 @@ from touchstone.cli.demonstration import demonstrate
 from touchstone.engine.comparator import OnnxComparator
 from touchstone.engine.comparison import MEASUREMENTS, Comparison, compare
 from touchstone.engine.embedding import OnnxEmbedder, reference_views
-from touchstone.engine.evidence import frame_of
 from touchstone.engine.image import decode, resized
+from touchstone.engine.reference import frame_of
 from touchstone.engine.verdict import FindingKind, Policy
 from touchstone.settings import Settings
 
 MODELS = Path(__file__).parents[1] / "models"
 GOLDEN = Path(__file__).parent / "golden" / "embedding.json"
-TOLERANCE = 2e-3
-"""Of each number of a vector, on the CPU; other providers may differ by as much."""
+TOLERANCE = 0.02
+"""Of each number of a vector: int8 rounds a little differently on other CPUs, by up to
+0.009 with kernels that do without VNNI."""
 COMPARED_TOLERANCE = 0.05
-"""Of each measurement: int8 rounds a little differently on CPUs without VNNI."""
+"""Of each measurement, as above."""
 NETWORKS = ("embedder", "comparator")
 MAX_EMBEDDER_BYTES = 12_000_000
 MAX_BYTES = 25_000_000
@@ -118,7 +119,8 @@ def test_a_network_is_one_sound_file_without_data_outside_it(name: str) -> None:
         "ai.onnx.ml",
         "com.microsoft",
     }
-    assert len(model.graph.input) == 1
+    inputs = {"embedder": ["image"], "comparator": ["planes", "inside"]}
+    assert [one.name for one in model.graph.input] == inputs[name]
 
 
 # --- the comparator -------------------------------------------------------------------

@@ -5,8 +5,8 @@ import pytest
 from deployments import LABEL_PX, Deployment, policy_fields, write_policy
 from scenes import Pixels, encoded, photographed, printed
 
-from touchstone.engine.evidence import frame_of
 from touchstone.engine.image import decode
+from touchstone.engine.reference import frame_of
 from touchstone.errors import NotFoundError
 from touchstone.store import Examination
 

@@ -25,10 +25,10 @@ import numpy as np
 from touchstone.blobs import Blobs
 from touchstone.engine.codes import read_codes
 from touchstone.engine.embedding import Embedder, reference_views
-from touchstone.engine.evidence import Reference
 from touchstone.engine.identification import Candidate
 from touchstone.engine.image import DecodeLimits, Pixels, decode
 from touchstone.engine.index import IndexEntry, ReferenceIndex, Scope
+from touchstone.engine.reference import Reference
 from touchstone.engine.registration import (
     FEATURES_VERSION,
     REFERENCE_SIDE_PX,
@@ -167,7 +167,10 @@ class Catalogue:
             )
             self._references.put(label, kept)
         # A product's GTIN may be filled in after its first reference was enrolled.
-        return replace(kept, gtin=view.product.gtin)
+        if kept.gtin != view.product.gtin:
+            kept = replace(kept, gtin=view.product.gtin)
+            self._references.put(label, kept)
+        return kept
 
     def _enrolled_pixels(self, digest: str) -> Pixels:
         """Decode an image that was accepted at its enrolment, whatever limits now are.

@@ -7,7 +7,7 @@ from touchstone.catalogue import WORKING_SIDE_PX
 from touchstone.engine.comparison import Region
 from touchstone.engine.evidence import Evidence, examine
 from touchstone.engine.identification import Match
-from touchstone.engine.image import decode, resized
+from touchstone.engine.image import decode
 from touchstone.engine.localisation import localise
 from touchstone.engine.pictures import EvidencePictures, draw, draw_region
 from touchstone.engine.record import Document, read_region, read_registration
@@ -44,7 +44,7 @@ class Reviewer:
         """
         evidence, regions = self._evidence(caller, examination_id)
         return draw(
-            resized(evidence.reference.pixels, evidence.frame_px),
+            evidence.reference.framed,
             evidence.seen,
             evidence.comparison.deviation,
             regions,
@@ -60,7 +60,7 @@ class Reviewer:
         if not 1 <= number <= len(regions):
             raise NotFoundError(f"The examination has no region {number}.")
         return draw_region(
-            resized(evidence.reference.pixels, evidence.frame_px),
+            evidence.reference.framed,
             evidence.seen,
             regions[number - 1],
         )

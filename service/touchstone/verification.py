@@ -198,7 +198,7 @@ class Verifier:
         matches = match(
             pixels,
             [candidate for candidate, _ in near],
-            lambda label: self.catalogue.reference(views[label]).pixels,
+            lambda label: self.catalogue.reference(views[label]).framed,
             rank=self.policy.rank,
         )
         known_fakes = frozenset(one.label for one, _ in near if one.is_counterfeit)
@@ -303,17 +303,20 @@ class Verifier:
             "index": index_digest,
             "provider": self.catalogue.embedder.provider,
             "comparator_provider": self.comparator.provider,
-            "libraries": {
-                "biip": version("biip"),
-                "numpy": version("numpy"),
-                "opencv": cv2.__version__,
-                "pillow": version("pillow"),
-                "zxing-cpp": version("zxing-cpp"),
-                "onnxruntime": str(onnxruntime.__version__),
-                "faiss": str(faiss.__version__),
-            },
+            "libraries": _LIBRARIES,
         }
 
+
+_LIBRARIES = {
+    "biip": version("biip"),
+    "numpy": version("numpy"),
+    "opencv": cv2.__version__,
+    "pillow": version("pillow"),
+    "zxing-cpp": version("zxing-cpp"),
+    "onnxruntime": str(onnxruntime.__version__),
+    "faiss": str(faiss.__version__),
+}
+"""Read once: it is what was loaded, whatever is installed later, and slow to read."""
 
 # Gravest first. What cannot be told weighs less than what was found, so that a
 # blurred second photo does not silence a sharp first; but one photo that differs

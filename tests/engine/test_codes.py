@@ -4,9 +4,20 @@ import pytest
 import zxingcpp
 from hypothesis import given
 from hypothesis import strategies as st
-from scenes import Pixels, photographed
+from scenes import Photograph, Pixels, photographed
 
-from touchstone.engine.codes import normalised_gtin, parse_code, read_codes
+from touchstone.engine.codes import (
+    Code,
+    is_among,
+    is_foreign,
+    is_legible,
+    normalised_gtin,
+    parse_code,
+    read_codes,
+    read_place,
+    search_within,
+    united,
+)
 
 GTIN_13 = "4006381333931"
 
@@ -212,3 +223,163 @@ def test_a_data_matrix_is_read_at_every_turn_that_bars_are(turn: float) -> None:
     )
     read = {code.symbology for code in read_codes(photo.pixels)}
     assert read == {"DataMatrix", "EAN13"}
+
+
+def test_only_what_is_asked_for_is_searched() -> None:
+    kinds = (zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.DataMatrix)
+    bars = label_with(GTIN_13, zxingcpp.BarcodeFormat.EAN13)
+    pair = [label_with(kind.name, kind) for kind in kinds]
+    height = max(one.shape[0] for one in (bars, *pair))
+    shown = np.hstack(
+        [
+            cv2.copyMakeBorder(
+                one,
+                0,
+                height - one.shape[0],
+                0,
+                0,
+                cv2.BORDER_CONSTANT,
+                value=(255,) * 3,
+            )
+            for one in (bars, *pair)
+        ]
+    ).astype(np.uint8)
+    for bars_too, matrix_too in ((True, False), (False, True), (False, False)):
+        found = read_codes(shown, bars=bars_too, data_matrix=matrix_too)
+        expected = {"QRCode"} | ({"EAN13"} if bars_too else set())
+        expected |= {"DataMatrix"} if matrix_too else set()
+        assert {code.symbology for code in found} == expected
+
+
+# --- in places ------------------------------------------------------------------------
+
+
+def the_code(pixels: Pixels) -> Code:
+    (code,) = read_codes(pixels)
+    return code
+
+
+def corners_in(
+    photo: Photograph, code: Code
+) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+    assert code.corners is not None
+    return photo.points(np.array(code.corners))
+
+
+@pytest.mark.parametrize("turn", [0, 20, 45, 90, 135, 180])
+@pytest.mark.parametrize("off", [(0, 0), (5, -4)])
+def test_bars_are_read_in_their_place_at_any_turn(
+    turn: float, off: tuple[int, int]
+) -> None:
+    shown = label_with(GTIN_13, zxingcpp.BarcodeFormat.EAN13)
+    photo = photographed(shown, turn=turn, tilt=0.05, zoom=0.6)
+    place = corners_in(photo, the_code(shown)) + off
+    (code,) = read_place(photo.pixels, place, "EAN13")
+    assert code.gtin == "0" + GTIN_13
+
+
+@pytest.mark.parametrize(
+    ("kind", "zoom"), [("EAN13", 0.43), ("QRCode", 0.45), ("DataMatrix", 0.5)]
+)
+def test_a_code_too_small_for_a_search_is_read_in_its_place(
+    kind: str, zoom: float
+) -> None:
+    form = getattr(zxingcpp.BarcodeFormat, kind)
+    shown = label_with(GTIN_13 if kind == "EAN13" else SHOWN, form)
+    photo = photographed(shown, turn=45, zoom=zoom)
+    assert read_codes(photo.pixels) == ()
+    (code,) = read_place(photo.pixels, corners_in(photo, the_code(shown)), kind)
+    assert code.symbology == kind
+    assert code.gtin == "0" + GTIN_13
+
+
+@pytest.mark.parametrize("kind", ["EAN13", "QRCode", "DataMatrix"])
+def test_a_code_read_in_its_place_says_where_it_is_in_the_picture(kind: str) -> None:
+    form = getattr(zxingcpp.BarcodeFormat, kind)
+    shown = label_with(GTIN_13, form)
+    photo = photographed(shown, turn=30, tilt=0.1, zoom=1.2)
+    place = corners_in(photo, the_code(shown))
+    (code,) = read_place(photo.pixels, place, kind)
+    assert code.box is not None
+    around = [*place.min(axis=0), *np.ptp(place, axis=0)]
+    assert code.box == pytest.approx(around, abs=6)
+
+
+def test_other_bars_are_read_where_bars_are_expected_and_no_data_matrix() -> None:
+    for kind, is_read in (("EAN8", True), ("Code128", True), ("DataMatrix", False)):
+        shown = label_with("96385074", getattr(zxingcpp.BarcodeFormat, kind))
+        place = np.array(the_code(shown).corners)
+        assert bool(read_place(shown, place, "EAN13")) is is_read
+
+
+@pytest.mark.parametrize("at", [-4000.0, 0.0, 4000.0])
+def test_a_place_beyond_the_picture_or_without_extent_has_no_codes(at: float) -> None:
+    shown = label_with(GTIN_13, zxingcpp.BarcodeFormat.EAN13)
+    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
+    for side in (0, 1, 90):
+        assert read_place(shown, square * side + at, "EAN13") == ()
+
+
+def test_what_was_read_before_is_not_told_again() -> None:
+    known, other, more = (parse_code(text) for text in ("b", "c", "a"))
+    again = parse_code("b", symbology="QRCode")
+    assert united([other, known], [known, more]) == (more, known, other)
+    assert united([known, known], []) == (known, known)
+    assert united([known], [again]) == (known, again)
+
+
+def test_what_lies_between_corners_is_searched_if_a_code_fits_there() -> None:
+    shown = label_with("one", zxingcpp.BarcodeFormat.QRCode)
+    beside = np.hstack([shown, label_with("two", zxingcpp.BarcodeFormat.QRCode)])
+    height, width = shown.shape[:2]
+    place = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
+    (code,) = search_within(beside, place, beside=0.1)
+    assert code.text == "one"
+    assert len(search_within(beside, place, beside=1.1)) == 2
+    low = place * (1, 31 / height)
+    assert search_within(beside, low, beside=9, bars=False) == ()
+    bars = label_with(GTIN_13, zxingcpp.BarcodeFormat.EAN13)
+    assert search_within(bars, low, beside=2)
+    assert search_within(bars, place * (1, 7 / height), beside=2) == ()
+    assert search_within(bars, place, beside=2, bars=False) == ()
+    assert search_within(bars, place, beside=2)
+
+
+def test_a_code_is_the_same_with_the_serial_of_another_unit() -> None:
+    def unit(serial: str, gtin: str = GTIN_13) -> Code:
+        return parse_code(f"010{gtin}21{serial}", symbology="DataMatrix")
+
+    first = unit("A1")
+    assert is_among(first, [unit("B2")])
+    assert not is_among(first, [unit("A1", "5901234123457")])
+    assert not is_among(first, [parse_code(GTIN_13, symbology="EAN13")])
+    assert not is_among(first, [])
+
+
+@pytest.mark.parametrize(("zoom", "expected"), [(0.3, False), (0.6, True), (1.2, True)])
+@pytest.mark.parametrize("kind", ["EAN13", "QRCode"])
+def test_a_code_is_legible_down_to_a_size(
+    kind: str, zoom: float, *, expected: bool
+) -> None:
+    shown = label_with(GTIN_13, getattr(zxingcpp.BarcodeFormat, kind))
+    photo = photographed(shown, turn=5, zoom=zoom)
+    code = the_code(shown)
+    assert is_legible(code, shown, corners_in(photo, code)) is expected
+    assert bool(read_codes(photo.pixels)) is expected
+
+
+@pytest.mark.parametrize(
+    ("texts", "enrolled", "expected"),
+    [
+        ([GTIN_13], GTIN_13, False),
+        (["5901234123457"], GTIN_13, True),
+        (["5901234123457", GTIN_13], GTIN_13, False),
+        (["5901234123457"], None, None),
+        (["no number"], GTIN_13, None),
+        ([], GTIN_13, None),
+    ],
+)
+def test_codes_are_foreign_when_none_carries_the_enrolled_gtin(
+    texts: list[str], enrolled: str | None, *, expected: bool | None
+) -> None:
+    assert is_foreign([parse_code(text) for text in texts], enrolled) is expected

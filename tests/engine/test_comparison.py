@@ -174,7 +174,7 @@ def test_what_varies_by_design_is_not_compared() -> None:
 def test_what_the_photo_does_not_cover_is_not_compared() -> None:
     found = compared(printed(1), tilt=0.0, turn=0.0, zoom=2.0)
     assert found.compared_fraction < 0.55
-    assert not found.deviation[:, :100].any()
+    assert not found.deviation[:, :50].any()
 
 
 def test_the_edge_of_what_is_covered_does_not_differ() -> None:
@@ -192,7 +192,7 @@ def test_glare_hides_and_does_not_accuse() -> None:
     burnt = face.copy()
     cv2.circle(burnt, (300, 200), 60, (255, 255, 255), cv2.FILLED)
     found = compare(face, burnt, np.ones(face.shape[:2], bool))
-    assert not found.deviation[180:220, 280:320].any()
+    assert not found.deviation[90:110, 140:160].any()
     assert found.compared_fraction < 0.97
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
 from scenes import photographed, printed
 
 from touchstone.engine.embedding import (
@@ -172,6 +174,47 @@ def test_a_photo_lies_closer_to_its_print_than_to_another(
         [photographed(printed(seed), zoom=1.3).pixels for seed in range(5)]
     )
     assert (photos @ faces.T).argmax(axis=1).tolist() == [0, 1, 2, 3, 4]
+
+
+def _fed_with_bytes(model: bytes) -> bytes:
+    """Put before ``model`` what the engine does to pictures for a model of floats."""
+    made = onnx.load_from_string(model)
+    graph = made.graph
+    name = graph.input[0].name
+    dims = graph.input[0].type.tensor_type.shape.dim
+    batch, channels, *sides = [one.dim_param or one.dim_value for one in dims]
+    graph.input[0].CopyFrom(
+        helper.make_tensor_value_info(
+            "pictures", TensorProto.UINT8, [batch, *sides, channels]
+        )
+    )
+    steps = [
+        helper.make_node("Transpose", ["pictures"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["planes"], ["values"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["values", "mean"], ["centred"]),
+        helper.make_node("Div", ["centred", "std"], [name]),
+    ]
+    for place, node in enumerate(steps):
+        graph.node.insert(place, node)
+    for constant, value in (("mean", 127.0), ("std", 128.0)):
+        graph.initializer.append(
+            numpy_helper.from_array(np.array(value, np.float32), constant)
+        )
+    return bytes(made.SerializeToString())
+
+
+def test_a_model_of_bytes_is_fed_pictures_as_they_are(
+    model: bytes, manifest: EmbedderManifest, embedder: OnnxEmbedder
+) -> None:
+    of_bytes = _fed_with_bytes(model)
+    digest = hashlib.sha256(of_bytes).hexdigest()
+    # Numbers that would show, were they used: this model normalises by its own.
+    named = replace(manifest, sha256=digest, mean=(9.0,) * 3, std=(9.0,) * 3)
+    other = OnnxEmbedder.from_bytes(of_bytes, named, provider="cpu")
+    pictures = [printed(seed, size_px=(90 + 7 * seed, 180)).pixels for seed in range(3)]
+    np.testing.assert_allclose(
+        other.embed(pictures), embedder.embed(pictures), atol=1e-6
+    )
 
 
 # --- what a picture is made into ------------------------------------------------------

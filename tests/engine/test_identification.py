@@ -5,6 +5,7 @@ import pytest
 from examined import by_inliers, candidate, matches
 from scenes import Pixels, photographed, printed
 
+from touchstone.engine import identification
 from touchstone.engine.identification import Candidate, match
 from touchstone.engine.registration import (
     Features,
@@ -150,3 +151,24 @@ def test_a_known_counterfeit_is_registered_whatever_its_votes(
     assert [id(one) for one in tried] == [
         id(one.features[Method.ORB]) for one in (others[0], fake)
     ]
+
+
+@pytest.mark.parametrize(
+    ("inliers", "coverage", "others", "tried", "is_sure"),
+    [
+        (60, 0.2, [50], 2, True),
+        (60, 0.1, [], 2, False),
+        (45, 0.2, [], 5, True),
+        (45, 0.2, [11], 5, True),
+        (45, 0.2, [12], 5, False),
+        (45, 0.2, [], 1, False),
+        (39, 0.2, [], 5, False),
+    ],
+)
+def test_a_match_is_beyond_doubt_by_itself_or_far_before_all_others(
+    inliers: int, coverage: float, others: list[int], tried: int, *, is_sure: bool
+) -> None:
+    known = matches(photographed(printed(1)).pixels, [1])[0].registration
+    best = replace(known, inliers=inliers, coverage=coverage)
+    rest = [replace(known, inliers=count, coverage=0.2) for count in others]
+    assert identification._is_sure([*rest, best], tried=tried) is is_sure

@@ -12,9 +12,10 @@ from small_world import calibration
 
 from touchstone.engine.channels import CHANNELS
 from touchstone.engine.comparison import MEASUREMENTS, Comparison, Region
-from touchstone.engine.evidence import Evidence, Reference
+from touchstone.engine.evidence import Evidence
 from touchstone.engine.identification import Match
 from touchstone.engine.image import Quality
+from touchstone.engine.reference import Reference
 from touchstone.engine.registration import Method, Registration
 from touchstone.engine.verdict import (
     _RETAKE,

@@ -1,5 +1,9 @@
 """The embedding network, its loss, and the ONNX file made of it."""
 
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +11,23 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from touchstone.engine.embedding import EmbedderManifest, OnnxEmbedder
 from touchstone.errors import ModelError
-from touchstone_training.embedder.export import MAX_SIZE_BYTES, to_onnx
+from touchstone_training.data import Picture, PictureCache
+from touchstone_training.embedder.export import (
+    MAX_SIZE_BYTES,
+    Provenance,
+    _check_int8,
+    export_embedder,
+    stored,
+    to_onnx,
+)
 from touchstone_training.embedder.losses import koleo, supervised_contrastive
 from touchstone_training.embedder.model import (
+    NORMALISATION,
     Architecture,
     EmbeddingNet,
     GeM,
@@ -22,6 +37,8 @@ from touchstone_training.embedder.model import (
     freeze_stages,
     whiten,
 )
+from touchstone_training.embedder.retrieval import RetrievalSet
+from touchstone_training.embedder.train import TrainConfig, embedder
 
 
 @pytest.fixture(scope="module")
@@ -136,18 +153,101 @@ def test_koleo_prefers_products_spread_out() -> None:
     assert koleo(spread, labels) < koleo(crowded, labels)
 
 
-@pytest.mark.filterwarnings("default")  # torch's exporter warns about itself
-def test_the_onnx_file_is_small_self_contained_and_agrees(net: EmbeddingNet) -> None:
+def _pictures(count: int) -> NDArray[np.uint8]:
+    """Blots of colour, (count, 64, 64, 3): more like pictures than noise is."""
+    coarse = np.random.default_rng(count).integers(0, 256, (count, 8, 8, 3), np.uint8)
+    return coarse.repeat(8, axis=1).repeat(8, axis=2)
+
+
+@pytest.fixture(scope="module")
+def exported(net: EmbeddingNet) -> onnx.ModelProto:
     with torch.no_grad():
         for weight in net.parameters():
             weight.copy_(weight.half().float())
-    model = to_onnx(net, input_px=64)
+    return to_onnx(net, NORMALISATION["efficientnet_lite0"], input_px=64)
+
+
+def _vectors(model: bytes, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (vectors,) = session.run(["embedding"], {"image": pictures})
+    return np.asarray(vectors, np.float32)
+
+
+@pytest.mark.filterwarnings("default")  # torch's exporter warns about itself
+def test_the_onnx_file_is_small_self_contained_and_agrees(
+    net: EmbeddingNet, exported: onnx.ModelProto
+) -> None:
+    model = stored(exported)
     assert len(model) < MAX_SIZE_BYTES
     graph = onnx.load_from_string(model).graph
     assert all(not one.external_data for one in graph.initializer)
-    image = torch.randn(3, 3, 64, 64)
-    with torch.inference_mode():
-        expected = net(image).numpy()
-    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-    (vectors,) = session.run(["embedding"], {"image": image.numpy()})
-    np.testing.assert_allclose(vectors, expected, atol=1e-4)
+    pictures = _pictures(3)
+    expected = embedder(net, "efficientnet_lite0")(pictures)
+    np.testing.assert_allclose(_vectors(model, pictures), expected, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> PictureCache:
+    artworks = [
+        Picture(f"design:{n}", f"design:{n}", "artwork", pixels)
+        for n, pixels in enumerate(_pictures(40))
+    ]
+    return PictureCache.write(tmp_path_factory.mktemp("cache"), artworks)
+
+
+@pytest.mark.filterwarnings("default")  # torch's exporter warns about itself
+def test_an_int8_release_says_what_it_is_and_what_it_cost(
+    net: EmbeddingNet, exported: onnx.ModelProto, cache: PictureCache, tmp_path: Path
+) -> None:
+    provenance = {
+        "config": asdict(TrainConfig(dim=32)),
+        "seed": 0,
+        "commit": "abc",
+        "data_digest": cache.digest,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(provenance))
+    checkpoint = {"state": net.state_dict(), "step": 1, "provenance": provenance}
+    torch.save(checkpoint, tmp_path / "best.pt")
+    views = list(_pictures(4))
+    names = ["a", "b", "c", "d"]
+    manifest = export_embedder(
+        tmp_path,
+        tmp_path,
+        input_px=64,
+        provenance=Provenance(version="1", init_source="none"),
+        pictures=cache,
+        sets=[RetrievalSet("four", names, views, names, views)],
+    )
+    assert manifest["precision"] == "int8"
+    assert manifest["parity_max_difference"] < 1e-4
+    assert 0.98 < manifest["int8"]["cosine_mean"] < 1
+    assert manifest["metrics"].keys() == {"trained", "float32"}
+    model = (tmp_path / "embedder.onnx").read_bytes()
+    assert hashlib.sha256(model).hexdigest() == manifest["sha256"]
+    assert len(model) == manifest["size_bytes"] < 0.7 * len(stored(exported))
+    written = (tmp_path / "embedder.json").read_bytes()
+    served = OnnxEmbedder.from_bytes(model, EmbedderManifest.from_json(written))
+    assert served.embed(views).shape == (4, 32)
+
+
+class _Fixed:
+    """Embeds every picture to the vector that it was made with."""
+
+    digest = "0" * 64
+    dim = 2
+    provider = "cpu"
+
+    def __init__(self, *vector: float) -> None:
+        self._vector = np.array([vector], np.float32)
+
+    def embed(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        return self._vector.repeat(len(pictures), axis=0)
+
+
+def test_int8_that_costs_too_much_is_refused() -> None:
+    pictures = _pictures(2)
+    assert _check_int8(_Fixed(1, 0), _Fixed(1, 0), pictures)["cosine_mean"] == 1
+    with pytest.raises(ModelError, match="int8 costs too much"):
+        _check_int8(_Fixed(1, 0), _Fixed(0.9, 0.436), pictures)
+    with pytest.raises(ModelError, match="int8 costs too much"):
+        _check_int8(_Fixed(1, 0), _Fixed(float("nan"), 0), pictures)

@@ -103,6 +103,13 @@ def export(
     init_source: Annotated[
         str, typer.Option(help="Origin and licence of the initial weights.")
     ],
+    pictures: Annotated[
+        Path | None,
+        typer.Option(help="Cache made by `cache`, to calibrate int8 with."),
+    ] = None,
+    float32: Annotated[
+        bool, typer.Option("--float32", help="Do not quantise to int8.")
+    ] = False,
     data: Annotated[
         Path | None, typer.Option(help="Measure on the held-out sets here as well.")
     ] = None,
@@ -112,11 +119,14 @@ def export(
     input_px: Annotated[int, typer.Option(help="Side of the served input.")] = 224,
 ) -> None:
     """Write embedder.onnx and embedder.json, checked against the trained network."""
+    if float32 == (pictures is not None):
+        raise typer.BadParameter("give --pictures for int8, or --float32")
     manifest = export_embedder(
         run,
         out,
         input_px=input_px,
         provenance=Provenance(version=version, init_source=init_source),
+        pictures=None if pictures is None else PictureCache.open(pictures),
         sets=[] if data is None else [*selection_sets(data), *measure_sets(data)],
     )
     typer.echo(json.dumps(manifest["metrics"], indent=1))

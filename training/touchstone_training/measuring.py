@@ -17,13 +17,14 @@ from touchstone.catalogue import WORKING_SIDE_PX
 from touchstone.engine.codes import read_codes
 from touchstone.engine.comparator import Comparator
 from touchstone.engine.embedding import Embedder, Vectors, reference_views
-from touchstone.engine.evidence import Evidence, Reference, examine
+from touchstone.engine.evidence import Evidence, examine
 from touchstone.engine.identification import (
     Candidate,
     Match,
     match,
 )
 from touchstone.engine.image import Pixels, decode
+from touchstone.engine.reference import Reference
 from touchstone.engine.registration import (
     REFERENCE_SIDE_PX,
     Features,
@@ -231,7 +232,7 @@ def judged(
     ``label``, which is the true one.
     """
     query = embedder.embed([photo])[0]
-    pictures = {one.reference.label: one.reference.pixels for one in gallery}
+    pictures = {one.reference.label: one.reference.framed for one in gallery}
     found = match(
         photo,
         [one.candidate(query) for one in gallery],

@@ -8,13 +8,14 @@ as a measurement.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.engine.normalisation import Map
+from touchstone.engine.normalisation import Luma, Map
 from touchstone.engine.registration import monomials
 
 _cv2: Any = cv2
@@ -27,8 +28,8 @@ class Alignment:
     shift: NDArray[np.float32]
     """(height, width, 2): smooth displacement, expected to seen, pixels."""
     stray: Map
-    """(height, width): how far places lie from where the smooth part puts them,
-    pixels; 0 where nothing was found with certainty."""
+    """(height // 2, width // 2): how far places lie from where the smooth part puts
+    them, pixels of the full size; 0 where nothing was found with certainty."""
     level: float
     """Median of what places stray in this picture, pixels."""
     is_supported: NDArray[np.bool_]
@@ -45,11 +46,14 @@ _LOOP_PX = 0.75
 """There and back again: more than this away, the flow is a guess."""
 _MIN_PLACES = 24
 _SUPPORT_PX = 3.0
+_ROUNDS = 3
+_REFINEMENTS = 2
+"""Of the preset's five: what they add is lost in the smooth fit."""
+_SETTLED_PX = 2.5
+"""In half-size pixels."""
 
 
-def align(
-    expected: NDArray[np.uint8], seen: NDArray[np.uint8], valid: Map
-) -> Alignment:
+def align(expected: Luma, seen: Luma, valid: Map) -> Alignment:
     """Align two lumas of one frame.
 
     Args:
@@ -58,36 +62,116 @@ def align(
         valid: (h, w), 1 where the pictures can be compared.
     """
     height, width = expected.shape
-    half = max(1, width // 2), max(1, height // 2)
-    places = _sampled(
-        *(
-            np.asarray(cv2.resize(x, half, interpolation=cv2.INTER_AREA))
-            for x in (expected, seen, valid)
+    half = _half(width, height)
+    e, s = (
+        np.asarray(cv2.resize(luma, half, interpolation=cv2.INTER_AREA), np.uint8)
+        for luma in (expected, seen)
+    )
+    v = cv2.resize(valid, half, interpolation=cv2.INTER_AREA)
+    if min(e.shape) < _MIN_FLOW_SIDE_PX:
+        return _left_alone(height, width)
+    print_ = _Print(e, _corner(e), v)
+    shift, moved, found = np.zeros((*e.shape, 2), np.float32), s, None
+    # What was out of the first round's reach, at the far sides of a bend, is within
+    # the second's.
+    for number in range(_ROUNDS):
+        further = _followed(print_, moved)
+        if further is None:
+            break
+        found, shift = further, shift + further.shift
+        if number + 1 == _ROUNDS or np.abs(found.shift[::4, ::4]).max() < _SETTLED_PX:
+            break
+        moved = np.asarray(moved_by(s, shift), np.uint8)
+    if found is None:
+        return _left_alone(height, width)
+    full = cv2.resize(shift, (width, height), interpolation=cv2.INTER_LINEAR)
+    return Alignment(
+        shift=np.asarray(full * np.float32(2), np.float32),
+        stray=found.stray,
+        level=found.level,
+        is_supported=_supported(found.held, found.lost, (width, height)),
+    )
+
+
+def _half(width: int, height: int) -> tuple[int, int]:
+    return max(1, width // 2), max(1, height // 2)
+
+
+def _left_alone(height: int, width: int) -> Alignment:
+    return Alignment(
+        shift=np.zeros((height, width, 2), np.float32),
+        stray=np.zeros(_half(width, height)[::-1], np.float32),
+        level=0.0,
+        is_supported=np.ones((height, width), bool),
+    )
+
+
+@lru_cache(maxsize=64)
+def pixel_places(height: int, width: int) -> NDArray[np.float32]:
+    """(height, width, 2): where each pixel lies; the same for every pair of a size."""
+    ys, xs = np.mgrid[:height, :width].astype(np.float32)
+    places = np.dstack([xs, ys])
+    places.flags.writeable = False
+    return places
+
+
+def moved_by(picture: NDArray[Any], shift: NDArray[np.float32]) -> NDArray[Any]:
+    """Draw at each place what ``picture`` has at its ``shift``, (h, w, 2), from it."""
+    return np.asarray(
+        _cv2.remap(
+            picture,
+            pixel_places(*picture.shape[:2]) + shift,
+            None,
+            interpolation=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
         )
     )
-    if places is None or places.is_certain.sum() < _MIN_PLACES:
-        zero = np.zeros((height, width), np.float32)
-        shift = np.zeros((height, width, 2), np.float32)
-        return Alignment(shift, zero, 0.0, np.ones((height, width), bool))
-    basis, certain = monomials(places.centres, half), places.is_certain
+
+
+# --- one round, at half size ----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Print:
+    """What is the same in every round."""
+
+    luma: Luma
+    corner: NDArray[Any]
+    valid: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    shift: NDArray[np.float32]  # (h, w, 2)
+    stray: Map  # full-size pixels
+    level: float  # full-size pixels
+    held: NDArray[np.float64]  # (n, 2) places found where they should be
+    lost: NDArray[np.float64]  # (n, 2) places with structure that were not
+
+
+def _followed(expected: _Print, seen: Luma) -> _Followed | None:
+    """Follow the flow from ``expected`` to ``seen``; None where too little is found."""
+    height, width = seen.shape
+    places = _sampled(expected, seen)
+    certain = places.is_certain
+    if certain.sum() < _MIN_PLACES:
+        return None
+    basis = monomials(places.centres, (width, height))
     coefficients = _robust_fit(basis[certain], places.shifts[certain])
     rest = (places.shifts - basis @ coefficients).astype(np.float32)
     grid = places.grid
-    fine = _wide_average(rest.reshape(*grid, 2), places.is_certain.reshape(grid))
+    fine = _wide_average(rest.reshape(*grid, 2), certain.reshape(grid))
     strays = np.linalg.norm(rest - fine.reshape(-1, 2), axis=1) * 2
     smooth = (basis @ coefficients).astype(np.float32).reshape(*grid, 2) + fine
-    is_held = places.is_certain & (strays < _SUPPORT_PX)
-    is_lost = places.is_textured & ~is_held
-    return Alignment(
-        shift=_grown(smooth * 2, (width, height)),
+    is_held = certain & (strays < _SUPPORT_PX)
+    return _Followed(
+        shift=_grown(smooth, (width, height)),
         stray=_grown(
-            _local_mean(strays.reshape(grid), places.is_certain.reshape(grid)),
-            (width, height),
+            _local_mean(strays.reshape(grid), certain.reshape(grid)), (width, height)
         ),
-        level=float(np.median(strays[places.is_certain])),
-        is_supported=_supported(
-            places.centres[is_held], places.centres[is_lost], (width, height)
-        ),
+        level=float(np.median(strays[certain])),
+        held=places.centres[is_held],
+        lost=places.centres[places.is_textured & ~is_held],
     )
 
 
@@ -104,23 +188,22 @@ _MIN_FLOW_SIDE_PX = 32
 """Below it OpenCV chooses its scales by the width alone, and reads beyond the end."""
 
 
-def _sampled(
-    expected: NDArray[Any], seen: NDArray[Any], valid: NDArray[Any]
-) -> _Places | None:
-    """Sample the flow on a grid; None where the pictures are too small for one."""
-    height, width = expected.shape
-    if min(height, width) < _MIN_FLOW_SIDE_PX:
-        return None
+def _sampled(expected: _Print, seen: Luma) -> _Places:
+    """Sample the flow on a grid."""
+    height, width = seen.shape
     flow = _cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    there = flow.calc(expected, seen, None)
-    back = flow.calc(seen, expected, None)
-    corner = np.minimum(*(_corner(x) for x in (expected, seen)))
+    flow.setVariationalRefinementIterations(_REFINEMENTS)
+    there = flow.calc(expected.luma, seen, None)
+    back = flow.calc(seen, expected.luma, None)
+    corner = np.minimum(expected.corner, _corner(seen))
     ys, xs = np.mgrid[_CELL // 2 : height : _CELL, _CELL // 2 : width : _CELL]
     shifts = there[ys, xs]
     landed_x = np.clip(np.rint(xs + shifts[..., 0]), 0, width - 1).astype(int)
     landed_y = np.clip(np.rint(ys + shifts[..., 1]), 0, height - 1).astype(int)
     loop = np.linalg.norm(shifts + back[landed_y, landed_x], axis=2).ravel()
-    is_textured = ((corner > _MIN_CORNER) & (valid > _MIN_VALID))[ys, xs].ravel()
+    is_textured = ((corner > _MIN_CORNER) & (expected.valid > _MIN_VALID))[
+        ys, xs
+    ].ravel()
     return _Places(
         grid=(ys.shape[0], ys.shape[1]),
         centres=np.column_stack([xs.ravel() + 0.5, ys.ravel() + 0.5]),
@@ -222,7 +305,7 @@ def _local_mean(
 def _grown(grid: NDArray[np.float32], size_px: tuple[int, int]) -> NDArray[np.float32]:
     """Interpolate between the sampled places, (height, width[, 2])."""
     width, height = size_px
-    columns, rows = grid.shape[1] * 2 * _CELL, grid.shape[0] * 2 * _CELL
+    columns, rows = grid.shape[1] * _CELL, grid.shape[0] * _CELL
     full = cv2.resize(grid, (columns, rows), interpolation=cv2.INTER_LINEAR)
     right, below = max(0, width - columns), max(0, height - rows)
     if right or below:

@@ -6,7 +6,8 @@
 - *geometry*: displacement that the smooth residual flow does not explain;
 - *colour*: chroma that differs after the light's low frequencies are taken out.
 
-Each is a map in units of what is usual: 1 is the edge of that.
+Each is a map in units of what is usual: 1 is the edge of that. Sizes are in pixels of
+the pictures given, which are half as wide as the compared frame.
 """
 
 from typing import Any
@@ -24,11 +25,11 @@ CHANNELS = ("structure", "correlation", "geometry", "colour")
 # --- structure ------------------------------------------------------------------------
 
 _BAND = np.ones((3, 3), np.uint8)
-_SHADE_SIGMA_PX = 14.0
-_SHADE_SHRINK = 4
+_SHADE_SIGMA_PX = 7.0
+_SHADE_SHRINK = 2
 _USUAL_LUMA = np.float32(7)
 _EDGE_SWING = 25
-_MIN_EDGE_PX = 300
+_MIN_EDGE_PX = 75
 
 
 def structure(expected: Luma, seen: Luma, valid: Map) -> Map:
@@ -40,10 +41,10 @@ def structure(expected: Luma, seen: Luma, valid: Map) -> Map:
     above = cv2.max(cv2.subtract(seen, high_e), cv2.subtract(low_e, seen))
     below = cv2.max(cv2.subtract(expected, high_s), cv2.subtract(low_s, expected))
     beyond = cv2.max(above, below)
-    swing = cv2.boxFilter(cv2.subtract(high_e, low_e), -1, (5, 5))
+    swing = cv2.boxFilter(cv2.subtract(high_e, low_e), -1, (3, 3))
     share = _usual_share(beyond, swing, valid)
     usual = swing.astype(np.float32) * share + _USUAL_LUMA
-    return np.asarray(cv2.boxFilter(beyond / usual, -1, (7, 7)), np.float32)
+    return np.asarray(cv2.boxFilter(beyond / usual, -1, (5, 5)), np.float32)
 
 
 def _unshaded(expected: Luma, seen: Luma, valid: Map) -> Luma:
@@ -54,7 +55,7 @@ def _unshaded(expected: Luma, seen: Luma, valid: Map) -> Luma:
         np.asarray(cv2.resize(x, small, interpolation=cv2.INTER_AREA), np.float32)
         for x in (expected, seen, valid)
     )
-    shade = smooth(s - e, v, _SHADE_SIGMA_PX / _SHADE_SHRINK)
+    shade = smooth([s - e], v, _SHADE_SIGMA_PX / _SHADE_SHRINK)[0]
     full = cv2.resize(shade, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.subtract(seen, full, dtype=cv2.CV_8U), np.uint8)
 
@@ -65,9 +66,8 @@ def _usual_share(beyond: NDArray[Any], swing: NDArray[Any], valid: Map) -> np.fl
     A photo a little softer or less well laid than another strays at all of its
     edges; what a forger changed strays at few.
     """
-    beyond, swing, valid = (x[::2, ::2] for x in (beyond, swing, valid))
     at_edges = (swing > _EDGE_SWING) & (valid > 0)
-    if at_edges.sum() < _MIN_EDGE_PX // 4:
+    if at_edges.sum() < _MIN_EDGE_PX:
         return np.float32(0.25)
     shares = beyond[at_edges].astype(np.float32) / swing[at_edges]
     return np.float32(min(0.8, max(0.12, 1.5 * float(np.quantile(shares, 0.8)))))
@@ -76,7 +76,7 @@ def _usual_share(beyond: NDArray[Any], swing: NDArray[Any], valid: Map) -> np.fl
 # --- correlation ----------------------------------------------------------------------
 
 _SHIFTS = ((1, 0), (-1, 0), (0, 1), (0, -1))
-_NCC_WINDOW = (15, 15)
+_NCC_WINDOW = (9, 9)
 _CALM = np.float32(90)
 """Variance added to both sides: patches without contrast correlate by definition."""
 _USUAL_DECORRELATION = np.float32(0.25)
@@ -95,10 +95,10 @@ def correlation(expected: Luma, seen: Luma, valid: Map) -> Map:
         best = cv2.max(best, joint)
     scale = cv2.sqrt((var_e + _CALM) * (var_s + _CALM))
     lack = np.maximum(1 - (best + _CALM) / scale, 0)
-    textured = ((var_e > _TEXTURED) & (valid > 0))[::3, ::3]
+    textured = ((var_e > _TEXTURED) & (valid > 0))[::2, ::2]
     own = 0.0
-    if textured.sum() >= _MIN_EDGE_PX // 9:
-        own = float(np.median(lack[::3, ::3][textured]))
+    if textured.sum() >= _MIN_EDGE_PX // 4:
+        own = float(np.median(lack[::2, ::2][textured]))
     return np.asarray(lack / (_USUAL_DECORRELATION + np.float32(2 * own)), np.float32)
 
 
@@ -146,28 +146,20 @@ _CHROMA_WINDOW = np.ones((3, 3), np.uint8)
 
 
 def colour(expected: Pixels, seen: Pixels) -> Map:
-    """Chroma difference outside a small neighbourhood's band, in units of 6 (Lab).
-
-    At half size: phones keep no more of the colour.
-    """
-    height, width = expected.shape[:2]
-    half = max(8, width // 2), max(8, height // 2)
-    beyond = np.zeros((half[1], half[0]), np.float32)
-    for band, values in zip(_chroma(expected, half), _chroma(seen, half), strict=True):
+    """Chroma difference outside a small neighbourhood's band, in units of 6 (Lab)."""
+    beyond = np.zeros(expected.shape[:2], np.float32)
+    for band, values in zip(_chroma(expected), _chroma(seen), strict=True):
         above = cv2.subtract(values, cv2.dilate(band, _CHROMA_WINDOW))
         below = cv2.subtract(cv2.erode(band, _CHROMA_WINDOW), values)
         outside = np.maximum(cv2.max(above, below), 0)
         beyond += outside * outside
-    wide = cv2.boxFilter(cv2.sqrt(beyond), -1, (5, 5)) / _USUAL_CHROMA
-    return np.asarray(
-        cv2.resize(wide, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
-    )
+    wide = cv2.boxFilter(cv2.sqrt(beyond), -1, (5, 5))
+    return np.asarray(wide / _USUAL_CHROMA, np.float32)
 
 
-def _chroma(rgb: Pixels, size_px: tuple[int, int]) -> tuple[Map, Map]:
+def _chroma(rgb: Pixels) -> tuple[Map, Map]:
     """CIE a*, b* (each (h, w)), softened."""
-    small = cv2.resize(rgb, size_px, interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)
     lab = np.asarray(cv2.GaussianBlur(lab, (0, 0), 1.0), np.float32)
     return (
         np.asarray(cv2.extractChannel(lab, 1), np.float32),

@@ -6,19 +6,23 @@ there, and for the whole. Prepared here as it was for training.
 
 import json
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.engine.image import Pixels
 from touchstone.engine.normalisation import Map
 from touchstone.engine.onnx import OnnxNetwork
 from touchstone.engine.pair import AlignedPair
 from touchstone.errors import ModelError
 
-PLANES = 7
-"""expected (3), seen (3), where compared (1); 0 to 255, (1, 7, height, width) uint8."""
+PLANES = 8
+"""expected (3), seen (3), where compared (255, else 0), and an empty one, as int8
+arithmetic goes by fours: (1, height, width, 8) uint8, as the pixels lie."""
+CELL_PX = 4
+"""Side of the square of frame pixels to which the network gives one answer."""
 SIDE_MULTIPLE = 16
 """The network halves the frame four times: sides are padded to multiples of this."""
 
@@ -28,7 +32,8 @@ class Differences:
     """What the network makes of a pair."""
 
     map: Map
-    """(h, w): 0 is as it should be, 1 the edge of that, 2 as likely changed as not."""
+    """(h // 2, w // 2): 0 is as it should be, 1 the edge of that, 2 as likely changed
+    as not."""
     peak: float
     """Log odds of the most suspicious place."""
     top: float
@@ -80,16 +85,29 @@ class ComparatorManifest:
             ) from error
 
 
-def planes(pair: AlignedPair) -> NDArray[np.uint8]:
-    """Stack a pair as the network is fed, (1, 7, h, w), padded below and right."""
-    height, width = pair.valid.shape
+def planes(expected: Pixels, seen: Pixels, valid: NDArray[Any]) -> NDArray[np.uint8]:
+    """Lay a pair out as the network is fed, padded below and right.
+
+    Args:
+        expected: (h, w, 3).
+        seen: (h, w, 3).
+        valid: (h, w), above 0 where compared.
+    """
+    height, width = valid.shape
     below, right = -height % SIDE_MULTIPLE, -width % SIDE_MULTIPLE
-    canvas = np.zeros((1, PLANES, height + below, width + right), np.uint8)
-    inner = canvas[0, :, :height, :width]
-    inner[:3] = cv2.split(pair.expected)
-    inner[3:6] = cv2.split(pair.seen)
-    inner[6] = np.where(pair.valid > 0, 255, 0)
-    return canvas
+    fed = np.zeros((1, height + below, width + right, PLANES), np.uint8)
+    compared = (valid > 0).astype(np.uint8) * np.uint8(255)
+    order = [number for channel in range(PLANES - 1) for number in (channel, channel)]
+    cv2.mixChannels([expected, seen, compared], [fed[0, :height, :width]], order)
+    return fed
+
+
+def inside_of(fed: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Share of each cell that can be compared, (1, h / 4, w / 4), 0 to 1."""
+    compared = cv2.extractChannel(fed[0], 6)
+    size = compared.shape[1] // CELL_PX, compared.shape[0] // CELL_PX
+    shares = cv2.resize(compared, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(shares[None] * np.float32(1 / 255), np.float32)
 
 
 class OnnxComparator(OnnxNetwork):
@@ -117,7 +135,7 @@ class OnnxComparator(OnnxNetwork):
 
     def _try(self) -> None:
         """Refuse now what would fail, or answer nonsense, with every photo."""
-        blank = np.zeros((1, PLANES, 4 * SIDE_MULTIPLE, 4 * SIDE_MULTIPLE), np.uint8)
+        blank = np.zeros((1, 4 * SIDE_MULTIPLE, 4 * SIDE_MULTIPLE, PLANES), np.uint8)
         try:
             cells, whole = self.answer(blank)
         except Exception as error:  # ORT raises its own untyped pybind exceptions
@@ -129,7 +147,12 @@ class OnnxComparator(OnnxNetwork):
 
     def answer(self, fed: NDArray[np.uint8]) -> tuple[Map, float]:
         """Run the network on `planes`: log odds (h / 4, w / 4), and of the whole."""
-        cells, whole = self._session.run(None, {self._input: fed})
+        return self._answer(fed, inside_of(fed))
+
+    def _answer(
+        self, fed: NDArray[np.uint8], inside: NDArray[np.float32]
+    ) -> tuple[Map, float]:
+        cells, whole = self._session.run(None, {"planes": fed, "inside": inside})
         return np.asarray(cells, np.float32)[0], float(np.asarray(whole).ravel()[0])
 
     def differences(self, pair: AlignedPair) -> Differences:
@@ -138,31 +161,31 @@ class OnnxComparator(OnnxNetwork):
         Raises:
             ModelError: the network's answer is no number.
         """
-        fed = planes(pair)
-        cells, whole = self.answer(fed)
+        fed = planes(pair.expected, pair.seen, pair.valid)
+        inside = inside_of(fed)
+        cells, whole = self._answer(fed, inside)
         if not (np.isfinite(whole) and np.isfinite(cells).all()):
             raise ModelError("The comparator answered with what is no number.")
-        height, width = pair.valid.shape
-        stride = fed.shape[2] // cells.shape[0]
-        inside = cv2.resize(fed[0, 6], cells.shape[::-1], interpolation=cv2.INTER_AREA)
-        shown = np.where(inside > _MOSTLY, cells, _NOWHERE).astype(np.float32)
+        shown = np.where(inside[0] > _MOSTLY, cells, _NOWHERE).astype(np.float32)
         patch = cv2.boxFilter(shown, -1, (3, 3))
         few = np.partition(shown.ravel(), -_FEW)[-_FEW:]
+        rows, columns = (side * CELL_PX // 2 for side in cells.shape)
         grown = cv2.resize(
-            shown,
-            (cells.shape[1] * stride, cells.shape[0] * stride),
+            np.maximum((shown - _USUAL) / _STEP, 0),
+            (columns, rows),
             interpolation=cv2.INTER_LINEAR,
-        )[:height, :width]
+        )
+        height, width = pair.valid.shape
         return Differences(
-            map=np.maximum((grown - _USUAL) / _STEP, 0).astype(np.float32),
+            map=np.asarray(grown[: height // 2, : width // 2], np.float32),
             peak=float(patch.max()),
             top=float(few.mean()),
             whole=whole,
         )
 
 
-_MOSTLY = 128
-"""Of 255: cells of which most pixels could be compared."""
+_MOSTLY = 0.5
+"""Cells of which more than this could be compared count."""
 _NOWHERE = -12.0
 _FEW = 24
 _USUAL, _STEP = np.float32(-4), np.float32(2)

@@ -5,8 +5,10 @@ estimated from the pair itself and taken out before anything is compared. Nothin
 judges: thresholds live in the policy.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,9 +19,9 @@ from touchstone.engine.channels import CHANNELS
 from touchstone.engine.comparator import Comparator
 from touchstone.engine.image import Pixels, grey
 from touchstone.engine.normalisation import Luma, Map, match_blur
-from touchstone.engine.pair import Mask, aligned_pair
+from touchstone.engine.pair import AlignedPair, HalvedPair, Mask, aligned_pair, halved
 
-COMPARISON_VERSION = "2"
+COMPARISON_VERSION = "3"
 """Changes whenever the same pair would give other measurements."""
 
 COMPARISON_SIDE_PX = 640
@@ -47,9 +49,10 @@ class Comparison:
     measurements: dict[str, float]
     """Named numbers, see `MEASUREMENTS`; every name is always there."""
     deviation: Map
-    """The strongest of `channel_maps` at each place; 1 is the edge of what is usual."""
+    """(h // 2, w // 2): the strongest of `channel_maps` at each place; 1 is the edge of
+    what is usual."""
     channel_maps: dict[str, Map]
-    """By channel, and ``learned``."""
+    """By channel, and ``learned``; (h // 2, w // 2)."""
     regions: tuple[Region, ...]
     compared_fraction: float
     """Share of the reference that could be compared, 0 to 1."""
@@ -77,29 +80,32 @@ def compare(
     """
     # 1. Take out light, tone and the smooth rest of the misregistration.
     # 2. Ask the trained comparator.
-    # 3. Measure each channel in units of what is usual there.
+    # 3. Measure each channel in units of what is usual there. At half size: the finest
+    #    detail is the comparator's, and they are to say what differs, and how far this
+    #    photo as a whole strays from what was learned.
     # 4. Name the places, and sum up each channel in a few numbers.
     pair = aligned_pair(reference, photo, covered, variable=variable, is_bent=is_bent)
     learned = comparator.differences(pair)
+    half = halved(pair)
     expected, seen, blur_px = match_blur(
-        grey(pair.expected), grey(pair.seen), pair.valid
+        grey(half.expected), grey(half.seen), half.valid
     )
     maps = {
-        "structure": channels.structure(expected, seen, pair.valid),
-        "correlation": channels.correlation(expected, seen, pair.valid),
+        "structure": channels.structure(expected, seen, half.valid),
+        "correlation": channels.correlation(expected, seen, half.valid),
         "geometry": channels.geometry(pair.alignment),
-        "colour": channels.colour(pair.expected, pair.seen),
+        "colour": channels.colour(half.expected, half.seen),
     }
     # A window that reaches over the edge of what can be compared says nothing.
-    whole = cv2.erode(pair.valid, _WHOLE_WINDOW, borderValue=1)
+    whole = cv2.erode(half.valid, _WHOLE_WINDOW, borderValue=1)
     maps = {
         name: np.asarray(cv2.multiply(values, whole), np.float32)
         for name, values in maps.items()
     }
-    measured = _channel_measurements(maps, pair.valid)
+    measured = _channel_measurements(maps, half.valid)
     # A fold or a far side strays in these channels too: alone, they must stray twice.
     maps = {
-        name: np.asarray(values / np.float32(2), np.float32)
+        name: np.asarray(values * np.float32(0.5), np.float32)
         for name, values in maps.items()
     }
     maps["learned"] = learned.map
@@ -110,11 +116,11 @@ def compare(
             "learned_peak": learned.peak,
             "learned_top": learned.top,
             "learned_whole": learned.whole,
-            "blur_px": blur_px,
+            "blur_px": 2 * blur_px,
             "contrast": float(np.log(pair.contrast)),
             "cast": pair.cast,
             "washed_fraction": pair.washed,
-            **_grain(expected, seen, pair.valid),
+            **_grain(pair, half),
         },
         deviation=deviation,
         channel_maps=maps,
@@ -123,18 +129,18 @@ def compare(
     )
 
 
-_WHOLE_WINDOW = np.ones((15, 15), np.uint8)
+_WHOLE_WINDOW = np.ones((9, 9), np.uint8)
 
 
 # --- numbers and places ---------------------------------------------------------------
 
-_PEAK_WINDOW = (13, 13)
-_STRIDE = 3
+_PEAK_WINDOW = (7, 7)
+_STRIDE = 2
 
 
 def _channel_measurements(maps: dict[str, Map], valid: Map) -> dict[str, float]:
     """Sum up each map: its peak over a patch, its top percent, its usual levels."""
-    # Every map is smooth over several pixels: one in nine tells as much.
+    # Every map is smooth over several pixels: one in four tells as much.
     inside = valid[::_STRIDE, ::_STRIDE] > 0
     numbers: dict[str, float] = {}
     for name, values in maps.items():
@@ -150,23 +156,24 @@ def _channel_measurements(maps: dict[str, Map], valid: Map) -> dict[str, float]:
     return numbers
 
 
-def _grain(expected: Luma, seen: Luma, valid: Map) -> dict[str, float]:
+def _grain(pair: AlignedPair, half: HalvedPair) -> dict[str, float]:
     """How much rougher the photo is than the reference where nothing is printed."""
-    window = np.ones((9, 9), np.uint8)
-    swing = cv2.subtract(cv2.dilate(expected, window), cv2.erode(expected, window))
-    flat = np.asarray((swing < _FLAT_SWING) & (valid > 0), np.uint8)
-    area = int(cv2.countNonZero(flat))
-    rough = [_roughness(luma, flat) for luma in (seen, expected)]
-    return {
-        "grain": rough[0] - rough[1] if area > _MIN_FLAT_PX else 0.0,
-        "flat_fraction": area / max(1.0, float(cv2.sumElems(valid)[0])),
-    }
+    luma = grey(half.expected)
+    window = np.ones((5, 5), np.uint8)
+    swing = cv2.subtract(cv2.dilate(luma, window), cv2.erode(luma, window))
+    flat = np.asarray((swing < _FLAT_SWING) & (half.valid > 0), np.uint8)
+    share = cv2.countNonZero(flat) / max(1.0, float(cv2.sumElems(half.valid)[0]))
+    full = cv2.resize(flat, pair.valid.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    area = int(cv2.countNonZero(full))
+    rough = [_roughness(grey(one), full, area) for one in (pair.seen, pair.expected)]
+    grain = rough[0] - rough[1] if area > _MIN_FLAT_PX else 0.0
+    return {"grain": grain, "flat_fraction": share}
 
 
-def _roughness(luma: Luma, inside: NDArray[np.uint8]) -> float:
-    values = luma.astype(np.float32)
-    fine = cv2.subtract(values, cv2.GaussianBlur(values, (0, 0), 1.5))
-    return float(cv2.meanStdDev(fine, mask=inside)[1][0, 0])
+def _roughness(luma: Luma, inside: NDArray[Any], area: int) -> float:
+    smoothed = cv2.GaussianBlur(luma, (5, 5), 1.5)
+    squares = cv2.norm(luma, smoothed, cv2.NORM_L2SQR, inside)
+    return math.sqrt(squares / max(1, area))
 
 
 _FLAT_SWING = 10
@@ -183,13 +190,13 @@ MEASUREMENTS = (
 _REGION_LEVEL = 1.0
 _TELLING = 0.5
 _MAX_REGIONS = 12
-_MIN_REGION_PX = 25
+_MIN_REGION_PX = 6
 
 
 def _regions(deviation: Map, maps: dict[str, Map]) -> tuple[Region, ...]:
     """Connected places above the usual, the most deviant first."""
     above = (deviation > _REGION_LEVEL).astype(np.uint8)
-    joined = cv2.morphologyEx(above, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+    joined = cv2.morphologyEx(above, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     count, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     regions = [
         _region([int(v) for v in stats[i][:4]], deviation, maps)
@@ -208,4 +215,5 @@ def _region(box: Sequence[int], deviation: Map, maps: dict[str, Map]) -> Region:
     channel = max(CHANNELS, key=lambda name: peaks[name])
     if peaks[channel] < _TELLING:
         channel = "learned"
-    return Region(x, y, width, height, float(deviation[window].max()), channel)
+    peak = float(deviation[window].max())
+    return Region(2 * x, 2 * y, 2 * width, 2 * height, peak, channel)

@@ -52,6 +52,7 @@ class EmbedderManifest:
     sha256: str
     input_px: int
     mean: tuple[float, float, float]
+    """With ``std``, how pixels are normalised: by the model if it takes bytes."""
     std: tuple[float, float, float]
     dim: int
 
@@ -145,6 +146,8 @@ class OnnxEmbedder(OnnxNetwork):
     ) -> None:
         super().__init__(model, manifest.sha256, called="embedder", provider=provider)
         self._manifest = manifest
+        # A model that takes bytes takes pictures as they are, and normalises itself.
+        self._takes_bytes = self._session.get_inputs()[0].type == "tensor(uint8)"
         # (x - mean) / std of every byte there is, looked up for each pixel.
         levels = np.arange(256, dtype=np.float32).reshape(1, 256, 1)
         mean, std = np.array(manifest.mean, np.float32), np.array(manifest.std)
@@ -201,13 +204,17 @@ class OnnxEmbedder(OnnxNetwork):
 
     def _embed_batch(self, pictures: Sequence[Pixels]) -> Vectors:
         side = self._manifest.input_px
-        tensor = np.empty((len(pictures), 3, side, side), np.float32)
-        for planes, picture in zip(tensor, pictures, strict=True):
-            normalised = cv2.LUT(prepare(picture, input_px=side), self._levels)
-            for plane, channel in zip(planes, cv2.split(normalised), strict=True):
-                plane[:] = channel
-        vectors = np.asarray(
-            self._session.run(None, {self._input: tensor})[0], np.float32
-        )
+        framed = [prepare(picture, input_px=side) for picture in pictures]
+        fed = np.stack(framed) if self._takes_bytes else self._normalised(framed)
+        vectors = np.asarray(self._session.run(None, {self._input: fed})[0], np.float32)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
+
+    def _normalised(self, framed: Sequence[Pixels]) -> NDArray[np.float32]:
+        side = self._manifest.input_px
+        tensor = np.empty((len(framed), 3, side, side), np.float32)
+        for planes, picture in zip(tensor, framed, strict=True):
+            normalised = cv2.LUT(picture, self._levels)
+            for plane, channel in zip(planes, cv2.split(normalised), strict=True):
+                plane[:] = channel
+        return tensor

@@ -7,7 +7,7 @@ structure and colour over the whole face counts beside the number of inliers.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -63,12 +63,15 @@ class Match:
         }
 
 
-IDENTIFICATION_VERSION = "2"
+IDENTIFICATION_VERSION = "3"
 
 FIRST_LOOK = 5
 """Candidates registered before asking whether one of them is beyond doubt."""
 _SURE_INLIERS = 60
 _SURE_COVERAGE = 0.15
+_LEADING_INLIERS = 40
+_FAR_BEFORE = 4
+"""With so many times the inliers of the second, fewer are enough."""
 _SPARED_VOTES = 0.5
 """With one beyond doubt, others are registered too from this share of its votes on:
 a sibling of the same artwork has about as many."""
@@ -96,10 +99,10 @@ def match(
     first = [*candidates[:FIRST_LOOK], *fakes]
     by_orb = _matcher(photo, candidates, Method.ORB)
     found = _register_likeliest(by_orb, first, seed)
-    if not _is_sure(found.values()):
+    if not _is_sure(found.values(), tried=len(first)):
         rest = [one for one in candidates[FIRST_LOOK:] if not one.is_counterfeit]
         found |= _register_likeliest(by_orb, rest, seed)
-    if not _is_sure(found.values()):
+    if not _is_sure(found.values(), tried=len(candidates)):
         by_sift = _matcher(photo, candidates, Method.SIFT)
         by_sifting = _register_likeliest(by_sift, candidates, seed)
         for label, registration in by_sifting.items():
@@ -161,16 +164,20 @@ def _register_likeliest(
         outcome = register(matcher, candidate.features[method], seed=seed)
         if isinstance(outcome, Registration):
             found[candidate.label] = outcome
-            if _is_sure([outcome]):
+            if _is_sure([outcome], tried=1):
                 enough = max(enough, _SPARED_VOTES * votes)
     return found
 
 
-def _is_sure(registrations: Iterable[Registration]) -> bool:
-    return any(
-        one.inliers >= _SURE_INLIERS and one.coverage >= _SURE_COVERAGE
-        for one in registrations
+def _is_sure(registrations: Collection[Registration], *, tried: int) -> bool:
+    """Tell whether one is beyond doubt: by itself, or far before all others tried."""
+    best = max(
+        (one.inliers for one in registrations if one.coverage >= _SURE_COVERAGE),
+        default=0,
     )
+    second = sorted([0, 0, *(one.inliers for one in registrations)])[-2]
+    is_far_before = tried > 1 and best >= _FAR_BEFORE * second
+    return best >= (_LEADING_INLIERS if is_far_before else _SURE_INLIERS)
 
 
 _LOOK_SIDE_PX = 160

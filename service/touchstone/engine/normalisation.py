@@ -5,6 +5,7 @@ would unlight the photo where it is clipped, and make differences of what the se
 never saw.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -42,7 +43,7 @@ def relight(reference: Pixels, photo: Pixels, valid: Map) -> Relit:
 
 _TONE_OFFSET = np.float32(12)
 _LOG_LEVELS = np.log(np.arange(256, dtype=np.float32) + _TONE_OFFSET)
-_TONE_STRIDE = 13
+_TONE_STRIDE = 23
 _TONE_ROUNDS = 4
 _MIN_ROWS = 64
 
@@ -122,9 +123,9 @@ def _lit(
     weight: Map = np.asarray(v, np.float32)
     gain, veil = np.ones_like(luma_e), np.zeros_like(luma_e)
     for _ in range(_LIGHT_ROUNDS):
-        mean_e, mean_s = smooth(luma_e, weight, sigma), smooth(luma_s, weight, sigma)
-        spread = smooth(luma_e * luma_e, weight, sigma) - mean_e * mean_e
-        joint = smooth(luma_e * luma_s, weight, sigma) - mean_e * mean_s
+        products = luma_e, luma_s, luma_e * luma_e, luma_e * luma_s
+        mean_e, mean_s, mean_ee, mean_es = smooth(products, weight, sigma)
+        spread, joint = mean_ee - mean_e * mean_e, mean_es - mean_e * mean_s
         prior = np.clip(mean_s / np.maximum(mean_e, 8), 0.3, 1.8)
         raw = (joint + _GAIN_RIDGE * prior) / (spread + _GAIN_RIDGE)
         gain = np.asarray(np.clip(raw, 0.25, 2.0), np.float32)
@@ -134,7 +135,7 @@ def _lit(
     lit = np.clip(gain[..., None] * e + veil[..., None], 0, 255)
     tint = np.clip(s - lit, -_MOST_TINT, _MOST_TINT).astype(np.float32)
     wide = _TINT_SIGMA_SHARE * max(small)
-    veils = [veil + smooth(tint[..., n], weight, wide) for n in range(3)]
+    veils = [veil + own for own in smooth(list(cv2.split(tint)), weight, wide)]
     full = (width, height)
     fitted = np.asarray(cv2.LUT(reference, table))
     gains = cv2.resize(cv2.merge([gain] * 3), full, interpolation=cv2.INTER_LINEAR)
@@ -147,21 +148,23 @@ def _lit(
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def smooth(values: Map, weight: Map, sigma: float) -> Map:
-    """Blur ``values`` where ``weight``, normalised; made small where sigma is wide."""
-    height, width = values.shape
+def smooth(maps: Sequence[Map], weight: Map, sigma: float) -> list[Map]:
+    """Blur ``maps`` where ``weight``, normalised; made small where sigma is wide."""
+    height, width = weight.shape
     shrink = max(1, min(8, int(sigma / 2)))
-    weighted = cv2.multiply(values, weight)
+    small = max(8, width // shrink), max(8, height // shrink)
+
+    def blurred(one: Map) -> Map:
+        if shrink > 1:
+            one = np.asarray(cv2.resize(one, small, interpolation=cv2.INTER_AREA))
+        return np.asarray(cv2.GaussianBlur(one, (0, 0), scaled), np.float32)
+
+    scaled = sigma * small[0] / width if shrink > 1 else sigma
+    below = blurred(weight) + np.float32(1e-4)
+    ratios = [blurred(one * weight) / below for one in maps]
     if shrink > 1:
-        small = max(8, width // shrink), max(8, height // shrink)
-        weighted = cv2.resize(weighted, small, interpolation=cv2.INTER_AREA)
-        weight = np.asarray(cv2.resize(weight, small, interpolation=cv2.INTER_AREA))
-        sigma = sigma * small[0] / width
-    top = cv2.GaussianBlur(weighted, (0, 0), sigma)
-    ratio = top / (cv2.GaussianBlur(weight, (0, 0), sigma) + np.float32(1e-4))
-    if shrink > 1:
-        ratio = cv2.resize(ratio, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(ratio, np.float32)
+        ratios = [cv2.resize(one, (width, height)) for one in ratios]
+    return [np.asarray(one, np.float32) for one in ratios]
 
 
 # --- blur -----------------------------------------------------------------------------

@@ -5,18 +5,15 @@ itself and taken out; where nothing can be said is left out.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.engine.alignment import Alignment, align
+from touchstone.engine.alignment import Alignment, align, moved_by
 from touchstone.engine.image import Pixels, darkest, grey
 from touchstone.engine.normalisation import Map, relight
-
-_cv2: Any = cv2  # the stubs do not know maps of two channels
 
 Mask: TypeAlias = NDArray[np.bool_]
 """(height, width)"""
@@ -62,27 +59,8 @@ def aligned_pair(
     """
     valid, washed = _comparable(reference, photo, covered, variable)
     relit = relight(reference, photo, valid)
-    expected = grey(relit.expected)
-    places = _places(*valid.shape)
-    shift = np.zeros_like(places)
-    seen = photo
-    # What was out of the first round's reach, at the far sides of a bend, is within
-    # the second's.
-    for _ in range(_ALIGN_ROUNDS):
-        found = align(expected, grey(seen), valid)
-        shift = shift + found.shift
-        seen = np.asarray(
-            _cv2.remap(
-                photo,
-                places + shift,
-                None,
-                interpolation=cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REPLICATE,
-            ),
-            np.uint8,
-        )
-        if np.abs(found.shift[::8, ::8]).max() < _SETTLED_PX:
-            break
+    found = align(grey(relit.expected), grey(photo), valid)
+    seen = np.asarray(moved_by(photo, found.shift), np.uint8)
     if is_bent:
         valid = np.asarray(valid * found.is_supported, np.float32)
     return AlignedPair(
@@ -96,17 +74,31 @@ def aligned_pair(
     )
 
 
-@lru_cache(maxsize=32)
-def _places(height: int, width: int) -> NDArray[np.float32]:
-    """(height, width, 2): where each pixel lies; the same for every pair of a size."""
-    ys, xs = np.mgrid[:height, :width].astype(np.float32)
-    places = np.dstack([xs, ys])
-    places.flags.writeable = False
-    return places
+@dataclass(frozen=True, slots=True)
+class HalvedPair:
+    """An aligned pair at half its size."""
+
+    expected: Pixels
+    """(h // 2, w // 2, 3)"""
+    seen: Pixels
+    """(h // 2, w // 2, 3)"""
+    valid: Map
+    """(h // 2, w // 2): 1 where all of it is compared, else 0."""
 
 
-_ALIGN_ROUNDS = 3
-_SETTLED_PX = 3.0
+def halved(pair: AlignedPair) -> HalvedPair:
+    """Make a pair half as wide and half as high."""
+    height, width = pair.valid.shape
+    half = max(1, width // 2), max(1, height // 2)
+    expected, seen = (
+        np.asarray(cv2.resize(one, half, interpolation=cv2.INTER_AREA), np.uint8)
+        for one in (pair.expected, pair.seen)
+    )
+    share = cv2.resize(pair.valid, half, interpolation=cv2.INTER_AREA)
+    return HalvedPair(expected, seen, (share > _ALL_OF_IT).astype(np.float32))
+
+
+_ALL_OF_IT = 0.99
 
 _BURNT = 250
 _BURNT_REACH = np.ones((9, 9), np.uint8)

@@ -40,10 +40,12 @@ def draw(
     Args:
         reference: (h, w, 3).
         seen: (h, w, 3), the rectified photo.
-        deviation: (h, w).
+        deviation: of any size; drawn at that of the pictures.
         regions: in the pixels of these pictures.
     """
     pair = _side_by_side(_marked(reference, regions), _marked(seen, regions))
+    size = seen.shape[1], seen.shape[0]
+    deviation = np.asarray(cv2.resize(deviation, size), np.float32)
     heat = _heat(deviation)
     weight = np.clip(deviation / _FULL_SCALE, 0, 1)[..., None] * np.float32(0.75)
     overlay = np.asarray(seen * (1 - weight) + heat * weight, np.uint8)

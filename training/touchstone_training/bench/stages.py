@@ -145,7 +145,9 @@ _PLACES: tuple[_Place, ...] = (
     (evidence, "compare", "compare"),
     (OnnxComparator, "differences", "ask the comparator"),
     (evidence, "measure_quality", _QUALITY),
-    (evidence, "read_codes", "read codes"),
+    (evidence, "read_expected", "read codes"),
+    (evidence, "read_face", "read codes"),
+    (evidence, "is_gtin_other", "read codes"),
     (Examinations, "record_examination", "record"),
 )
 

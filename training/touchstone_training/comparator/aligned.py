@@ -20,10 +20,10 @@ from rich.progress import track
 
 from touchstone.bootstrap import use_one_thread
 from touchstone.catalogue import WORKING_SIDE_PX
-from touchstone.engine.evidence import frame_of, mask_of
 from touchstone.engine.image import Pixels, decode, resized
 from touchstone.engine.occlusion import hands
 from touchstone.engine.pair import AlignedPair, aligned_pair
+from touchstone.engine.reference import frame_of, mask_of
 from touchstone.engine.registration import (
     PHOTO_SIDE_PX,
     REFERENCE_SIDE_PX,

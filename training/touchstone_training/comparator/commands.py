@@ -107,7 +107,7 @@ def export(
 ) -> None:
     """Write comparator.onnx and comparator.json, measured against the trained net."""
     manifest = release_comparator(
-        run, aligned, out, version=version, in_int8=not float32
+        run, aligned, out, version=version, is_int8=not float32
     )
     seal(out)
     typer.echo(json.dumps(manifest["held_out_auroc"], indent=1))

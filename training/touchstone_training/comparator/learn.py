@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from touchstone.engine.comparator import SIDE_MULTIPLE
+from touchstone.engine.comparator import planes
 from touchstone.errors import InvalidInputError
 from touchstone_training.calibration import auroc
 from touchstone_training.comparator.aligned import Packed, packed
@@ -187,11 +187,15 @@ class _Run:
 
 
 def planes_of(path: Path) -> NDArray[np.uint8]:
-    """(1, 7, h, w) of a packed pair, padded as the engine pads."""
-    planes = np.load(path)[..., :7]
-    below, right = (-side % SIDE_MULTIPLE for side in planes.shape[:2])
-    padded = np.pad(planes, ((0, below), (0, right), (0, 0)))
-    return np.ascontiguousarray(padded.transpose(2, 0, 1)[None])
+    """(1, h, w, 8) of a packed pair, as the engine lays it out."""
+    kept = np.load(path)
+    expected, seen = (np.ascontiguousarray(kept[..., n : n + 3]) for n in (0, 3))
+    return planes(expected, seen, kept[..., 6])
+
+
+def as_learned(fed: NDArray[np.uint8]) -> torch.Tensor:
+    """(1, 7, h, w) of what the engine feeds: as the network was trained."""
+    return torch.from_numpy(np.ascontiguousarray(fed[..., :7].transpose(0, 3, 1, 2)))
 
 
 def separation(net: ComparatorNet, pairs: Sequence[Packed]) -> dict[str, Any]:
@@ -200,7 +204,7 @@ def separation(net: ComparatorNet, pairs: Sequence[Packed]) -> dict[str, Any]:
     told = []
     with torch.inference_mode():
         for pair in pairs:
-            fed = torch.from_numpy(planes_of(pair.path))
+            fed = as_learned(planes_of(pair.path))
             _, whole = net(fed.to(next(net.parameters()).device))
             told.append(float(whole[0]))
     values = np.array(told)

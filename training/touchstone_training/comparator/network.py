@@ -15,6 +15,8 @@ STRIDE = 4
 """Frame pixels per cell of the map."""
 PLANES = 7
 """expected (3), seen (3), valid (1); 0 to 255."""
+MIDDLE, RANGE = 127.5, 64.0
+"""What the planes are centred on, and divided by."""
 _MOSTLY = 0.5
 _TOP = 24
 """Cells of the map that speak for the whole: a letter of small print has as many."""
@@ -75,9 +77,18 @@ class ComparatorNet(nn.Module):
 
     def forward(self, planes: torch.Tensor) -> Answer:
         """Answer for (N, 7, H, W), 0 to 255, of any numeric type."""
-        values = (planes.float() - 127.5) / 64
+        values = (planes.float() - MIDDLE) / RANGE
         valid = functional.avg_pool2d(planes[:, 6:7].float() / 255, STRIDE)
-        quarter = self.quarter(self.stem(values))
+        return self.above(self.stem(values), valid)
+
+    def above(self, stem: torch.Tensor, valid: torch.Tensor) -> Answer:
+        """Answer from what the stem gives, (N, C, H/2, W/2), and the cells' shares.
+
+        Args:
+            stem: of the planes.
+            valid: (N, 1, H/4, W/4), how much of each cell can be compared, 0 to 1.
+        """
+        quarter = self.quarter(stem)
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
         eighth = functional.relu(eighth + _doubled(self.from_sixteenth(sixteenth)))

@@ -1,15 +1,12 @@
 """A trained comparator to what is served: comparator.onnx in int8, and its manifest.
 
-Weights and activations are quantised after training (static, QDQ, unsigned
-activations and signed weights per channel, which is what runs fast on a CPU; see
-Jacob et al., CVPR 2018), calibrated on aligned pairs. The first subtraction and the
-last layers stay float32: the answer is a small difference of large numbers.
+Weights and activations are quantised after training (`touchstone_training.quantise`),
+calibrated on aligned pairs.
 """
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +14,30 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
-from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import fuse_conv_bn_eval
 
-from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
+from touchstone.engine.comparator import PLANES as ENGINE_PLANES
+from touchstone.engine.comparator import (
+    ComparatorManifest,
+    OnnxComparator,
+    inside_of,
+)
 from touchstone.errors import ModelError
 from touchstone_training.calibration import auroc
 from touchstone_training.comparator.aligned import Packed, packed
 from touchstone_training.comparator.learn import held_out, planes_of
-from touchstone_training.comparator.network import ComparatorNet
+from touchstone_training.comparator.network import (
+    MIDDLE,
+    PLANES,
+    RANGE,
+    Answer,
+    ComparatorNet,
+)
 from touchstone_training.embedder.export import without_folders, without_traces
+from touchstone_training.quantise import quantised, without_unused
 
 MAX_SIZE_BYTES = 4_000_000
 _OPSET = 18
@@ -42,7 +48,7 @@ _MOST_LOST = 0.01
 
 
 def release_comparator(
-    run: Path, data: Path, out: Path, *, version: str, in_int8: bool = True
+    run: Path, data: Path, out: Path, *, version: str, is_int8: bool = True
 ) -> dict[str, Any]:
     """Export the best checkpoint of ``run`` to ``out``; returns the manifest.
 
@@ -52,7 +58,7 @@ def release_comparator(
             out measure what it costs.
         out: gets ``comparator.onnx`` and ``comparator.json``.
         version: of the model.
-        in_int8: False keeps float32.
+        is_int8: False keeps float32.
 
     Raises:
         ModelError: the file is too large, or int8 costs more than it may.
@@ -64,7 +70,7 @@ def release_comparator(
     config = provenance["config"]
     trained_on, held = held_out(packed(data), config["held_out_share"])
     full = to_onnx(net.eval())
-    model = quantised(full, trained_on) if in_int8 else full
+    model = in_int8(net, trained_on) if is_int8 else full
     if len(model) > MAX_SIZE_BYTES:
         raise ModelError(f"The comparator has {len(model)} bytes, over the limit.")
     measured = _measured({"float32": full, "served": model}, held)
@@ -76,7 +82,7 @@ def release_comparator(
         "file": "comparator.onnx",
         "sha256": hashlib.sha256(model).hexdigest(),
         "size_bytes": len(model),
-        "precision": "int8" if in_int8 else "float32",
+        "precision": "int8" if is_int8 else "float32",
         "licence": "Apache-2.0",
         "held_out_auroc": measured,
         "held_out": json.loads(state["metrics"]),
@@ -95,78 +101,137 @@ def release_comparator(
 
 def to_onnx(net: ComparatorNet) -> bytes:
     """Export to one ONNX file for any frame of sides that are multiples of 16."""
+    return _fed_with_bytes(_exported(_Served(net)))
+
+
+class _Served(nn.Module):
+    """The network as it is served, fed with what `_fed_with_bytes` makes of a pair.
+
+    The stem goes over pairs of neighbouring pixels: 16 channels and two steps instead
+    of 8 and four, for int8 kernels take channels by fours and gather each step anew.
+    """
+
+    def __init__(self, net: ComparatorNet) -> None:
+        super().__init__()
+        self.net = net
+        stem: Any = net.stem  # torch does not say what a Sequential holds
+        fused = fuse_conv_bn_eval(stem[0], stem[1])
+        spare = (0, 0, 0, 0, 0, ENGINE_PLANES - PLANES)
+        weight = functional.pad(fused.weight.detach(), spare)
+        # Bytes have no half: what is subtracted of them is 128.
+        bias = fused.bias.detach() + weight.sum((1, 2, 3)) * (_ZERO - MIDDLE) / RANGE
+        out, channels, rows, columns = weight.shape
+        self.stem = nn.Conv2d(
+            2 * channels,
+            out,
+            (rows, columns // 2),
+            stride=(2, 1),
+            padding=((rows - 1) // 2, 0),
+        )
+        self.stem.weight = nn.Parameter(
+            weight.reshape(out, channels, rows, columns // 2, 2)
+            .permute(0, 4, 1, 2, 3)
+            .reshape(self.stem.weight.shape)
+        )
+        self.stem.bias = nn.Parameter(bias)
+
+    def forward(self, values: torch.Tensor, inside: torch.Tensor) -> Answer:
+        """Answer for (1, 16, H, W / 2 + 1) and (1, H / 4, W / 4)."""
+        return self.net.above(functional.relu(self.stem(values)), inside[:, None])
+
+
+_ZERO = 128
+
+
+def _exported(served: _Served) -> onnx.ModelProto:
+    rows, columns = (
+        torch.export.Dim(name, min=4, max=128) for name in ("rows", "columns")
+    )
     program = torch.onnx.export(
-        net.to(memory_format=torch.contiguous_format),
-        (torch.zeros(1, 7, 160, 128, dtype=torch.uint8),),
+        served.eval().to(memory_format=torch.contiguous_format),
+        (torch.zeros(1, 2 * ENGINE_PLANES, 160, 65), torch.zeros(1, 40, 32)),
         dynamo=True,
         opset_version=_OPSET,
-        input_names=["planes"],
+        input_names=["values", "inside"],
         output_names=["cells", "whole"],
         dynamic_shapes=(
-            {
-                2: 16 * torch.export.Dim("rows", min=4, max=128),
-                3: 16 * torch.export.Dim("columns", min=4, max=128),
-            },
+            {2: 16 * rows, 3: 8 * columns + 1},
+            {1: 4 * rows, 2: 4 * columns},
         ),
         external_data=False,
         verbose=False,
     )
     if program is None:
         raise ModelError("torch returned no ONNX program.")
-    model = program.model_proto
+    without_traces(program.model_proto)
+    return program.model_proto
+
+
+def _fed_with_bytes(model: onnx.ModelProto) -> bytes:
+    """Let ``model`` be fed with the engine's planes as they are, bytes by pixel.
+
+    In int8 those bytes are the quantised values themselves: nothing is converted.
+    """
+    graph = model.graph
+    place = _taken_out(graph, "QuantizeLinear", "values")
+    values = place or "values"
+    if place is not None:
+        values = _taken_out(graph, "DequantizeLinear", place) or values
+    constants: dict[str, NDArray[Any]] = {
+        "edges": np.array([0, 0, 1, 0, 0, 0, 1, 0], np.int64),
+        "zero": np.array(_ZERO, np.uint8),
+        "twos": np.array([0, 0, -1, 2 * ENGINE_PLANES], np.int64),
+        "step": np.array(1 / RANGE, np.float32),
+    }
+    front = [
+        helper.make_node("Pad", ["planes", "edges", "zero"], ["edged"]),
+        helper.make_node("Reshape", ["edged", "twos"], ["by_twos"]),
+        helper.make_node("Transpose", ["by_twos"], ["bytes"], perm=[0, 3, 1, 2]),
+        helper.make_node("DequantizeLinear", ["bytes", "step", "zero"], [values]),
+    ]
+    for number, node in enumerate(front):
+        graph.node.insert(number, node)
+    graph.initializer.extend(
+        numpy_helper.from_array(value, name) for name, value in constants.items()
+    )
+    planes: list[str | int | None] = [1, "height", "width", ENGINE_PLANES]
+    taken = [one for one in graph.input if one.name != "values"]
+    del graph.input[:]
+    graph.input.append(
+        helper.make_tensor_value_info("planes", TensorProto.UINT8, planes)
+    )
+    graph.input.extend(taken)
+    without_unused(model)
     onnx.checker.check_model(model, full_check=True)
-    without_traces(model)
     return bytes(model.SerializeToString())
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, pairs: Sequence[Packed]) -> None:
-        self._fed: Iterator[NDArray[np.uint8]] = (planes_of(one.path) for one in pairs)
+def _taken_out(graph: onnx.GraphProto, operator: str, given: str) -> str | None:
+    """Take out the node that alone does ``operator`` to ``given``; name its output."""
+    for node in graph.node:
+        if node.op_type == operator and node.input[0] == given:
+            name = str(node.output[0])
+            graph.node.remove(node)
+            return name
+    return None
 
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        fed = next(self._fed, None)
-        return None if fed is None else {"planes": fed}
+
+def _as_values(fed: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    """Do to the engine's planes what `_fed_with_bytes` has the file do."""
+    edged = np.pad(fed, ((0, 0), (0, 0), (1, 1), (0, 0)), constant_values=_ZERO)
+    by_twos = edged.reshape(1, fed.shape[1], -1, 2 * ENGINE_PLANES)
+    values = (by_twos.transpose(0, 3, 1, 2).astype(np.float32) - _ZERO) / RANGE
+    return {"values": np.asarray(values, np.float32), "inside": inside_of(fed)}
 
 
-def quantised(model: bytes, pairs: Sequence[Packed]) -> bytes:
-    """Quantise the convolutions of ``model``, calibrated on some of ``pairs``."""
+def in_int8(net: ComparatorNet, pairs: Sequence[Packed]) -> bytes:
+    """Export ``net`` with its convolutions in int8, calibrated on some of ``pairs``."""
     step = max(1, len(pairs) // _CALIBRATION_PAIRS)
-    with tempfile.TemporaryDirectory() as folder:
-        before, ready, after = (Path(folder) / f"{n}.onnx" for n in range(3))
-        before.write_bytes(model)
-        quant_pre_process(str(before), str(ready), skip_symbolic_shape=True)
-        graph = onnx.load(str(ready)).graph
-        convolutions = [node.name for node in graph.node if node.op_type == "Conv"]
-        constants = {one.name for one in graph.initializer}
-        # A small constant that keeps a division from zero would be rounded to it.
-        sums = [
-            node.name
-            for node in graph.node
-            if node.op_type == "Add" and constants & set(node.input)
-        ]
-        quantize_static(
-            str(ready),
-            str(after),
-            _Reader(pairs[::step]),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            op_types_to_quantize=["Conv", "Add", "Relu"],
-            nodes_to_exclude=[convolutions[-1], *sums],
-        )
-        served = onnx.load(str(after))
-    without_traces(served)
-    _without_unused_domains(served)
-    return bytes(served.SerializeToString())
-
-
-def _without_unused_domains(model: onnx.ModelProto) -> None:
-    """Name only the operator sets that are used: the optimiser names all it knows."""
-    used = {node.domain for node in model.graph.node} | {""}
-    kept = [one for one in model.opset_import if one.domain in used]
-    del model.opset_import[:]
-    model.opset_import.extend(kept)
+    feeds = [_as_values(planes_of(one.path)) for one in pairs[::step]]
+    # The last convolution's answer is a small difference of large numbers.
+    made = quantised(_exported(_Served(net)), feeds, kept=(-1,))
+    without_traces(made)
+    return _fed_with_bytes(made)
 
 
 def _measured(models: dict[str, bytes], pairs: Sequence[Packed]) -> dict[str, float]:

@@ -35,7 +35,7 @@ def policy_fields() -> dict[str, Any]:
     fields: dict[str, Any] = calibration()
     fields["version"] = "deployments"
     fields["identification"]["resemblance_similarity"] = 0.995
-    fields["fusion"]["terms"] = [
+    fields["fusion"]["experts"][0]["terms"] = [
         _term("structure_peak", mean=1.2, weight=1.7),
         _term("colour_peak", mean=1.2, weight=1.7),
     ]

@@ -190,8 +190,14 @@ def calibration() -> dict[str, object]:
             "sibling_margin": 1.0,
         },
         "fusion": {
-            "terms": [_term("structure_peak", mean=2.0, std=0.5, weight=2.5)],
-            "bias": 0.0,
+            "experts": [
+                {
+                    "name": "place",
+                    "share": 1.0,
+                    "terms": [_term("structure_peak", mean=2.0, std=0.5, weight=2.5)],
+                    "bias": 0.0,
+                }
+            ]
         },
         "thresholds": {
             "log10_lr_floor": -3.0,

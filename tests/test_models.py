@@ -28,8 +28,9 @@ from touchstone.engine.comparator import OnnxComparator
 from touchstone.engine.comparison import MEASUREMENTS, Comparison, compare
 from touchstone.engine.embedding import OnnxEmbedder, reference_views
 from touchstone.engine.image import decode, resized
+from touchstone.engine.policy import Policy
 from touchstone.engine.reference import frame_of
-from touchstone.engine.verdict import FindingKind, Policy
+from touchstone.engine.verdict import FindingKind
 from touchstone.settings import Settings
 
 MODELS = Path(__file__).parents[1] / "models"

@@ -17,7 +17,7 @@ from touchstone.catalogue import Catalogue
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
 from touchstone.engine.embedding import EmbedderManifest, OnnxEmbedder
 from touchstone.engine.image import DecodeLimits
-from touchstone.engine.verdict import Policy
+from touchstone.engine.policy import Policy
 from touchstone.enrolment import Enroller
 from touchstone.errors import ConfigurationError, ModelError, StorageError
 from touchstone.review import Reviewer

@@ -24,11 +24,11 @@ from touchstone.engine.identification import (
 )
 from touchstone.engine.image import DecodeLimits, Photo, decode, measure_quality
 from touchstone.engine.localisation import localise
+from touchstone.engine.policy import Policy
 from touchstone.engine.record import Document, finding_document
 from touchstone.engine.registration import FEATURES_VERSION
 from touchstone.engine.verdict import (
     FindingKind,
-    Policy,
     decide,
     disagreeing,
     photo_measurements,

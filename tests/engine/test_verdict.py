@@ -15,6 +15,7 @@ from touchstone.engine.comparison import MEASUREMENTS, Comparison, Region
 from touchstone.engine.evidence import Evidence
 from touchstone.engine.identification import Match
 from touchstone.engine.image import Quality
+from touchstone.engine.policy import Expert, Logistic, Mixture, Policy, Term
 from touchstone.engine.reference import Reference
 from touchstone.engine.registration import Method, Registration
 from touchstone.engine.verdict import (
@@ -22,8 +23,6 @@ from touchstone.engine.verdict import (
     _SENTENCES,
     Finding,
     FindingKind,
-    Policy,
-    Term,
     decide,
     photo_measurements,
 )
@@ -39,22 +38,16 @@ def whole_calibration() -> dict[str, Any]:
     return fields
 
 
+def expert(name: str, share: float, *terms: dict[str, object]) -> dict[str, object]:
+    return {"name": name, "share": share, "terms": list(terms), "bias": 0.0}
+
+
 def policy(**thresholds: float) -> Policy:
     """A policy whose log10 LR is 4 - 2 x structure_peak, capped at 3."""
     fields = whole_calibration()
-    fields["fusion"] = {
-        "terms": [
-            {
-                "name": "structure_peak",
-                "is_log": False,
-                "offset": 0.0,
-                "mean": 2.0,
-                "std": 1.0,
-                "weight": 2 * math.log(10),
-            }
-        ],
-        "bias": 0.0,
-    }
+    term = {"name": "structure_peak", "is_log": False, "offset": 0.0}
+    term |= {"mean": 2.0, "std": 1.0, "weight": 2 * math.log(10)}
+    fields["fusion"] = {"experts": [expert("place", 1.0, term)]}
     fields["thresholds"] |= thresholds
     return Policy.from_json(json.dumps(fields).encode())
 
@@ -396,21 +389,82 @@ def test_a_calibration_without_one_of_its_parts_is_refused() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0])
 def test_a_term_that_divides_by_nothing_is_refused(value: float) -> None:
     fields = whole_calibration()
-    fields["fusion"]["terms"][0] |= {"std": value}
+    fields["fusion"]["experts"][0]["terms"][0] |= {"std": value}
     with pytest.raises(ModelError):
         Policy.from_json(json.dumps(fields).encode())
 
 
-@pytest.mark.parametrize("part", ["identification", "fusion"])
-def test_a_policy_that_weighs_nothing_is_refused(part: str) -> None:
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        {"identification": {"terms": []}},
+        {"fusion": {"experts": []}},
+        {"fusion": {"experts": [expert("place", 1.0)]}},
+    ],
+    ids=["no identification", "no expert", "an expert without terms"],
+)
+def test_a_policy_that_weighs_nothing_is_refused(nothing: dict[str, Any]) -> None:
     fields = whole_calibration()
-    fields[part] |= {"terms": []}
+    for part, emptied in nothing.items():
+        fields[part] |= emptied
     with pytest.raises(ModelError):
         Policy.from_json(json.dumps(fields).encode())
 
 
-def test_what_is_no_number_is_never_weighed() -> None:
-    term = Term("x", is_log=False, offset=0.0, mean=0.0, std=1.0, weight=1.0)
-    for nothing in (math.nan, math.inf, -math.inf):
-        with pytest.raises(ModelError, match="no number"):
-            term.value({"x": nothing})
+@pytest.mark.parametrize("experts", [[("place", 0.6)], [("place", 0.5), ("odd", 0.5)]])
+def test_experts_that_are_unknown_or_do_not_add_up_are_refused(
+    experts: list[tuple[str, float]],
+) -> None:
+    fields = whole_calibration()
+    (term, *_) = fields["fusion"]["experts"][0]["terms"]
+    fields["fusion"]["experts"] = [expert(*one, term) for one in experts]
+    with pytest.raises(ModelError):
+        Policy.from_json(json.dumps(fields).encode())
+
+
+def mixture(*shares: float) -> Mixture:
+    """A place told by ``x``, and a cast told by ``y``."""
+    terms = [Term(name, False, 0.0, 0.0, 1.0, 3.0) for name in "xy"]
+    return Mixture(
+        tuple(
+            Expert(name, share, Logistic((term,), 0.0))
+            for name, share, term in zip(("place", "cast"), shares, terms, strict=True)
+        )
+    )
+
+
+@given(st.floats(-3, 3), st.floats(-3, 3), st.floats(0.1, 0.9))
+def test_likelihood_ratios_of_ways_that_exclude_one_another_add_up(
+    x: float, y: float, share: float
+) -> None:
+    found = mixture(share, 1 - share).logit({"x": x, "y": y})
+    wanted = math.log(share * math.exp(3 * x) + (1 - share) * math.exp(3 * y))
+    assert found == pytest.approx(wanted, abs=1e-9)
+
+
+def test_one_way_that_is_plain_is_not_diluted_by_another_that_is_not() -> None:
+    two = mixture(0.5, 0.5)
+    assert two.logit({"x": -3, "y": 3}) > 8
+    assert two.logit({"x": -3, "y": -3}) == pytest.approx(-9)
+    assert two.likeliest({"x": -3, "y": 3}) == "cast"
+    assert two.likeliest({"x": 3, "y": -3}) == "place"
+
+
+def test_a_print_that_differs_as_a_whole_is_said_to() -> None:
+    place, cast = (
+        Term(name, False, 0.0, 1.0, 1.0, 2 * math.log(10))
+        for name in ("structure_peak", "cast")
+    )
+    two = Mixture(
+        (
+            Expert("place", 0.5, Logistic((place,), 0.0)),
+            Expert("cast", 0.5, Logistic((cast,), 0.0)),
+        )
+    )
+    rules = replace(policy(), fusion=two)
+    tinted = decided(evidence(structure_peak=0.0, cast=3.0), policy=rules)
+    assert tinted.kind is FindingKind.INCONSISTENT_WITH_GENUINE
+    assert tinted.reasons[0].code == "cast_differs"
+    changed = decided(evidence(structure_peak=3.0, cast=0.0), policy=rules)
+    assert changed.kind is FindingKind.INCONSISTENT_WITH_GENUINE
+    assert [one.code for one in changed.reasons] == ["overall_difference"]

@@ -24,7 +24,7 @@ from touchstone.bootstrap import Application
 from touchstone.catalogue import Catalogue
 from touchstone.engine.embedding import Vectors, prepare
 from touchstone.engine.image import DecodeLimits, Pixels, grey
-from touchstone.engine.verdict import Policy
+from touchstone.engine.policy import Policy
 from touchstone.enrolment import Enroller
 from touchstone.review import Reviewer
 from touchstone.settings import Settings
@@ -78,8 +78,14 @@ POLICY = Policy.from_json(
                 "sibling_margin": 1.0,
             },
             "fusion": {
-                "terms": [_term("agreement", mean=0.85, std=0.05, weight=-3.0)],
-                "bias": 0.0,
+                "experts": [
+                    {
+                        "name": "place",
+                        "share": 1.0,
+                        "terms": [_term("agreement", mean=0.85, std=0.05, weight=-3.0)],
+                        "bias": 0.0,
+                    }
+                ]
             },
             "thresholds": {
                 "log10_lr_floor": -3.0,

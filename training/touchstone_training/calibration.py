@@ -1,10 +1,4 @@
-"""Measurements to a policy: fit the logistic sums, set thresholds, write it all down.
-
-Two logistic regressions, by Newton's method with a small ridge (Hastie, Tibshirani
-and Friedman, 4.4.1): whether a registered candidate is the product in the photo, and
-whether the print was made by another process. The second is fitted with both sides
-weighted equally, so that its odds are a likelihood ratio (Morrison, 2013). Terms whose
-direction is known may only count in that direction: more deviation never helps.
+"""Measurements to a policy: fit what weighs them, set thresholds, write it all down.
 
 The likelihood ratio is capped by the rule of three: n samples without error support a
 ratio of about n / 3 and no more. Thresholds are quantiles of held-back designs.
@@ -19,43 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.channels import CHANNELS
+from touchstone_training.fusion import TermChoice, fit, fit_fusion, out_of_fold
 from touchstone_training.measuring import GENUINE, Row
 
 _Array = NDArray[np.float64]
-
-_LOG_OFFSET = 0.05
-_RIDGE = 3.0
-_NEWTON_ROUNDS = 30
-_FOLDS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class TermChoice:
-    """A measurement that may enter a sum."""
-
-    name: str
-    is_log: bool = False
-    direction: int = 0
-    """+1: may only raise the log odds, -1: only lower them, 0: either."""
-
-
-FUSION_TERMS = (
-    *(TermChoice(f"learned_{kind}", direction=1) for kind in ("peak", "top", "whole")),
-    *(
-        TermChoice(f"{channel}_{kind}", is_log=True, direction=1)
-        for channel in CHANNELS
-        for kind in ("peak", "top")
-    ),
-    TermChoice("cast", direction=1),
-    TermChoice("aspect_gap", is_log=True, direction=1),
-    TermChoice("grain"),
-    TermChoice("blur_px"),
-    TermChoice("resolution"),
-    TermChoice("glare_fraction"),
-    TermChoice("compared_fraction"),
-    TermChoice("sharpness"),
-    TermChoice("inlier_residual"),
-)
 
 IDENTIFICATION_TERMS = (
     TermChoice("similarity", direction=1),
@@ -96,125 +57,12 @@ BANDS = (
 """Verbal equivalents of |log10 LR|: ENFSI guideline for evaluative reporting (2015)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """A fitted sum, as it is written to the policy."""
-
-    choices: tuple[TermChoice, ...]
-    mean: _Array
-    std: _Array
-    weights: _Array
-    bias: float
-
-    def logits(self, rows: Sequence[Mapping[str, float]]) -> _Array:
-        """Return the log odds of ``rows``, (n,)."""
-        x = np.clip((_matrix(rows, self.choices) - self.mean) / self.std, -4, 4)
-        return np.asarray(x @ self.weights + self.bias, np.float64)
-
-    def document(self) -> dict[str, Any]:
-        """Return it in the form of ``calibration.json``."""
-        terms = [
-            {
-                "name": choice.name,
-                "is_log": choice.is_log,
-                "offset": _LOG_OFFSET if choice.is_log else 0.0,
-                "mean": round(float(self.mean[n]), 6),
-                "std": round(float(self.std[n]), 6),
-                "weight": round(float(self.weights[n]), 6),
-            }
-            for n, choice in enumerate(self.choices)
-        ]
-        return {"terms": terms, "bias": round(self.bias, 6)}
-
-
-def _matrix(
-    rows: Sequence[Mapping[str, float]], choices: Sequence[TermChoice]
-) -> _Array:
-    columns = []
-    for choice in choices:
-        values = np.array([row[choice.name] for row in rows], np.float64)
-        if choice.is_log:
-            values = np.log(np.maximum(values + _LOG_OFFSET, 1e-6))
-        columns.append(values)
-    return np.column_stack(columns)
-
-
-def fit(
-    rows: Sequence[Mapping[str, float]],
-    is_positive: NDArray[np.bool_],
-    choices: Sequence[TermChoice],
-) -> Fit:
-    """Fit log odds of ``is_positive`` at equal priors, directions respected."""
-    kept = list(range(len(choices)))
-    raw = _matrix(rows, choices)
-    mean, std = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-3)
-    x = np.clip((raw - mean) / std, -4, 4)
-    # Drop the worst term that counts against its direction, and fit again.
-    while True:
-        weights, bias = _logistic(x[:, kept], is_positive)
-        wrong = [
-            (abs(weights[n]), column)
-            for n, column in enumerate(kept)
-            if choices[column].direction * weights[n] < 0
-        ]
-        if not wrong:
-            break
-        kept.remove(max(wrong)[1])
-    return Fit(
-        tuple(choices[column] for column in kept),
-        mean[kept],
-        std[kept],
-        weights,
-        bias,
-    )
-
-
-def _logistic(x: _Array, is_positive: NDArray[np.bool_]) -> tuple[_Array, float]:
-    design = np.column_stack([x, np.ones(len(x))])
-    balance = np.where(
-        is_positive, 0.5 / is_positive.mean(), 0.5 / (~is_positive).mean()
-    )
-    penalty = np.diag([_RIDGE] * x.shape[1] + [1e-6])
-    beta = np.zeros(design.shape[1])
-    for _ in range(_NEWTON_ROUNDS):
-        p = 1 / (1 + np.exp(-np.clip(design @ beta, -30, 30)))
-        gradient = design.T @ (balance * (is_positive - p)) - penalty @ beta
-        curvature = design.T @ (design * (balance * p * (1 - p))[:, None]) + penalty
-        step = np.linalg.solve(curvature, gradient)
-        beta += step
-        if np.abs(step).max() < 1e-8:  # noqa: PLR2004 (converged)
-            break
-    return beta[:-1], float(beta[-1])
-
-
 def is_usable(measured: Mapping[str, float]) -> bool:
     """Tell whether a photo passes the quality limits of the policy."""
     return all(
         least <= measured[name] <= most
         for name, (least, most) in QUALITY_LIMITS.items()
     )
-
-
-def out_of_fold(rows: Sequence[Row], choices: Sequence[TermChoice]) -> _Array:
-    """Return the log odds of H2 of each row, by fits that never saw its product."""
-    products = np.array([row.product for row in rows])
-    measured = [row.measurements for row in rows]
-    is_fake = np.array([row.kind != GENUINE for row in rows])
-    fold = np.array([hash_fold(product) for product in products])
-    logits = np.zeros(len(rows))
-    for number in range(_FOLDS):
-        held = fold == number
-        if not held.any():
-            continue
-        train = np.flatnonzero(~held)
-        fitted = fit([measured[n] for n in train], is_fake[train], choices)
-        logits[held] = fitted.logits([measured[n] for n in np.flatnonzero(held)])
-    return logits
-
-
-def hash_fold(product: int) -> int:
-    """Spread products over the folds, whatever their numbering."""
-    return (product * 2654435761 >> 8) % _FOLDS
 
 
 def auroc(positive: _Array, negative: _Array) -> float:
@@ -270,9 +118,9 @@ def policy_document(
     """
     usable = [row for row in rows if row.measurements and is_usable(row.measurements)]
     is_fake = np.array([row.kind != GENUINE for row in usable])
-    held_back = -out_of_fold(usable, FUSION_TERMS) / math.log(10)
+    held_back = -out_of_fold(usable) / math.log(10)
     genuine, fake = held_back[~is_fake], held_back[is_fake]
-    fusion = fit([row.measurements for row in usable], is_fake, FUSION_TERMS)
+    fusion = fit_fusion(usable)
     cap = math.log10(max(10.0, min(len(genuine), len(fake)) / 3))
     inconsistent = min(-0.3, float(np.quantile(genuine, targets.false_alarm)))
     consistent = max(0.3, float(np.quantile(fake, 1 - targets.missed)))

@@ -20,7 +20,7 @@ from touchstone.bootstrap import (
     open_embedder,
     open_policy,
 )
-from touchstone.engine.verdict import Policy
+from touchstone.engine.policy import Policy
 from touchstone.settings import Settings
 from touchstone_training.calibration import Targets, policy_document
 from touchstone_training.card import write_card

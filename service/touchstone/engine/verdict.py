@@ -5,21 +5,18 @@ R*; H2 *it was made by another process*. The finding states how much more probab
 the measurements are under one than under the other (log10 of the likelihood ratio),
 capped by what the validation data supports. It never says that a product is genuine.
 
-Every threshold and weight comes from ``calibration.json``; none is a literal here.
+Every threshold and weight comes from the policy; none is a literal here.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from touchstone.engine.channels import CHANNELS
 from touchstone.engine.evidence import Evidence
 from touchstone.engine.image import Quality
-from touchstone.errors import ModelError
+from touchstone.engine.policy import WHOLE_PRINT, Policy
 
 
 class FindingKind(StrEnum):
@@ -59,170 +56,6 @@ class Finding:
     """Verbal band of the likelihood ratio."""
     chosen: int | None = None
     """Which of the examined evidence the finding is about."""
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One measurement in a logistic sum."""
-
-    name: str
-    is_log: bool
-    """Whether log(value + offset) enters instead of the value."""
-    offset: float
-    mean: float
-    std: float
-    weight: float
-
-    def value(self, measurements: Mapping[str, float]) -> float:
-        """Return this term's contribution."""
-        raw = measurements[self.name]
-        if not math.isfinite(raw):  # it would pass for the edge that clears
-            raise ModelError(f"What was measured as {self.name} is no number.")
-        if self.is_log:
-            raw = math.log(max(raw + self.offset, 1e-6))
-        # Beyond the data it was fitted on, a measurement says no more than its edge.
-        scaled = min(_EDGE, max(-_EDGE, (raw - self.mean) / self.std))
-        return self.weight * scaled
-
-
-_EDGE = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class Logistic:
-    """A calibrated weighted sum of measurements."""
-
-    terms: tuple[Term, ...]
-    bias: float
-
-    def logit(self, measurements: Mapping[str, float]) -> float:
-        """Return the natural log odds."""
-        return self.bias + sum(term.value(measurements) for term in self.terms)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Everything that turns measurements into findings."""
-
-    version: str
-    digest: str
-    """SHA-256 of the file it was read from."""
-    identification: Logistic
-    """Log odds that a registered candidate is the product in the photo."""
-    accept_logit: float
-    """Below it a candidate does not count as a match."""
-    resemblance_similarity: float
-    """From here on a product is named by its looks, though its face was not found."""
-    sibling_margin: float
-    """Candidates within this of the best (log odds) are examined too."""
-    fusion: Logistic
-    """Log odds of H2 (another process) at equal priors."""
-    log10_lr_floor: float
-    log10_lr_cap: float
-    consistent_log10_lr: float
-    inconsistent_log10_lr: float
-    quality_limits: Mapping[str, tuple[float, float]]
-    """Measurement: (least, most) with which a comparison can be believed."""
-    photo_limits: Mapping[str, tuple[float, float]]
-    """The same for a photo in which nothing was found."""
-    bands: tuple[tuple[float, str], ...]
-    """(upper end of |log10 LR|, words), ascending."""
-    other_gtin_log10_lr: float
-    """What a code with another GTIN takes off the log10 LR."""
-    error_rates: Mapping[str, float]
-    """False alarm and miss rates of the evaluation behind the thresholds."""
-    fitted_on: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of the networks whose numbers it was fitted to, where it names them."""
-
-    @staticmethod
-    def from_json(data: bytes) -> "Policy":
-        """Read ``calibration.json``.
-
-        Raises:
-            ModelError: not JSON, or something is missing or not a number.
-        """
-        try:
-            fields = json.loads(data, parse_constant=_refused)
-            policy = _policy(fields, hashlib.sha256(data).hexdigest())
-            _check_order(policy)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelError(f"The calibration is not usable: {error!r}") from error
-        return policy
-
-    def rank(self, measurements: Mapping[str, float]) -> float:
-        """Return the log odds that a candidate is the one in the photo."""
-        return self.identification.logit(measurements)
-
-
-_NETWORKS = frozenset({"embedder", "comparator"})
-
-
-def _refused(constant: str) -> float:
-    raise ValueError(f"{constant} is no number that a policy may hold")
-
-
-def _check_order(policy: Policy) -> None:
-    """Refuse thresholds that would let everything, or nothing, be consistent."""
-    ascending = (
-        policy.log10_lr_floor,
-        policy.inconsistent_log10_lr,
-        policy.consistent_log10_lr,
-        policy.log10_lr_cap,
-    )
-    if list(ascending) != sorted(ascending) or policy.consistent_log10_lr <= 0:
-        raise ValueError("the thresholds are out of order")
-    terms = (*policy.identification.terms, *policy.fusion.terms)
-    if any(not (term.std > 0 and math.isfinite(term.std)) for term in terms):
-        raise ValueError("a term would divide by nothing")
-
-
-def _policy(fields: dict[str, Any], digest: str) -> Policy:
-    identification, fusion = fields["identification"], fields["fusion"]
-    thresholds = fields["thresholds"]
-    return Policy(
-        version=str(fields["version"]),
-        digest=digest,
-        identification=_logistic(identification),
-        accept_logit=float(identification["accept_logit"]),
-        resemblance_similarity=float(identification["resemblance_similarity"]),
-        sibling_margin=float(identification["sibling_margin"]),
-        fusion=_logistic(fusion),
-        log10_lr_floor=float(thresholds["log10_lr_floor"]),
-        log10_lr_cap=float(thresholds["log10_lr_cap"]),
-        consistent_log10_lr=float(thresholds["consistent_log10_lr"]),
-        inconsistent_log10_lr=float(thresholds["inconsistent_log10_lr"]),
-        quality_limits=_limits(fields["quality_limits"]),
-        photo_limits=_limits(fields["photo_limits"]),
-        bands=tuple((float(end), str(words)) for end, words in fields["bands"]),
-        other_gtin_log10_lr=float(thresholds["other_gtin_log10_lr"]),
-        error_rates={str(k): float(v) for k, v in fields["error_rates"].items()},
-        fitted_on={
-            name: str(digest)
-            for name, digest in fields.get("made_by", {}).items()
-            if name in _NETWORKS
-        },
-    )
-
-
-def _limits(fields: dict[str, Any]) -> dict[str, tuple[float, float]]:
-    return {str(n): (float(least), float(most)) for n, (least, most) in fields.items()}
-
-
-def _logistic(fields: dict[str, Any]) -> Logistic:
-    terms = tuple(
-        Term(
-            str(term["name"]),
-            bool(term["is_log"]),
-            float(term["offset"]),
-            float(term["mean"]),
-            float(term["std"]),
-            float(term["weight"]),
-        )
-        for term in fields["terms"]
-    )
-    if not terms:
-        raise ValueError("a logistic sum without terms")
-    return Logistic(terms, float(fields["bias"]))
 
 
 def decide(
@@ -374,17 +207,22 @@ def _by_likelihood(evidence: Evidence, policy: Policy, chosen: int) -> Finding:
         kind = FindingKind.CONSISTENT_WITH_GENUINE
     else:
         kind = FindingKind.INCONCLUSIVE
-    return _graded(
-        evidence, policy, chosen, kind=kind, reasons=_image_reasons(evidence, kind)
-    )
+    way = policy.fusion.likeliest(evidence.measurements())
+    reasons = _image_reasons(evidence, kind, way)
+    return _graded(evidence, policy, chosen, kind=kind, reasons=reasons)
 
 
-def _image_reasons(evidence: Evidence, kind: FindingKind) -> tuple[Reason, ...]:
+def _image_reasons(
+    evidence: Evidence, kind: FindingKind, way: str
+) -> tuple[Reason, ...]:
+    """Say what differs; ``way`` is how another process would most likely differ."""
     reasons = []
     if evidence.is_gtin_other:
         reasons.append(_reason("other_gtin"))
     if kind is FindingKind.CONSISTENT_WITH_GENUINE:
         return (*reasons, _reason("agrees"))
+    if way in WHOLE_PRINT and kind is FindingKind.INCONSISTENT_WITH_GENUINE:
+        reasons.append(_reason(f"{way}_differs"))
     channels = dict.fromkeys(region.channel for region in evidence.comparison.regions)
     reasons += [_reason(f"{channel}_differs") for channel in channels]
     if kind is FindingKind.INCONCLUSIVE:
@@ -490,6 +328,10 @@ _SENTENCES = {
     "correlation_differs": "The drawing of some elements is not that of the reference.",
     "geometry_differs": "Some elements stand elsewhere than on the reference.",
     "colour_differs": "Some elements have another colour than on the reference.",
+    "cast_differs": "The print as a whole has another tint than the reference.",
+    "proportion_differs": "The print is narrower or wider than the reference.",
+    "screen_differs": "The print is grainier than the reference: another screen.",
+    "softness_differs": "The print is softer than this photo would make it: a copy.",
     "overall_difference": "The print as a whole differs from the reference.",
     "weak_evidence": "What was measured supports neither side enough.",
     "other_gtin": "The code on the package carries another GTIN than was enrolled.",

@@ -5,7 +5,7 @@ them are people's.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +74,17 @@ def _real(report: dict[str, Any]) -> Iterator[str]:
     shares = [_share(pooled[key]) for key in _REAL]
     yield _row("**all**", *shares, "", _share(pooled["genuine_inconsistent"]))
     yield ""
-    yield "| set | findings |"
-    yield "|---|---|"
+    yield "| set | findings | why insufficient (a photo may have several reasons) |"
+    yield "|---|---|---|"
     for name, one in report["real"].items():
-        ranked = sorted(one["findings"].items(), key=lambda item: (-item[1], item[0]))
-        kinds = ", ".join(f"{count} `{kind}`" for kind, count in ranked)
-        yield _row(_SETS.get(name, name), kinds)
+        told = (_counted(one[key]) for key in ("findings", "reasons"))
+        yield _row(_SETS.get(name, name), *told)
     yield ""
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} `{name}`" for name, count in ranked)
 
 
 def _simulated(reports: dict[str, Any]) -> Iterator[str]:

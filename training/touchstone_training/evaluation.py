@@ -95,6 +95,8 @@ class SetResult:
     genuine_inconsistent: Share
     """False alarms: photos called inconsistent (or known counterfeit)."""
     findings: dict[str, int]
+    reasons: dict[str, int]
+    """Of ``insufficient_quality``: photos by reason; one photo may have several."""
 
     def document(self) -> dict[str, object]:
         """Return it for a report."""
@@ -115,12 +117,15 @@ def evaluate_set(name: str, folder: Path, *, every_nth: int = 1) -> SetResult:
     with service(references) as (application, caller):
         verifier = application.verifier
         kinds: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
         right = wrong = lost = first = alarms = 0
         for item in track(photos, description=name):
             data = item.path.read_bytes()
             seen = verifier.assess(caller, [data])
             found = seen.product.product_id if seen.product else None
             kinds[str(seen.finding.kind)] += 1
+            if seen.finding.kind is FindingKind.INSUFFICIENT_QUALITY:
+                reasons.update(reason.code for reason in seen.finding.reasons)
             right += found == item.product_id
             wrong += found not in {None, item.product_id}
             lost += found is None
@@ -140,6 +145,7 @@ def evaluate_set(name: str, folder: Path, *, every_nth: int = 1) -> SetResult:
         unknown_rejected=unknown,
         genuine_inconsistent=Share(alarms, n),
         findings=dict(kinds),
+        reasons=dict(reasons),
     )
 
 

@@ -34,6 +34,7 @@ from touchstone.engine.verdict import FindingKind
 from touchstone.settings import Settings
 
 MODELS = Path(__file__).parents[1] / "models"
+README = (MODELS.parent / "README.md").read_text(encoding="utf-8")
 GOLDEN = Path(__file__).parent / "golden" / "embedding.json"
 TOLERANCE = 0.02
 """Of each number of a vector: int8 rounds a little differently on other CPUs, by up to
@@ -301,6 +302,13 @@ def test_the_samples_show_every_finding_and_none_that_harms(
     accused = {result["truth"] for result in results if _accuses(result["finding"])}
     assert cleared == {"genuine"}
     assert accused == {"counterfeit"}
+    shown = README.split("<!-- verdict -->")[1].split("```")[1].strip().splitlines()
+    (told,) = (
+        one for one in results if Path(one["image"]).name == shown[0].split(":")[0]
+    )
+    assert f": {told['finding']} (" in shown[0]
+    assert f"log10 LR {told['log10_lr']:+.2f}: {told['strength']}" in shown[1]
+    assert shown[2:-1] == [f"  {x}" for x in (*told["sentences"], *told["advice"])]
 
 
 def _clears(finding: str) -> bool:

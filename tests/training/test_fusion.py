@@ -1,0 +1,126 @@
+"""Measurements to a policy: what the fit gives, on invented rows."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from touchstone.engine.comparison import MEASUREMENTS
+from touchstone.engine.policy import Policy
+from touchstone_training.calibration import (
+    IDENTIFICATION_TERMS,
+    Targets,
+    auroc,
+    cllr,
+    policy_document,
+)
+from touchstone_training.fusion import (
+    WAYS,
+    TermChoice,
+    fit,
+    fit_fusion,
+    out_of_fold,
+)
+from touchstone_training.measuring import GENUINE, Row
+
+MATCHED = [term.name for term in IDENTIFICATION_TERMS]
+RNG = np.random.default_rng(5)
+NAMES = (
+    *MEASUREMENTS,
+    *("inlier_residual", "resolution", "sharpness", "glare_fraction"),
+    *("dark_fraction", "face_contrast", "compared_fraction", "aspect_gap", "agreement"),
+)
+TELLING = {
+    "cast": "cast",
+    "aspect": "aspect_gap",
+    "halftone": "grain",
+    "rescan": "blur_px",
+    "typo": "learned_peak",
+}
+"""Of each kind, the one measurement that strays in these rows."""
+WAY_OF = {
+    "cast": "cast",
+    "aspect": "proportion",
+    "halftone": "screen",
+    "rescan": "softness",
+    "typo": "place",
+}
+
+
+def row(product: int, kind: str) -> Row:
+    measured = {name: float(RNG.normal(0.5, 0.1)) for name in NAMES}
+    measured |= {"resolution": 1.2, "compared_fraction": 0.9, "glare_fraction": 0.01}
+    measured |= {"agreement": 0.9, "washed_fraction": 0.0, "dark_fraction": 0.0}
+    if kind != GENUINE:
+        measured[TELLING[kind]] += 0.5
+    return Row(product, "carton", kind, 0.5, measured, None, {})
+
+
+ROWS = [
+    row(product, kind)
+    for product in range(60)
+    for kind in (GENUINE, GENUINE, GENUINE, *TELLING)
+]
+IS_FAKE = np.array([one.kind != GENUINE for one in ROWS])
+
+
+def test_each_way_is_told_by_what_it_leaves_and_named() -> None:
+    fitted = fit_fusion(ROWS)
+    assert [name for name, _, _ in fitted.ways] == [way.name for way in WAYS]
+    assert sum(share for _, share, _ in fitted.ways) == pytest.approx(1)
+    for name, _, one in fitted.ways:
+        heaviest = one.choices[int(np.abs(one.weights).argmax())]
+        (kind,) = (kind for kind, way in WAY_OF.items() if way == name)
+        assert heaviest.name == TELLING[kind]
+
+
+def test_a_kind_is_told_from_genuine_ones_though_four_others_are_not_like_it() -> None:
+    odds = out_of_fold(ROWS)
+    for kind in TELLING:
+        of_kind = np.array([one.kind == kind for one in ROWS])
+        assert auroc(odds[of_kind], odds[~IS_FAKE]) > 0.97
+    at_odds = -odds / np.log(10)
+    assert cllr(at_odds[~IS_FAKE], at_odds[IS_FAKE]) < 0.6
+
+
+@given(st.lists(st.booleans(), min_size=12, max_size=30), st.sampled_from([-1, 1]))
+def test_no_term_ever_counts_against_its_direction(
+    sides: list[bool], direction: int
+) -> None:
+    is_positive = np.array([True, False, *sides])
+    values = np.random.default_rng(len(sides)).normal(size=len(is_positive))
+    rows = [{"x": float(x), "y": float(-x)} for x in values]
+    choices = [TermChoice(name, direction=direction) for name in "xy"]
+    fitted = fit(rows, is_positive, choices)
+    assert all(direction * weight >= 0 for weight in fitted.weights)
+
+
+def test_what_was_fitted_is_a_policy_that_answers_as_the_fit_does() -> None:
+    matches = [
+        {name: float(RNG.normal(0.5 + 0.4 * (n % 2), 0.1)) for name in MATCHED}
+        for n in range(80)
+    ]
+    document = policy_document(
+        ROWS,
+        matches,
+        np.arange(80) % 2 == 1,
+        version="test",
+        targets=Targets(),
+        made_by={"commit": "none"},
+    )
+    policy = Policy.from_json(json.dumps(document).encode())
+    fitted = fit_fusion(ROWS)
+    for one in ROWS[:16]:
+        assert policy.fusion.logit(one.measurements) == pytest.approx(
+            float(fitted.logits([one.measurements])[0]), abs=1e-3
+        )
+        if one.kind != GENUINE:
+            assert policy.fusion.likeliest(one.measurements) == WAY_OF[one.kind]
+    assert policy.log10_lr_cap == pytest.approx(np.log10(180 / 3), abs=1e-3)
+
+
+def test_the_area_under_the_curve_counts_ties_by_half() -> None:
+    assert auroc(np.array([2.0, 1.0]), np.array([1.0, 0.0])) == 0.875
+    assert np.isnan(auroc(np.array([]), np.array([1.0])))

@@ -9,15 +9,11 @@ from numpy.typing import NDArray
 from scenes import Photograph, Pixels, Print, printed
 
 from touchstone.engine.evidence import Evidence, examine
+from touchstone.engine.features import REFERENCE_SIDE_PX, Method, detect
 from touchstone.engine.identification import Candidate, Match, match
+from touchstone.engine.rectification import rectify
 from touchstone.engine.reference import Reference
-from touchstone.engine.registration import (
-    REFERENCE_SIDE_PX,
-    Method,
-    Registration,
-    detect,
-    rectify,
-)
+from touchstone.engine.registration import Registration
 
 
 @functools.cache

@@ -11,7 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from touchstone.engine.comparison import Region
-from touchstone.engine.verdict import Finding, FindingKind, Reason
+from touchstone.engine.verdict import Finding
+from touchstone.engine.wording import FindingKind, Reason
 from touchstone.errors import ModelError, NotAnImageError, StorageError
 from touchstone.examination import Assessment, ProductName
 from touchstone.store import ExaminationDraft, canonical_json

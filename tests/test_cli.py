@@ -16,7 +16,7 @@ from touchstone import cli
 from touchstone.bootstrap import build
 from touchstone.cli.demonstration import demonstrate
 from touchstone.cli.exits import Exit, exit_code_for
-from touchstone.engine.verdict import FindingKind
+from touchstone.engine.wording import FindingKind
 from touchstone.errors import ConfigurationError, StorageError, TouchstoneError
 from touchstone.lots import COLUMNS
 from touchstone.settings import Settings

@@ -7,7 +7,7 @@ import pytest
 
 from touchstone import cli
 from touchstone.cli.exits import Exit
-from touchstone.engine.verdict import FindingKind
+from touchstone.engine.wording import FindingKind
 from touchstone.lots import COLUMNS
 from touchstone.settings import DATA_VARIABLE, PREFIX, Settings
 from touchstone.web.problems import STATUS, slug_of

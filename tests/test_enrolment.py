@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scenes import Pixels, encoded, photographed, printed
 
 from touchstone.catalogue import FEATURES_PRODUCER
-from touchstone.engine.registration import Method, unpack_features
+from touchstone.engine.features import Method, unpack_features
 from touchstone.enrolment import EnrolmentRequest, parse_regions
 from touchstone.errors import (
     BadImageError,

@@ -30,7 +30,7 @@ from touchstone.engine.embedding import OnnxEmbedder, reference_views
 from touchstone.engine.image import decode, resized
 from touchstone.engine.policy import Policy
 from touchstone.engine.reference import frame_of
-from touchstone.engine.verdict import FindingKind
+from touchstone.engine.wording import FindingKind
 from touchstone.settings import Settings
 
 MODELS = Path(__file__).parents[1] / "models"

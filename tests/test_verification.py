@@ -11,7 +11,7 @@ from scenes import Pixels, Print, encoded, photographed, printed
 
 from touchstone import __version__
 from touchstone.engine.image import DecodeLimits
-from touchstone.engine.verdict import FindingKind
+from touchstone.engine.wording import FindingKind
 from touchstone.errors import (
     BadImageError,
     ImageTooLargeError,

@@ -8,11 +8,7 @@ holds, because FAISS and NumPy load a damaged file without complaint.
 Readers hold an immutable state; a refresh makes a new one and swaps one reference.
 """
 
-import contextlib
 import hashlib
-import json
-import os
-import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -25,11 +21,7 @@ import numpy as np
 from touchstone.blobs import Blobs
 from touchstone.engine.codes import read_codes
 from touchstone.engine.embedding import Embedder, reference_views
-from touchstone.engine.identification import Candidate
-from touchstone.engine.image import DecodeLimits, Pixels, decode
-from touchstone.engine.index import IndexEntry, ReferenceIndex, Scope
-from touchstone.engine.reference import Reference
-from touchstone.engine.registration import (
+from touchstone.engine.features import (
     FEATURES_VERSION,
     REFERENCE_SIDE_PX,
     Features,
@@ -38,11 +30,21 @@ from touchstone.engine.registration import (
     pack_features,
     unpack_features,
 )
+from touchstone.engine.identification import Candidate
+from touchstone.engine.image import DecodeLimits, Pixels, decode
+from touchstone.engine.index import IndexEntry, ReferenceIndex, Scope
+from touchstone.engine.reference import Reference
 from touchstone.errors import (
     BadImageError,
     IndexDamagedError,
     NotFoundError,
     StorageError,
+)
+from touchstone.snapshots import (
+    IndexState,
+    read_snapshot,
+    save_snapshot,
+    saved_snapshots,
 )
 from touchstone.store import (
     Caller,
@@ -50,7 +52,6 @@ from touchstone.store import (
     ReferenceView,
     SpecimenKind,
     Store,
-    canonical_json,
 )
 
 WORKING_SIDE_PX = 1280
@@ -80,15 +81,6 @@ class CatalogueStatus:
     """Why what is served may lag behind the records, or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    index: ReferenceIndex
-    slots: dict[str, int]
-    """Reference set id to scope number in the index."""
-    counter: int
-    """The records' reference counter that this reflects."""
-
-
 @dataclass(slots=True)
 class Catalogue:
     """Searches the references that a caller may match, and fetches them."""
@@ -98,7 +90,7 @@ class Catalogue:
     embedder: Embedder
     snapshots: Path | None = None
     """Folder for index snapshots; None keeps the index in memory only."""
-    _state: _State = field(init=False)
+    _state: IndexState = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _scopes: dict[tuple[object, ...], tuple[ReferenceIndex, Scope]] = field(
         default_factory=dict, init=False
@@ -108,11 +100,11 @@ class Catalogue:
     _problem: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._state = _State(ReferenceIndex(self.embedder.dim), {}, 0)
+        self._state = IndexState(ReferenceIndex(self.embedder.dim), {}, 0)
         self._references = _Recent(_CACHED_REFERENCES)
         self._features = _Recent(_CACHED_FEATURES)
         if self.snapshots is not None:
-            self._load()
+            self._load(self.snapshots)
         self.refresh()
 
     # --- what verification asks -------------------------------------------------------
@@ -201,7 +193,7 @@ class Catalogue:
             problem=self._problem,
         )
 
-    def _scope(self, caller: Caller) -> tuple[_State, Scope]:
+    def _scope(self, caller: Caller) -> tuple[IndexState, Scope]:
         """Return the rows in the caller's reach, made anew when anything changed."""
         counters = self.refresh()
         state = self._state
@@ -250,7 +242,7 @@ class Catalogue:
         """
         with self._lock:
             counter = self.store.catalogue_state().reference_counter
-            empty = _State(ReferenceIndex(self.embedder.dim), {}, 0)
+            empty = IndexState(ReferenceIndex(self.embedder.dim), {}, 0)
             self._state = self._advanced(empty, counter, progress)
             self._problem = None
         self.save()
@@ -258,10 +250,10 @@ class Catalogue:
 
     def _advanced(
         self,
-        state: _State,
+        state: IndexState,
         counter: int,
         progress: Callable[[int], None] | None = None,
-    ) -> _State:
+    ) -> IndexState:
         index, slots, after, done = state.index, dict(state.slots), 0, 0
         while rows := self.store.iterate_index_rows(
             self.embedder.digest,
@@ -275,7 +267,7 @@ class Catalogue:
             done += len(rows)
             if progress is not None:
                 progress(done)
-        return _State(index, slots, counter)
+        return IndexState(index, slots, counter)
 
     def _entries(
         self, rows: Sequence[IndexRow], slots: dict[str, int]
@@ -316,99 +308,26 @@ class Catalogue:
 
     def save(self) -> None:
         """Write a snapshot aside, flush it, and let it take the old one's place."""
-        if self.snapshots is None:
-            return
-        state = self._state
-        data = state.index.to_bytes()
-        manifest = canonical_json(
-            {
-                "sha256": hashlib.sha256(data).hexdigest(),
-                "model": self.embedder.digest,
-                "references": len(state.index.labels),
-                "counter": state.counter,
-                "slots": state.slots,
-            }
-        )
-        name = f"{state.counter:012d}-{state.index.digest[:12]}"
-        self.snapshots.mkdir(parents=True, exist_ok=True)
-        aside = self.snapshots / f".{name}.{os.getpid()}"
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(mode=0o700)
-        _write_flushed(aside / "index.npz", data)
-        _write_flushed(aside / "manifest.json", manifest.encode())
-        _write_flushed(
-            aside / "manifest.sha256", hashlib.sha256(manifest.encode()).digest()
-        )
-        _flush_folder(aside)
-        target = self.snapshots / name
-        shutil.rmtree(target, ignore_errors=True)
-        aside.rename(target)
-        _flush_folder(self.snapshots)
-        for old in self._saved()[_KEPT_SNAPSHOTS:]:
-            shutil.rmtree(old, ignore_errors=True)
+        if self.snapshots is not None:
+            save_snapshot(self.snapshots, self._state, model=self.embedder.digest)
 
-    def _saved(self) -> list[Path]:
-        """Snapshots on disk, newest first; half-written ones start with a dot."""
-        if self.snapshots is None or not self.snapshots.is_dir():
-            return []
-        folders = [p for p in self.snapshots.iterdir() if not p.name.startswith(".")]
-        return sorted(folders, reverse=True)
-
-    def _load(self) -> None:
+    def _load(self, folder: Path) -> None:
         """Start from the newest sound snapshot; from nothing if there is none."""
-        for folder in self._saved():
+        # The records may have been restored from a back-up: what was withdrawn or
+        # enrolled after it never happened, and no counter would bring it back.
+        newest = self.store.catalogue_state().reference_counter
+        for snapshot in saved_snapshots(folder):
             try:
-                self._state = self._read(folder)
+                self._state = read_snapshot(
+                    snapshot, model=self.embedder.digest, newest=newest
+                )
             except IndexDamagedError as error:
-                self._problem = f"Snapshot {folder.name} was refused: {error}"
+                self._problem = f"Snapshot {snapshot.name} was refused: {error}"
                 continue
             return
 
-    def _read(self, folder: Path) -> _State:
-        try:
-            manifest_bytes = (folder / "manifest.json").read_bytes()
-            sealed = (folder / "manifest.sha256").read_bytes()
-            data = (folder / "index.npz").read_bytes()
-        except OSError as error:
-            raise IndexDamagedError(f"it cannot be read ({error})") from error
-        if hashlib.sha256(manifest_bytes).digest() != sealed:
-            raise IndexDamagedError("its manifest was altered")
-        try:
-            manifest = json.loads(manifest_bytes)
-            expected, model = str(manifest["sha256"]), manifest["model"]
-            slots, counter = dict(manifest["slots"]), int(manifest["counter"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise IndexDamagedError(f"its manifest is not ours ({error!r})") from error
-        if hashlib.sha256(data).hexdigest() != expected:
-            raise IndexDamagedError("its SHA-256 is not the one in its manifest")
-        if model != self.embedder.digest:
-            raise IndexDamagedError("it was made by another model")
-        # The records may have been restored from a back-up: what was withdrawn or
-        # enrolled after it never happened, and no counter would bring it back.
-        if counter > self.store.catalogue_state().reference_counter:
-            raise IndexDamagedError("it is newer than the records")
-        return _State(ReferenceIndex.from_bytes(data), slots, counter)
-
 
 _CACHED_SCOPES = 64
-_KEPT_SNAPSHOTS = 2
-
-
-def _write_flushed(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        path.chmod(0o600)  # vectors are as secret as the pictures they came from
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # not every file system lets a folder be synced
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 _T = TypeVar("_T")

@@ -9,8 +9,8 @@ from pathlib import Path
 from touchstone.blobs import Blobs
 from touchstone.catalogue import WORKING_SIDE_PX, Catalogue
 from touchstone.engine.codes import normalised_gtin
+from touchstone.engine.features import REFERENCE_SIDE_PX, Method, detect
 from touchstone.engine.image import DecodeLimits, Photo, decode
-from touchstone.engine.registration import REFERENCE_SIDE_PX, Method, detect
 from touchstone.errors import (
     BadImageError,
     ConflictError,

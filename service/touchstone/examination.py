@@ -14,7 +14,8 @@ from touchstone.engine.record import (
     read_finding,
     read_region,
 )
-from touchstone.engine.verdict import NOT_REGISTERED, Finding, FindingKind
+from touchstone.engine.verdict import Finding
+from touchstone.engine.wording import NOT_REGISTERED, FindingKind
 from touchstone.store import Examination, ExaminationDraft, ReferenceView
 
 LIMITATIONS = (

@@ -16,23 +16,20 @@ from touchstone.engine.codes import normalised_gtin
 from touchstone.engine.comparator import Comparator
 from touchstone.engine.comparison import COMPARISON_VERSION
 from touchstone.engine.evidence import examine
+from touchstone.engine.features import FEATURES_VERSION
 from touchstone.engine.identification import (
     IDENTIFICATION_VERSION,
     Match,
     match,
     nearest_unmatched,
 )
-from touchstone.engine.image import DecodeLimits, Photo, decode, measure_quality
+from touchstone.engine.image import DecodeLimits, Photo, decode
 from touchstone.engine.localisation import localise
 from touchstone.engine.policy import Policy
+from touchstone.engine.quality import measure_quality
 from touchstone.engine.record import Document, finding_document
-from touchstone.engine.registration import FEATURES_VERSION
-from touchstone.engine.verdict import (
-    FindingKind,
-    decide,
-    disagreeing,
-    photo_measurements,
-)
+from touchstone.engine.verdict import decide, disagreeing, photo_measurements
+from touchstone.engine.wording import FindingKind
 from touchstone.errors import InvalidInputError
 from touchstone.examination import (
     LIMITATIONS,

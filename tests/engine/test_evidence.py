@@ -9,9 +9,9 @@ from scenes import Pixels, photographed, printed
 from touchstone.engine.codes import read_codes
 from touchstone.engine.comparison import COMPARISON_SIDE_PX, MEASUREMENTS
 from touchstone.engine.evidence import Evidence, examine
+from touchstone.engine.features import Method
 from touchstone.engine.reading import around_face
 from touchstone.engine.reference import Reference
-from touchstone.engine.registration import Method
 
 GTIN, OTHER_GTIN = "4006381333931", "5901234123457"
 NEARLY = "4006381333962"

@@ -6,13 +6,9 @@ from examined import by_inliers, candidate, matches
 from scenes import Pixels, photographed, printed
 
 from touchstone.engine import identification
+from touchstone.engine.features import Features, Method, PhotoMatcher
 from touchstone.engine.identification import Candidate, match
-from touchstone.engine.registration import (
-    Features,
-    Method,
-    PhotoMatcher,
-    register,
-)
+from touchstone.engine.registration import register
 
 
 def test_the_print_in_the_photo_comes_first_and_lies_where_it_is() -> None:

@@ -14,12 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scenes import Pixels, encoded, photographed, printed
 
-from touchstone.engine.image import (
-    DecodeLimits,
-    decode,
-    measure_quality,
-    resized,
-)
+from touchstone.engine.image import DecodeLimits, decode, resized
+from touchstone.engine.quality import measure_quality
 from touchstone.errors import (
     BadImageError,
     ImageBombError,

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scenes import TABLE, Pixels, photographed, printed
 
 from touchstone.engine.occlusion import hands
-from touchstone.engine.registration import rectify
+from touchstone.engine.rectification import rectify
 
 SKIN = (224, 172, 138)
 FACE = printed(1)

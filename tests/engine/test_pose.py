@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from touchstone.engine.features import Method
 from touchstone.engine.pose import aspect_gap
-from touchstone.engine.registration import Bend, Method, Registration
+from touchstone.engine.registration import Bend, Registration
 
 PHOTO = (1600, 1200)
 FACE = (800, 600)

@@ -23,8 +23,9 @@ from touchstone.engine.record import (
     region_document,
     registration_document,
 )
-from touchstone.engine.registration import rectify
-from touchstone.engine.verdict import Finding, FindingKind, Reason
+from touchstone.engine.rectification import rectify
+from touchstone.engine.verdict import Finding
+from touchstone.engine.wording import FindingKind, Reason
 
 PHOTO = photographed(printed(1), bend=0.7, turn=10).pixels
 

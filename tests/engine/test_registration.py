@@ -8,22 +8,24 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scenes import Photograph, Pixels, photographed, printed
 
-from touchstone.engine.image import resized
-from touchstone.engine.registration import (
+from touchstone.engine.features import (
     PHOTO_SIDE_PX,
     REFERENCE_SIDE_PX,
-    Bend,
     Features,
     Method,
-    NotRegistered,
     PhotoMatcher,
-    Registration,
     detect,
     pack_features,
-    project,
-    rectify,
-    register,
     unpack_features,
+)
+from touchstone.engine.image import resized
+from touchstone.engine.rectification import rectify
+from touchstone.engine.registration import (
+    Bend,
+    NotRegistered,
+    Registration,
+    project,
+    register,
 )
 
 SIZE = (480, 320)

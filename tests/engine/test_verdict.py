@@ -13,19 +13,14 @@ from small_world import calibration
 from touchstone.engine.channels import CHANNELS
 from touchstone.engine.comparison import MEASUREMENTS, Comparison, Region
 from touchstone.engine.evidence import Evidence
+from touchstone.engine.features import Method
 from touchstone.engine.identification import Match
-from touchstone.engine.image import Quality
 from touchstone.engine.policy import Expert, Logistic, Mixture, Policy, Term
+from touchstone.engine.quality import Quality
 from touchstone.engine.reference import Reference
-from touchstone.engine.registration import Method, Registration
-from touchstone.engine.verdict import (
-    _RETAKE,
-    _SENTENCES,
-    Finding,
-    FindingKind,
-    decide,
-    photo_measurements,
-)
+from touchstone.engine.registration import Registration
+from touchstone.engine.verdict import Finding, decide, photo_measurements
+from touchstone.engine.wording import RETAKE, SENTENCES, FindingKind
 from touchstone.errors import ModelError
 
 SHIPPED = Path(__file__).parents[2] / "models" / "calibration.json"
@@ -290,8 +285,8 @@ def test_every_finding_says_what_to_do_next() -> None:
 def test_every_limit_has_its_sentence_and_advice_and_they_have_no_other_limit() -> None:
     rules = Policy.from_json(SHIPPED.read_bytes())
     limits = {*rules.quality_limits, *rules.photo_limits}
-    assert {code.rpartition("_too_")[0] for code in _SENTENCES} - {""} == limits
-    assert {code.rpartition("_too_")[0] for code in _RETAKE} - {""} == limits
+    assert {code.rpartition("_too_")[0] for code in SENTENCES} - {""} == limits
+    assert {code.rpartition("_too_")[0] for code in RETAKE} - {""} == limits
 
 
 # --- the likelihood ratio -------------------------------------------------------------

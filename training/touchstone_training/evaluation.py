@@ -18,7 +18,7 @@ import numpy as np
 from rich.progress import track
 
 from touchstone.bootstrap import Application, build
-from touchstone.engine.verdict import FindingKind
+from touchstone.engine.wording import FindingKind
 from touchstone.enrolment import EnrolmentRequest
 from touchstone.errors import InvalidInputError
 from touchstone.settings import Settings

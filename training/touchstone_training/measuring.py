@@ -18,6 +18,7 @@ from touchstone.engine.codes import read_codes
 from touchstone.engine.comparator import Comparator
 from touchstone.engine.embedding import Embedder, Vectors, reference_views
 from touchstone.engine.evidence import Evidence, examine
+from touchstone.engine.features import REFERENCE_SIDE_PX, Features, Method, detect
 from touchstone.engine.identification import (
     Candidate,
     Match,
@@ -25,12 +26,6 @@ from touchstone.engine.identification import (
 )
 from touchstone.engine.image import Pixels, decode
 from touchstone.engine.reference import Reference
-from touchstone.engine.registration import (
-    REFERENCE_SIDE_PX,
-    Features,
-    Method,
-    detect,
-)
 from touchstone.errors import InvalidInputError
 from touchstone_training.classic import classic_similarity
 from touchstone_training.simulator.artwork import Artwork, design, render

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from enum import IntEnum
 
-from touchstone.engine.verdict import FindingKind
+from touchstone.engine.wording import FindingKind
 from touchstone.errors import InvalidInputError, TouchstoneError
 
 

@@ -11,12 +11,13 @@ from touchstone.engine.codes import Box, Code, united
 from touchstone.engine.comparator import Comparator
 from touchstone.engine.comparison import Comparison, Region, compare
 from touchstone.engine.identification import Match
-from touchstone.engine.image import Pixels, Quality, measure_quality
+from touchstone.engine.image import Pixels
 from touchstone.engine.occlusion import hands
 from touchstone.engine.pose import aspect_gap
+from touchstone.engine.quality import Quality, measure_quality
 from touchstone.engine.reading import is_gtin_other, read_expected, read_face
+from touchstone.engine.rectification import rectify
 from touchstone.engine.reference import Reference, frame_of, mask_of
-from touchstone.engine.registration import rectify
 
 
 @dataclass(frozen=True, slots=True)

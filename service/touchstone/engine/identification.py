@@ -13,17 +13,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from touchstone.engine.image import Pixels, resized
-from touchstone.engine.registration import (
+from touchstone.engine.features import (
     PHOTO_SIDE_PX,
     Features,
     Method,
     PhotoMatcher,
-    Registration,
     detect,
-    rectify,
-    register,
 )
+from touchstone.engine.image import Pixels, resized
+from touchstone.engine.rectification import rectify
+from touchstone.engine.registration import Registration, register
 
 
 @dataclass(frozen=True, slots=True)

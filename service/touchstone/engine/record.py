@@ -13,9 +13,11 @@ import numpy as np
 from touchstone.engine.codes import Code
 from touchstone.engine.comparison import Region
 from touchstone.engine.evidence import Evidence
+from touchstone.engine.features import Method
 from touchstone.engine.image import Photo
-from touchstone.engine.registration import Bend, Method, Registration
-from touchstone.engine.verdict import Finding, FindingKind, Reason
+from touchstone.engine.registration import Bend, Registration
+from touchstone.engine.verdict import Finding
+from touchstone.engine.wording import FindingKind, Reason
 
 Document: TypeAlias = dict[str, Any]
 """JSON: the form is described by the functions that write and read it here."""

@@ -11,32 +11,18 @@ Every threshold and weight comes from the policy; none is a literal here.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-from touchstone.engine.channels import CHANNELS
 from touchstone.engine.evidence import Evidence
-from touchstone.engine.image import Quality
 from touchstone.engine.policy import WHOLE_PRINT, Policy
-
-
-class FindingKind(StrEnum):
-    """What the machine found: never a legal conclusion."""
-
-    NO_REFERENCE = "no_reference"
-    INSUFFICIENT_QUALITY = "insufficient_quality"
-    CONSISTENT_WITH_GENUINE = "consistent_with_genuine"
-    INCONCLUSIVE = "inconclusive"
-    INCONSISTENT_WITH_GENUINE = "inconsistent_with_genuine"
-    MATCHES_KNOWN_COUNTERFEIT = "matches_known_counterfeit"
-    CONSISTENT_WITH_OTHER_VARIANT = "consistent_with_other_variant"
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why: a code for machines, a sentence that an officer can repeat."""
-
-    code: str
-    sentence: str
+from touchstone.engine.quality import Quality
+from touchstone.engine.wording import (
+    NOT_REGISTERED,
+    PHOTOS_DISAGREE,
+    FindingKind,
+    Reason,
+    advice_for,
+    reason_for,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +88,7 @@ def decide(
             policy,
             fake,
             kind=FindingKind.MATCHES_KNOWN_COUNTERFEIT,
-            reasons=(_reason("known_counterfeit"),),
+            reasons=(reason_for("known_counterfeit"),),
         )
     chosen = _likeliest(examined, genuine or known_fake, policy, is_declared)
     objections = _objections(examined[chosen].measurements(), policy.quality_limits)
@@ -190,7 +176,7 @@ def _objections(
     measurements: Mapping[str, float], limits: Mapping[str, tuple[float, float]]
 ) -> tuple[Reason, ...]:
     return tuple(
-        _reason(f"{name}_too_{'low' if measurements[name] < least else 'high'}")
+        reason_for(f"{name}_too_{'low' if measurements[name] < least else 'high'}")
         for name, (least, most) in limits.items()
         if not least <= measurements[name] <= most
     )
@@ -218,16 +204,16 @@ def _image_reasons(
     """Say what differs; ``way`` is how another process would most likely differ."""
     reasons = []
     if evidence.is_gtin_other:
-        reasons.append(_reason("other_gtin"))
+        reasons.append(reason_for("other_gtin"))
     if kind is FindingKind.CONSISTENT_WITH_GENUINE:
-        return (*reasons, _reason("agrees"))
+        return (*reasons, reason_for("agrees"))
     if way in WHOLE_PRINT and kind is FindingKind.INCONSISTENT_WITH_GENUINE:
-        reasons.append(_reason(f"{way}_differs"))
+        reasons.append(reason_for(f"{way}_differs"))
     channels = dict.fromkeys(region.channel for region in evidence.comparison.regions)
-    reasons += [_reason(f"{channel}_differs") for channel in channels]
+    reasons += [reason_for(f"{channel}_differs") for channel in channels]
     if kind is FindingKind.INCONCLUSIVE:
-        reasons.append(_reason("weak_evidence"))
-    return tuple(reasons) or (_reason("overall_difference"),)
+        reasons.append(reason_for("weak_evidence"))
+    return tuple(reasons) or (reason_for("overall_difference"),)
 
 
 def _against_declaration(
@@ -245,7 +231,7 @@ def _against_declaration(
         policy,
         finding.chosen,
         kind=FindingKind.CONSISTENT_WITH_OTHER_VARIANT,
-        reasons=(_reason("other_than_declared"),),
+        reasons=(reason_for("other_than_declared"),),
     )
 
 
@@ -262,7 +248,7 @@ def _graded(
     return Finding(
         kind=kind,
         reasons=reasons,
-        advice=_advice(kind, reasons),
+        advice=advice_for(kind, reasons),
         log10_lr=round(value, 4),
         is_lr_capped=value != uncapped,
         counterfeit_probability=round(1 / (1 + 10**value), 6),
@@ -290,117 +276,21 @@ def photo_measurements(size_px: tuple[int, int], quality: Quality) -> dict[str, 
     }
 
 
-NOT_REGISTERED = "face_not_found"
-"""Reason of a finding that names a product by its looks alone."""
-
-
 def _only_resembles() -> Finding:
     kind = FindingKind.INSUFFICIENT_QUALITY
-    reasons = (_reason(NOT_REGISTERED),)
-    return Finding(kind, reasons, _advice(kind, reasons))
+    reasons = (reason_for(NOT_REGISTERED),)
+    return Finding(kind, reasons, advice_for(kind, reasons))
 
 
 def _nothing_found(photo: Mapping[str, float], policy: Policy) -> Finding:
     """Tell a photo that shows something else from one that shows nothing."""
     objections = _objections(photo, policy.photo_limits)
     kind = FindingKind.INSUFFICIENT_QUALITY if objections else FindingKind.NO_REFERENCE
-    reasons = objections or (_reason("nothing_resembles"),)
-    return Finding(kind, reasons, _advice(kind, reasons))
-
-
-PHOTOS_DISAGREE = "photos_disagree"
-"""Reason of a finding on photos that cannot be of one item."""
+    reasons = objections or (reason_for("nothing_resembles"),)
+    return Finding(kind, reasons, advice_for(kind, reasons))
 
 
 def disagreeing() -> Finding:
     """Return the finding on photos that show different products."""
-    kind, reasons = FindingKind.INCONCLUSIVE, (_reason(PHOTOS_DISAGREE),)
-    return Finding(kind, reasons, _advice(kind, reasons))
-
-
-_EVERYWHERE = "The photo differs from the reference everywhere, as no photo here did."
-_AS_USUAL = "Retake it straight on, in even light; if it stays so, ask the laboratory."
-_SENTENCES = {
-    "nothing_resembles": "Nothing that may be matched here resembles the photo.",
-    "agrees": "The print agrees with the reference wherever it could be compared.",
-    "learned_differs": "What was trained on forgeries sees a change in the print.",
-    "structure_differs": "Print is present or missing where the reference differs.",
-    "correlation_differs": "The drawing of some elements is not that of the reference.",
-    "geometry_differs": "Some elements stand elsewhere than on the reference.",
-    "colour_differs": "Some elements have another colour than on the reference.",
-    "cast_differs": "The print as a whole has another tint than the reference.",
-    "proportion_differs": "The print is narrower or wider than the reference.",
-    "screen_differs": "The print is grainier than the reference: another screen.",
-    "softness_differs": "The print is softer than this photo would make it: a copy.",
-    "overall_difference": "The print as a whole differs from the reference.",
-    "weak_evidence": "What was measured supports neither side enough.",
-    "other_gtin": "The code on the package carries another GTIN than was enrolled.",
-    "other_than_declared": "The package is that of another product or variant.",
-    PHOTOS_DISAGREE: "The photos show different products.",
-    "known_counterfeit": "The print agrees better with a known counterfeit.",
-    "resolution_too_low": "The package is too small in the photo.",
-    "blur_px_too_high": "The photo is too blurred for the print to be compared.",
-    "compared_fraction_too_low": "Too little of the package face is visible.",
-    "glare_fraction_too_high": "Reflections hide too much of the print.",
-    "washed_fraction_too_high": "Where something should be printed all is burnt out.",
-    "dark_fraction_too_high": "The photo is too dark.",
-    **{f"{channel}_level_too_high": _EVERYWHERE for channel in CHANNELS},
-    NOT_REGISTERED: "The photo resembles the product, but its face was not found.",
-    "agreement_too_low": "The face could not be laid over the reference well enough.",
-    "photo_dark_too_high": "The photo is too dark.",
-    "photo_sharpness_too_low": "The photo shows no sharp detail.",
-    "photo_side_px_too_low": "The photo has too few pixels.",
-    "photo_contrast_too_low": "The photo shows almost nothing.",
-    "photo_glare_too_high": "The photo is burnt out.",
-}
-
-_RETAKE = {
-    "resolution_too_low": "Retake it closer: the face should fill most of the frame.",
-    "blur_px_too_high": "Retake it: hold still and touch the package to focus.",
-    "compared_fraction_too_low": "Retake it with the whole face in view, uncovered.",
-    "washed_fraction_too_high": "Retake it darker: touch the brightest part to expose.",
-    "glare_fraction_too_high": "Retake it without flash, tilted away from the lamp.",
-    "dark_fraction_too_high": "Retake it in more light.",
-    **{f"{channel}_level_too_high": _AS_USUAL for channel in CHANNELS},
-    NOT_REGISTERED: "Retake it straight on, with the whole printed face in view.",
-    "agreement_too_low": "Retake it straight on, with the face laid flat.",
-    "photo_dark_too_high": "Retake it in more light.",
-    "photo_sharpness_too_low": "Retake it: hold still and touch the package to focus.",
-    "photo_side_px_too_low": "Send the original photo, not a thumbnail.",
-    "photo_contrast_too_low": "Retake it with the package in view, in even light.",
-    "photo_glare_too_high": "Retake it without flash, out of direct sun.",
-}
-
-_NEXT = {
-    FindingKind.NO_REFERENCE: (
-        "Photograph the main face straight on and send it again.",
-        "Ask the brand owner whether a reference of this artwork exists.",
-    ),
-    FindingKind.INSUFFICIENT_QUALITY: (),
-    FindingKind.CONSISTENT_WITH_GENUINE: (
-        "Check lot, expiry and seal by hand: a genuine pack may be refilled or stolen.",
-    ),
-    FindingKind.INCONCLUSIVE: (
-        "Send a sharper photo of the whole face, or other faces of the same item.",
-        "If doubt remains, send the item to the laboratory.",
-    ),
-    FindingKind.INCONSISTENT_WITH_GENUINE: (
-        "Look at the marked regions beside the reference.",
-        "Hold the item; ask the brand owner or the laboratory to confirm.",
-    ),
-    FindingKind.MATCHES_KNOWN_COUNTERFEIT: (
-        "Hold the item; report it with the known counterfeit that it matches.",
-    ),
-    FindingKind.CONSISTENT_WITH_OTHER_VARIANT: (
-        "Check what the item claims to be: another strength, flavour or market.",
-    ),
-}
-
-
-def _reason(code: str) -> Reason:
-    return Reason(code, _SENTENCES.get(code, code.replace("_", " ").capitalize() + "."))
-
-
-def _advice(kind: FindingKind, reasons: Sequence[Reason]) -> tuple[str, ...]:
-    retake = (_RETAKE[r.code] for r in reasons if r.code in _RETAKE)
-    return tuple(dict.fromkeys((*retake, *_NEXT[kind])))
+    kind, reasons = FindingKind.INCONCLUSIVE, (reason_for(PHOTOS_DISAGREE),)
+    return Finding(kind, reasons, advice_for(kind, reasons))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from touchstone.engine.comparison import Region
 from touchstone.engine.policy import Policy
-from touchstone.engine.verdict import FindingKind
+from touchstone.engine.wording import FindingKind
 from touchstone.examination import Examined
 from touchstone.store import Examination
 from touchstone.verification import MAX_PHOTOS

@@ -21,8 +21,8 @@ from touchstone.catalogue import Catalogue
 from touchstone.engine import evidence, identification
 from touchstone.engine.comparator import OnnxComparator
 from touchstone.engine.embedding import OnnxEmbedder
+from touchstone.engine.features import Method, PhotoMatcher
 from touchstone.engine.index import ReferenceIndex
-from touchstone.engine.registration import Method, PhotoMatcher
 from touchstone.store.examinations import Examinations
 from touchstone_training.bench.bed import Bed, ClassicPeer, Shot
 from touchstone_training.bench.figures import Figure

@@ -20,21 +20,20 @@ from rich.progress import track
 
 from touchstone.bootstrap import use_one_thread
 from touchstone.catalogue import WORKING_SIDE_PX
-from touchstone.engine.image import Pixels, decode, resized
-from touchstone.engine.occlusion import hands
-from touchstone.engine.pair import AlignedPair, aligned_pair
-from touchstone.engine.reference import frame_of, mask_of
-from touchstone.engine.registration import (
+from touchstone.engine.features import (
     PHOTO_SIDE_PX,
     REFERENCE_SIDE_PX,
     Features,
     Method,
     PhotoMatcher,
-    Registration,
     detect,
-    rectify,
-    register,
 )
+from touchstone.engine.image import Pixels, decode, resized
+from touchstone.engine.occlusion import hands
+from touchstone.engine.pair import AlignedPair, aligned_pair
+from touchstone.engine.rectification import rectify
+from touchstone.engine.reference import frame_of, mask_of
+from touchstone.engine.registration import Registration, register
 from touchstone.errors import InvalidInputError
 from touchstone_training.comparator.pairs import FIRST_SEED, META, REFERENCE
 from touchstone_training.data import Item

@@ -406,7 +406,17 @@ def test_a_policy_that_weighs_nothing_is_refused(nothing: dict[str, Any]) -> Non
         Policy.from_json(json.dumps(fields).encode())
 
 
-@pytest.mark.parametrize("experts", [[("place", 0.6)], [("place", 0.5), ("odd", 0.5)]])
+@pytest.mark.parametrize(
+    "experts",
+    [
+        [("place", 0.6)],
+        [("place", 0.5), ("odd", 0.5)],
+        [("place", 0.5), ("place", 0.5)],
+        [("place", 1.0), ("cast", 0.0)],
+        [("place", 1.1), ("cast", -0.1)],
+        [("softness", 1.0)],
+    ],
+)
 def test_experts_that_are_unknown_or_do_not_add_up_are_refused(
     experts: list[tuple[str, float]],
 ) -> None:
@@ -435,6 +445,30 @@ def test_likelihood_ratios_of_ways_that_exclude_one_another_add_up(
     found = mixture(share, 1 - share).logit({"x": x, "y": y})
     wanted = math.log(share * math.exp(3 * x) + (1 - share) * math.exp(3 * y))
     assert found == pytest.approx(wanted, abs=1e-9)
+
+
+def test_a_way_that_may_not_accuse_keeps_from_clearing() -> None:
+    place, soft = mixture(0.5, 0.5).experts
+    limited = Mixture((place, replace(soft, most_log10_lr=0.0)))
+    assert limited.logit({"x": -3, "y": -3}) < -8
+    assert limited.logit({"x": -3, "y": 3}) == pytest.approx(0, abs=1e-3)
+    assert limited.logit({"x": 3, "y": 3}) > 8
+
+
+def test_a_code_alone_says_nothing_of_the_print_as_a_whole() -> None:
+    place, cast = mixture(0.5, 0.5).experts
+    term = replace(place.logistic.terms[0], name="structure_peak")
+    tint = replace(cast.logistic.terms[0], name="cast")
+    two = Mixture(
+        (
+            replace(place, logistic=Logistic((term,), -8.0)),
+            replace(cast, logistic=Logistic((tint,), -4.0)),
+        )
+    )
+    rules = replace(policy(), fusion=two, other_gtin_log10_lr=3.0)
+    finding = decided(evidence(cast=0.6, is_gtin_other=True), policy=rules)
+    assert finding.kind is FindingKind.INCONSISTENT_WITH_GENUINE
+    assert "cast_differs" not in [one.code for one in finding.reasons]
 
 
 def test_one_way_that_is_plain_is_not_diluted_by_another_that_is_not() -> None:

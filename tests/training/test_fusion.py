@@ -68,11 +68,11 @@ IS_FAKE = np.array([one.kind != GENUINE for one in ROWS])
 
 def test_each_way_is_told_by_what_it_leaves_and_named() -> None:
     fitted = fit_fusion(ROWS)
-    assert [name for name, _, _ in fitted.ways] == [way.name for way in WAYS]
+    assert [way for way, _, _ in fitted.ways] == list(WAYS)
     assert sum(share for _, share, _ in fitted.ways) == pytest.approx(1)
-    for name, _, one in fitted.ways:
+    for told, _, one in fitted.ways:
         heaviest = one.choices[int(np.abs(one.weights).argmax())]
-        (kind,) = (kind for kind, way in WAY_OF.items() if way == name)
+        (kind,) = (kind for kind, way in WAY_OF.items() if way == told.name)
         assert heaviest.name == TELLING[kind]
 
 

@@ -142,6 +142,13 @@ class Way:
     kinds: frozenset[str]
     """Of simulated counterfeits; none means all that no other way has."""
     terms: tuple[TermChoice, ...]
+    most_log10_lr: float = math.inf
+    """See `touchstone.engine.policy.Expert`."""
+
+    def limit(self) -> dict[str, float]:
+        """Return the limit as ``calibration.json`` has it, where there is one."""
+        is_limited = math.isfinite(self.most_log10_lr)
+        return {"most_log10_lr": self.most_log10_lr} if is_limited else {}
 
 
 _PHOTO = tuple(
@@ -185,6 +192,8 @@ WAYS = (
         "softness",
         frozenset({"rescan"}),
         (TermChoice("blur_px", direction=1), _LEARNED_WHOLE, *_PHOTO),
+        # A soft print cannot be told from a photo that is out of focus.
+        most_log10_lr=0.0,
     ),
 )
 """Another process is told by what its way leaves: a copy is soft, a reprint has another
@@ -195,20 +204,30 @@ screen. One sum over all of them would dilute each by what says nothing of it.""
 class FusionFit:
     """A fitted mixture, as it is written to the policy."""
 
-    ways: tuple[tuple[str, float, Fit], ...]
-    """Name, share of the counterfeits, and its sum."""
+    ways: tuple[tuple[Way, float, Fit], ...]
+    """Each with its share of the counterfeits, and its sum."""
 
     def logits(self, rows: Sequence[Mapping[str, float]]) -> _Array:
         """Return the log odds of H2 of ``rows``, (n,), see `policy.Mixture`."""
-        parts = [math.log(share) + one.logits(rows) for _, share, one in self.ways]
+        parts = [
+            np.minimum(
+                math.log(share) + one.logits(rows), way.most_log10_lr * math.log(10)
+            )
+            for way, share, one in self.ways
+        ]
         return np.asarray(np.logaddexp.reduce(parts, axis=0), np.float64)
 
     def document(self) -> dict[str, Any]:
         """Return it in the form of ``calibration.json``."""
         return {
             "experts": [
-                {"name": name, "share": round(share, 6), **one.document()}
-                for name, share, one in self.ways
+                {
+                    "name": way.name,
+                    "share": round(share, 6),
+                    **way.limit(),
+                    **one.document(),
+                }
+                for way, share, one in self.ways
             ]
         }
 
@@ -232,7 +251,7 @@ def fit_fusion(rows: Sequence[Row]) -> FusionFit:
             way.terms,
             ridge=_WAY_RIDGE,
         )
-        ways.append((way.name, float(is_of_it.sum() / is_fake.sum()), fitted))
+        ways.append((way, float(is_of_it.sum() / is_fake.sum()), fitted))
     return FusionFit(tuple(ways))
 
 

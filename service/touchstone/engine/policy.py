@@ -62,6 +62,9 @@ class Expert:
     """Of the counterfeits that it was fitted beside."""
     logistic: Logistic
     """Log odds of this way against the reference process, at equal priors."""
+    most_log10_lr: float = math.inf
+    """Highest log10 likelihood ratio of H2 that it may speak for: at 0 it can keep a
+    print from being cleared, and not accuse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,10 @@ class Mixture:
 
     def _parts(self, measurements: Mapping[str, float]) -> list[float]:
         return [
-            math.log(one.share) + one.logistic.logit(measurements)
+            min(
+                math.log(one.share) + one.logistic.logit(measurements),
+                one.most_log10_lr * math.log(10),
+            )
             for one in self.experts
         ]
 
@@ -173,8 +179,15 @@ def _check_order(policy: Policy) -> None:
     if list(ascending) != sorted(ascending) or policy.consistent_log10_lr <= 0:
         raise ValueError("the thresholds are out of order")
     terms = (*policy.identification.terms, *policy.fusion.terms)
-    if any(not (term.std > 0 and math.isfinite(term.std)) for term in terms):
+    if any(not term.std > 0 for term in terms):
         raise ValueError("a term would divide by nothing")
+    sums = policy.identification, *(one.logistic for one in policy.fusion.experts)
+    numbers = [
+        *(one.bias for one in sums),
+        *(n for term in terms for n in (term.mean, term.std, term.weight, term.offset)),
+    ]
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError("a sum with what is no number")
 
 
 def _policy(fields: dict[str, Any], digest: str) -> Policy:
@@ -211,12 +224,21 @@ def _limits(fields: dict[str, Any]) -> dict[str, tuple[float, float]]:
 
 def _mixture(fields: dict[str, Any]) -> Mixture:
     experts = tuple(
-        Expert(str(one["name"]), float(one["share"]), _logistic(one))
+        Expert(
+            str(one["name"]),
+            float(one["share"]),
+            _logistic(one),
+            float(one.get("most_log10_lr", math.inf)),
+        )
         for one in fields["experts"]
     )
-    unknown = {one.name for one in experts} - {"place", *WHOLE_PRINT}
-    if not experts or unknown:
-        raise ValueError(f"a mixture of experts that are none: {sorted(unknown)}")
+    names = [one.name for one in experts]
+    if "place" not in names or len(set(names)) < len(names):
+        raise ValueError("a mixture without `place`, or with an expert twice")
+    if unknown := set(names) - {"place", *WHOLE_PRINT}:
+        raise ValueError(f"experts that nobody knows: {sorted(unknown)}")
+    if not all(0 < one.share <= 1 for one in experts):
+        raise ValueError("an expert's share is none")
     if not math.isclose(sum(one.share for one in experts), 1.0, abs_tol=1e-3):
         raise ValueError("the shares of the experts do not add up to one")
     return Mixture(experts)

@@ -193,22 +193,28 @@ def _by_likelihood(evidence: Evidence, policy: Policy, chosen: int) -> Finding:
         kind = FindingKind.CONSISTENT_WITH_GENUINE
     else:
         kind = FindingKind.INCONCLUSIVE
-    way = policy.fusion.likeliest(evidence.measurements())
-    reasons = _image_reasons(evidence, kind, way)
+    reasons = _image_reasons(evidence, kind, _whole_difference(evidence, policy))
     return _graded(evidence, policy, chosen, kind=kind, reasons=reasons)
 
 
+def _whole_difference(evidence: Evidence, policy: Policy) -> str | None:
+    """Name how the print differs as a whole, if that and not a place speaks for H2."""
+    measurements = evidence.measurements()
+    way = policy.fusion.likeliest(measurements)
+    speaks_for_h2 = policy.fusion.logit(measurements) > 0
+    return way if way in WHOLE_PRINT and speaks_for_h2 else None
+
+
 def _image_reasons(
-    evidence: Evidence, kind: FindingKind, way: str
+    evidence: Evidence, kind: FindingKind, whole: str | None
 ) -> tuple[Reason, ...]:
-    """Say what differs; ``way`` is how another process would most likely differ."""
     reasons = []
     if evidence.is_gtin_other:
         reasons.append(reason_for("other_gtin"))
     if kind is FindingKind.CONSISTENT_WITH_GENUINE:
         return (*reasons, reason_for("agrees"))
-    if way in WHOLE_PRINT and kind is FindingKind.INCONSISTENT_WITH_GENUINE:
-        reasons.append(reason_for(f"{way}_differs"))
+    if whole is not None:
+        reasons.append(reason_for(f"{whole}_differs"))
     channels = dict.fromkeys(region.channel for region in evidence.comparison.regions)
     reasons += [reason_for(f"{channel}_differs") for channel in channels]
     if kind is FindingKind.INCONCLUSIVE:

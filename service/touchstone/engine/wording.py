@@ -46,7 +46,7 @@ SENTENCES = {
     "cast_differs": "The print as a whole has another tint than the reference.",
     "proportion_differs": "The print is narrower or wider than the reference.",
     "screen_differs": "The print is grainier than the reference: another screen.",
-    "softness_differs": "The print is softer than this photo would make it: a copy.",
+    "softness_differs": "All is softer than usual: the photo is, or the print.",
     "overall_difference": "The print as a whole differs from the reference.",
     "weak_evidence": "What was measured supports neither side enough.",
     "other_gtin": "The code on the package carries another GTIN than was enrolled.",

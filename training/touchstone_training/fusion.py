@@ -157,6 +157,9 @@ _PHOTO = tuple(
 )
 """How well the photo could show anything at all."""
 _LEARNED_WHOLE = TermChoice("learned_whole", direction=1)
+_NO_ACCUSATION = 0.0
+"""Log10 of the highest likelihood ratio for what a photo can do by itself: coloured
+light, noise and want of focus make any print look tinted, grainy and soft."""
 _COLOUR = TermChoice("colour_top", is_log=True, direction=1)
 
 WAYS = (
@@ -171,7 +174,12 @@ WAYS = (
             *_PHOTO,
         ),
     ),
-    Way("cast", frozenset({"cast"}), (TermChoice("cast", direction=1), _COLOUR)),
+    Way(
+        "cast",
+        frozenset({"cast"}),
+        (TermChoice("cast", direction=1), _COLOUR),
+        most_log10_lr=_NO_ACCUSATION,
+    ),
     Way(
         "proportion",
         frozenset({"aspect"}),
@@ -187,13 +195,13 @@ WAYS = (
             TermChoice("blur_px"),
             *_PHOTO,
         ),
+        most_log10_lr=_NO_ACCUSATION,
     ),
     Way(
         "softness",
         frozenset({"rescan"}),
         (TermChoice("blur_px", direction=1), _LEARNED_WHOLE, *_PHOTO),
-        # A soft print cannot be told from a photo that is out of focus.
-        most_log10_lr=0.0,
+        most_log10_lr=_NO_ACCUSATION,
     ),
 )
 """Another process is told by what its way leaves: a copy is soft, a reprint has another

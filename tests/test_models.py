@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -22,7 +23,7 @@ from examined import seen_through
 from numpy.typing import NDArray
 from scenes import Pixels, encoded, photographed, printed
 
-from touchstone.bootstrap import open_comparator, open_embedder, open_policy
+from touchstone.bootstrap import build, open_comparator, open_embedder, open_policy
 from touchstone.cli.demonstration import demonstrate
 from touchstone.engine.comparator import OnnxComparator
 from touchstone.engine.comparison import MEASUREMENTS, Comparison, compare
@@ -309,6 +310,32 @@ def test_the_samples_show_every_finding_and_none_that_harms(
     assert f": {told['finding']} (" in shown[0]
     assert f"log10 LR {told['log10_lr']:+.2f}: {told['strength']}" in shown[1]
     assert shown[2:-1] == [f"  {x}" for x in (*told["sentences"], *told["advice"])]
+
+
+def spoilt(pixels: Pixels) -> dict[str, Pixels]:
+    """What light, lens and sensor may do to a photo, and no forger."""
+    noise = np.random.default_rng(0).normal(0, 20, pixels.shape)
+    seen = {
+        "out of focus": cv2.GaussianBlur(pixels, (0, 0), 2.5),
+        "noisy": np.clip(pixels + noise, 0, 255),
+        "by a warm lamp": pixels * np.array([1.0, 0.85, 0.6]),
+        "hard": np.clip((pixels - 128.0) * 1.4 + 128, 0, 255),
+    }
+    return {name: np.asarray(one, np.uint8) for name, one in seen.items()}
+
+
+def test_a_genuine_pack_is_not_accused_for_what_a_photo_did(tmp_path: Path) -> None:
+    samples = Path(str(files("touchstone"))) / "samples"
+    settings = Settings(data_dir=tmp_path, model_dir=MODELS, provider="cpu")
+    with build(settings) as parts:
+        caller = parts.store.ensure_local_operator()
+        parts.enroller.enrol_csv(caller, samples / "references.csv")
+        for path in sorted((samples / "photos").glob("genuine-*.jpg")):
+            pixels = decode(path.read_bytes(), max_side_px=1280).pixels
+            for name, photo in spoilt(pixels).items():
+                found = parts.verifier.verify(caller, [encoded(photo)])
+                kind = found.examination.finding
+                assert not _accuses(kind), f"{path.name} {name}"
 
 
 def _clears(finding: str) -> bool:

@@ -62,7 +62,7 @@ def align(expected: Luma, seen: Luma, valid: Map) -> Alignment:
         valid: (h, w), 1 where the pictures can be compared.
     """
     height, width = expected.shape
-    half = _half(width, height)
+    half = half_size(width, height)
     e, s = (
         np.asarray(cv2.resize(luma, half, interpolation=cv2.INTER_AREA), np.uint8)
         for luma in (expected, seen)
@@ -93,14 +93,15 @@ def align(expected: Luma, seen: Luma, valid: Map) -> Alignment:
     )
 
 
-def _half(width: int, height: int) -> tuple[int, int]:
+def half_size(width: int, height: int) -> tuple[int, int]:
+    """Return the (width, height) of a picture of this size at half of it."""
     return max(1, width // 2), max(1, height // 2)
 
 
 def _left_alone(height: int, width: int) -> Alignment:
     return Alignment(
         shift=np.zeros((height, width, 2), np.float32),
-        stray=np.zeros(_half(width, height)[::-1], np.float32),
+        stray=np.zeros(half_size(width, height)[::-1], np.float32),
         level=0.0,
         is_supported=np.ones((height, width), bool),
     )

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.engine.alignment import Alignment, align, moved_by
+from touchstone.engine.alignment import Alignment, align, half_size, moved_by
 from touchstone.engine.image import Pixels, darkest, grey
 from touchstone.engine.normalisation import Map, relight
 
@@ -89,7 +89,7 @@ class HalvedPair:
 def halved(pair: AlignedPair) -> HalvedPair:
     """Make a pair half as wide and half as high."""
     height, width = pair.valid.shape
-    half = max(1, width // 2), max(1, height // 2)
+    half = half_size(width, height)
     expected, seen = (
         np.asarray(cv2.resize(one, half, interpolation=cv2.INTER_AREA), np.uint8)
         for one in (pair.expected, pair.seen)

@@ -4,15 +4,13 @@ import math
 from typing import Any
 
 import cv2
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.image import Pixels, resized
 from touchstone.engine.registration import Registration
 
-# Their stubs do not know faiss's Python wrappers nor OpenCV's optional classes.
-_faiss: Any = faiss
+# The stubs do not know maps of two channels.
 _cv2: Any = cv2
 
 

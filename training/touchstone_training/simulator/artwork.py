@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PilImage
 
 from touchstone.errors import InvalidInputError
 from touchstone_training.simulator import wording
 from touchstone_training.simulator.arrangements import FAMILIES
-from touchstone_training.simulator.drawing import Sheet, paint
+from touchstone_training.simulator.drawing import drawn_face
 from touchstone_training.simulator.elements import Artwork, Box, Colour, Element
 from touchstone_training.simulator.pages import Page, Style
 from touchstone_training.simulator.palettes import Palette, oklch, palette
@@ -236,7 +235,4 @@ def render(
         artwork = _with_variables(artwork, variable_seed)
     scale = long_side_px / max(artwork.size_px)
     size = (round(artwork.size_px[0] * scale), round(artwork.size_px[1] * scale))
-    sheet = Sheet(PilImage.new("RGB", size, (255, 255, 255)), scale, artwork.fonts)
-    for element in artwork.elements:
-        paint(sheet, element)
-    return np.array(sheet.image)
+    return drawn_face(artwork, size, scale=scale)

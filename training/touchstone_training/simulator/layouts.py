@@ -16,7 +16,10 @@ from touchstone_training.simulator.pages import (
 from touchstone_training.simulator.palettes import blend, is_dark
 from touchstone_training.simulator.typesetting import fitting_size
 
-_PATTERNS = ("guilloche", "dots", "stripes", "waves", "lattice", "rays", "scales")
+_PATTERNS = (
+    "guilloche", "dots", "stripes", "waves", "lattice", "rays", "scales", "weave",
+    "rosettes",
+)  # fmt: skip
 _BARCODE_ASPECT = 1.45
 _WHITE: Colour = (255, 255, 255)
 

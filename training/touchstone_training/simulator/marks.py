@@ -9,50 +9,57 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PilImage
-from PIL import ImageDraw
 
 Mask = NDArray[np.uint8]
 _Points = NDArray[np.float64]
+_Plane = NDArray[np.float32]
 _Draw = Callable[["Pen", np.random.Generator], None]
 
 _OVER = 3
+_SMALL_PX = 500
 
 
 class Pen:
     """Draws two inks on a unit square that is centred on the origin, y down."""
 
     def __init__(self, size_px: tuple[int, int]) -> None:
-        self._full = (size_px[0] * _OVER, size_px[1] * _OVER)
+        # Small marks are drawn larger and averaged; on large ones smooth edges suffice.
+        self._size = size_px
+        over = _OVER if max(size_px) <= _SMALL_PX else 1
+        self._full = (size_px[0] * over, size_px[1] * over)
         self._side = min(self._full)
-        self._inks = [PilImage.new("L", self._full, 0) for _ in range(2)]
-        self._draws = [ImageDraw.Draw(ink) for ink in self._inks]
+        self._inks = [
+            np.zeros((self._full[1], self._full[0]), np.uint8) for _ in range(2)
+        ]
 
-    def _px(self, points: _Points) -> list[tuple[float, float]]:
-        centre = np.array(self._full) / 2
-        return [(float(x), float(y)) for x, y in points * self._side / 2 + centre]
+    def _px(self, points: _Points) -> NDArray[np.int32]:
+        # OpenCV counts pixel centres from 0 and takes sixteenths of a px.
+        centre = np.array(self._full) / 2 - 0.5
+        return np.round((points * self._side / 2 + centre) * 16).astype(np.int32)
 
     def polygon(self, points: _Points, *, ink: int = 0, fill: int = 255) -> None:
         """Fill a polygon, (N, 2) in [-1, 1]; ``fill`` 0 cuts it out."""
-        self._draws[ink].polygon(self._px(points), fill=fill)
+        cv2.fillPoly(self._inks[ink], [self._px(points)], fill, cv2.LINE_AA, shift=4)
 
     def line(self, points: _Points, width: float, *, ink: int = 0) -> None:
         """A stroke of ``width`` (share of half the side) through (N, 2) points."""
         thick = max(1, round(width * self._side / 2))
-        self._draws[ink].line(self._px(points), fill=255, width=thick, joint="curve")
+        way = cv2.LINE_AA
+        path = [self._px(points)]
+        cv2.polylines(self._inks[ink], path, False, 255, thick, way, shift=4)  # noqa: FBT003
 
     def disc(
         self, centre: _Points, radius: float, *, ink: int = 0, fill: int = 255
     ) -> None:
         """Fill a disc."""
-        box = self._px(np.array([centre - radius, centre + radius]))
-        self._draws[ink].ellipse([*box[0], *box[1]], fill=fill)
+        self.polygon(ring(64, radius=radius) + centre, ink=ink, fill=fill)
 
     def masks(self) -> tuple[Mask, Mask]:
         """Both inks at the size asked for."""
-        size = (self._full[0] // _OVER, self._full[1] // _OVER)
         first, second = (
-            cv2.resize(np.asarray(ink), size, interpolation=cv2.INTER_AREA)
+            ink
+            if self._full == self._size
+            else cv2.resize(ink, self._size, interpolation=cv2.INTER_AREA)
             for ink in self._inks
         )
         return np.asarray(first), np.asarray(second)
@@ -303,36 +310,79 @@ def swoosh(size_px: tuple[int, int], variant: str, seed: int) -> Mask:
     return pen.masks()[0]
 
 
+_TILES: dict[str, Callable[[_Plane, _Plane], _Plane]] = {
+    # One period of an ornament over u, v in [0, 1): how far inside the ink, in periods.
+    "dots": lambda u, v: 0.38 - np.hypot(u - 0.5, v - 0.5),
+    "stripes": lambda u, v: 0.25 - np.abs(u - 0.5) + 0 * v,
+    "waves": lambda u, v: (
+        0.22 - np.abs((u + 0.35 * np.sin(v * 2 * np.pi)) % 1 - 0.5)
+    ),
+    "lattice": lambda u, v: 0.08 - np.minimum(np.abs(u - 0.5), np.abs(v - 0.5)),
+    "scales": lambda u, v: np.maximum(
+        0.07 - np.abs(np.hypot(u - 0.5, v * 2 % 1) - 0.5),
+        0.07 - np.abs(np.hypot(np.abs(u - 0.5) - 0.5, (v * 2 + 1) % 2) - 0.5),
+    ),
+    "weave": lambda u, v: np.where(
+        (np.floor(u * 2) + np.floor(v * 2)) % 2 > 0,
+        0.17 - np.abs(u * 2 % 1 - 0.5),
+        0.17 - np.abs(v * 2 % 1 - 0.5),
+    ),
+    "rosettes": lambda u, v: 0.03
+    - np.abs(
+        np.hypot(u - 0.5, v - 0.5)
+        - 0.3
+        - 0.1 * np.cos(6 * np.arctan2(v - 0.5, u - 0.5))
+    ),
+}
+_PERIOD = {"waves": (1.0, 2.0), "scales": (1.0, 1.0), "rosettes": (2.0, 2.0)}
+
+
 def pattern(size_px: tuple[int, int], variant: str, seed: int) -> Mask:
-    """An even ornament: guilloche, dots, stripes, waves, lattice, rays or scales."""
+    """An even ornament: guilloche, rays, or one of ``PATTERNS`` tiled."""
     rng = np.random.default_rng(seed)
-    width, height = size_px
     side = min(size_px)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    pitch = side * rng.uniform(0.05, 0.12)
-    turn = rng.uniform(0, np.pi)
-    u = (x * np.cos(turn) + y * np.sin(turn)) / pitch
-    v = (y * np.cos(turn) - x * np.sin(turn)) / pitch
-    field: NDArray[np.float32]
-    if variant == "dots":
-        field = 0.38 - np.hypot(u % 1 - 0.5, v % 1 - 0.5)
-    elif variant == "stripes":
-        field = 0.25 - np.abs(u % 1 - 0.5)
-    elif variant == "waves":
-        field = 0.22 - np.abs((u + 0.35 * np.sin(v * 2)) % 1 - 0.5)
-    elif variant == "lattice":
-        field = 0.08 - np.minimum(np.abs(u % 1 - 0.5), np.abs(v % 1 - 0.5))
-    elif variant == "rays":
-        angle = np.arctan2(y - height * rng.uniform(0.3, 1.2), x - width / 2)
-        count = int(rng.integers(12, 40))
-        field = (0.25 - np.abs(angle / (2 * np.pi) * count % 1 - 0.5)) * 4
-    elif variant == "scales":
-        row = np.floor(v)
-        field = np.hypot(u + row % 2 * 0.5 - np.floor(u + row % 2 * 0.5) - 0.5, v % 1)
-        field = 0.07 - np.abs(field - 0.5)
-    else:
-        return _guilloche(size_px, rng)
-    return np.asarray(np.clip(field * pitch + 0.5, 0, 1) * 255, np.uint8)
+    pitch = side * float(rng.uniform(0.05, 0.12))
+    turn = float(rng.uniform(0, np.pi))
+    if variant == "rays":
+        return _rays(size_px, rng)
+    if variant in _TILES:
+        return _tiled(size_px, variant, pitch_px=pitch, turn=turn)
+    return _guilloche(size_px, rng)
+
+
+def _tiled(
+    size_px: tuple[int, int], variant: str, *, pitch_px: float, turn: float
+) -> Mask:
+    # One period drawn with smooth edges, then repeated, turned and scaled.
+    across, down = (pitch_px * p for p in _PERIOD.get(variant, (1.0, 1.0)))
+    wide, tall = max(4, round(across)), max(4, round(down))
+    u = ((np.arange(wide, dtype=np.float32) + 0.5) / wide)[None, :]
+    v = ((np.arange(tall, dtype=np.float32) + 0.5) / tall)[:, None]
+    inside = _TILES[variant](u, v) * across + 0.5
+    tile = np.asarray(np.clip(inside * 255, 0, 255), np.uint8)
+    c, s = np.cos(turn), np.sin(turn)
+    zoom = np.array([wide / across, tall / down])
+    matrix = np.array([[c, s, 0], [-s, c, 0]]) * zoom[:, None]
+    # Shifted so that every source coordinate is positive, which wrapping needs.
+    far = np.abs(matrix[:, :2]) @ np.array(size_px)
+    matrix[:, 2] = np.ceil(far / (wide, tall)) * (wide, tall)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(
+        cv2.warpAffine(tile, matrix, size_px, flags=flags, borderMode=cv2.BORDER_WRAP)
+    )
+
+
+def _rays(size_px: tuple[int, int], rng: np.random.Generator) -> Mask:
+    pen = Pen(size_px)
+    ratio = np.array(size_px) / min(size_px)
+    middle = np.array([0.0, ratio[1] * rng.uniform(-0.4, 1.4)])
+    count = int(rng.integers(12, 40))
+    reach = 2.5 * float(ratio.max())
+    for index in range(count):
+        turn = (np.array([-0.25, 0.25]) + index) * 2 * np.pi / count
+        ends = np.c_[np.cos(turn), np.sin(turn)] * reach
+        pen.polygon(np.r_[[middle], ends + middle])
+    return pen.masks()[0]
 
 
 def _guilloche(size_px: tuple[int, int], rng: np.random.Generator) -> Mask:

@@ -32,6 +32,8 @@ _CLEAN_EM_PX = 64.0
 _GREATEST_OVER = 4
 _LEAST_OVER_THINNED = 3
 _LEADING = 1.22
+_IDEOGRAPHS = range(0x3040, 0xA000)
+"""Kana and Chinese characters."""
 _BASELINE_SHARE = 0.42
 """Capitals stand a little above the middle, which leaves room for descenders."""
 
@@ -188,17 +190,23 @@ def line_mask(
 def wrapped(
     text: str, font: Path, width_px: float, *, em_px: float, spacing: float = 0.0
 ) -> list[str]:
-    """Break a paragraph into lines no wider than ``width_px``."""
+    """Break a paragraph into lines no wider than ``width_px``.
+
+    Text with ideographs may break anywhere, other text at its spaces.
+    """
     lines: list[str] = []
     line, wide = "", 0.0
-    space = text_width(" ", font, em_px, spacing=spacing) + 2 * spacing * em_px
-    for word in text.split():
+    words, gap = text.split(), " "
+    if any(ord(c) in _IDEOGRAPHS for c in text[:20]):
+        words, gap = list(text), ""
+    space = len(gap) * text_width(" ", font, em_px) + (1 + len(gap)) * spacing * em_px
+    for word in words:
         word_px = text_width(word, font, em_px, spacing=spacing)
         if line and wide + space + word_px > width_px:
             lines.append(line)
             line, wide = word, word_px
         else:
-            line, wide = f"{line} {word}".strip(), wide + space + word_px
+            line, wide = f"{line}{gap}{word}".strip(), wide + space + word_px
     return [*lines, line] if line else lines
 
 

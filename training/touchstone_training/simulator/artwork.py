@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from touchstone.errors import InvalidInputError
 from touchstone_training.simulator import scripts, wording
-from touchstone_training.simulator.arrangements import FAMILIES
 from touchstone_training.simulator.coverage import LATIN, covers
 from touchstone_training.simulator.drawing import drawn_face
 from touchstone_training.simulator.elements import Artwork, Box, Colour, Element
+from touchstone_training.simulator.families import FAMILIES
 from touchstone_training.simulator.pages import Page, Style, Tongue
 from touchstone_training.simulator.palettes import Palette, oklch, palette
 from touchstone_training.simulator.typesetting import bundled_fonts, fitting_size
@@ -112,7 +112,7 @@ def _style(
     fonts: Sequence[Path],
     logos: Sequence[Path],
 ) -> Style:
-    _, grounds, _ = FAMILIES[family]
+    grounds = FAMILIES[family].grounds
     ground = grounds[int(rng.integers(len(grounds)))]
     colours = _foiled(rng) if ground == "foil" else palette(rng, ground=ground)
     display, text_font, bold = _fonts_for(rng, fonts)
@@ -167,10 +167,10 @@ def design(
     if chosen not in FAMILIES:
         message = f"no such family: {chosen}; one of {', '.join(FAMILY_NAMES)}"
         raise InvalidInputError(message, field="family")
-    (least, greatest), _, arrangements = FAMILIES[chosen]
+    arrangements = FAMILIES[chosen].arrangements
     used = tuple(fonts) or bundled_fonts()
     style = _style(rng, chosen, fonts=used, logos=logos)
-    aspect = float(rng.uniform(least, greatest))
+    aspect = float(rng.uniform(*FAMILIES[chosen].aspect))
     long = int(rng.integers(1200, 1601))
     size = (long, round(long / aspect)) if aspect > 1 else (round(long * aspect), long)
     page = Page(rng, style, size, used)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 
-from touchstone_training.simulator import marks, typesetting
+from touchstone_training.simulator import marks, patterns, security, typesetting
+from touchstone_training.simulator.codes import code_mask
 from touchstone_training.simulator.elements import (
     TEXT_KINDS,
     VARIABLE_KINDS,
@@ -28,10 +29,6 @@ Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
 _Field = NDArray[np.float32]
 
-_QUIET_MODULES = 9
-_CRISP_PITCH_PX = 3
-"""Modules at least this wide are drawn in whole px; narrower ones shaded exactly."""
-_OVER = 3
 _SQUARE_BELOW_PX = 0.4
 _WHOLE = 255
 
@@ -236,7 +233,7 @@ def _pictogram(sheet: Sheet, element: Element) -> None:
 
 def _pattern(sheet: Sheet, element: Element) -> None:
     _, _, width, height = sheet.box_px(element)
-    mask = marks.pattern((width, height), element.variant, element.seed)
+    mask = patterns.pattern((width, height), element.variant, element.seed)
     sheet.ink(element, element.colour, mask)
 
 
@@ -273,6 +270,25 @@ def _photo(sheet: Sheet, element: Element) -> None:
     sheet.lay(element, pixels, alpha)
 
 
+def _hologram(sheet: Sheet, element: Element) -> None:
+    _, _, width, height = sheet.box_px(element)
+    pixels, mask = security.hologram((width, height), element.variant, element.seed)
+    sheet.lay(element, pixels, mask)
+
+
+def _hazard(sheet: Sheet, element: Element) -> None:
+    _, _, width, height = sheet.box_px(element)
+    rim, inside, sign = security.hazard((width, height), element.variant)
+    sheet.ink(element, element.colour, rim)
+    sheet.ink(element, (255, 255, 255), inside)
+    sheet.ink(element, element.colour2, sign)
+
+
+def _arrow(sheet: Sheet, element: Element) -> None:
+    _, _, width, height = sheet.box_px(element)
+    sheet.ink(element, element.colour, security.arrow((width, height)))
+
+
 def _table(sheet: Sheet, element: Element) -> None:
     x, y, w, h = element.box
     rows = [row.split("\t") for row in element.text.split("\n")]
@@ -291,40 +307,6 @@ def _table(sheet: Sheet, element: Element) -> None:
             _text(sheet, replace(line, align="right" if place else "left"))
     frame = replace(element, kind="panel", variant="outline", size_px=h * 0.008)
     _panel(sheet, frame)
-
-
-@lru_cache(maxsize=256)
-def _modules(form: str, content: str) -> NDArray[np.bool_]:
-    import zxingcpp  # noqa: PLC0415 - only faces with codes need it
-
-    kind = getattr(zxingcpp.BarcodeFormat, form)
-    code = zxingcpp.create_barcode(content, kind)
-    grey = np.asarray(
-        zxingcpp.write_barcode_to_image(code, scale=1, add_quiet_zones=False)
-    )
-    dark = grey < 128  # noqa: PLR2004 - black or white
-    return dark[dark.shape[0] // 2][None] if form == "EAN13" else dark
-
-
-def code_mask(form: str, content: str, size_px: tuple[int, int]) -> Mask:
-    """Bars or modules of a code (``form`` names zxing's), (h, w) uint8."""
-    dark = _modules(form, content)
-    rows, columns = dark.shape
-    quiet = _QUIET_MODULES if rows == 1 else 2
-    pitch = size_px[0] / (columns + 2 * quiet)
-    if rows > 1:
-        pitch = min(pitch, size_px[1] / (rows + 2 * quiet))
-    is_crisp = pitch >= _CRISP_PITCH_PX
-    pitch = float(int(pitch)) if is_crisp else pitch
-    wide = max(1, round(columns * pitch))
-    tall = size_px[1] if rows == 1 else max(1, round(rows * pitch))
-    large = np.kron(dark.astype(np.uint8) * 255, np.ones((_OVER, _OVER), np.uint8))
-    way = cv2.INTER_NEAREST if is_crisp else cv2.INTER_AREA
-    bars = cv2.resize(large, (wide, tall), interpolation=way)
-    mask = np.zeros((size_px[1], size_px[0]), np.uint8)
-    left, top = (size_px[0] - wide) // 2, (size_px[1] - tall) // 2
-    mask[top : top + tall, left : left + wide] = bars
-    return mask
 
 
 def _barcode(sheet: Sheet, element: Element) -> None:
@@ -369,6 +351,9 @@ _PAINTERS: dict[str, _Painter] = {
     "swoosh": _swoosh,
     "seal": _seal,
     "photo_texture": _photo,
+    "hologram": _hologram,
+    "hazard": _hazard,
+    "arrow": _arrow,
 }
 
 
@@ -383,6 +368,4 @@ def drawn_face(artwork: Artwork, size_px: tuple[int, int], *, scale: float) -> P
     def layers(element: Element) -> tuple[Layer, ...]:
         return layers_of(element, _paint, scale=scale, fonts=fonts)
 
-    return composed(
-        artwork.elements, size_px, scale=scale, fonts=fonts, layers=layers
-    )
+    return composed(artwork.elements, size_px, scale=scale, fonts=fonts, layers=layers)

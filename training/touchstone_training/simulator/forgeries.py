@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from touchstone.errors import InvalidInputError
 from touchstone_training.simulator import wording
 from touchstone_training.simulator.coverage import covers
 from touchstone_training.simulator.elements import TEXT_KINDS, Artwork, Colour, Element
@@ -22,8 +23,10 @@ Elements = tuple[Element | None, ...]
 _WORDS = TEXT_KINDS | {"paragraph"}
 _MOVABLE = TEXT_KINDS | {
     "logo", "paragraph", "table", "pictogram", "seal", "photo_texture", "barcode",
+    "hologram", "hazard",
 }  # fmt: skip
-_COLOURED = TEXT_KINDS | {"panel", "swoosh", "logo", "seal", "pictogram"}
+_COLOURED = TEXT_KINDS | {"panel", "swoosh", "logo", "seal", "pictogram", "arrow"}
+_SECURITY = frozenset({"pattern", "hologram", "seal"})
 _LOOKALIKES = {
     "o": "c", "e": "c", "a": "o", "i": "l", "l": "i", "n": "u", "u": "n", "m": "n",
     "t": "f", "r": "n", "g": "q", "s": "z", "v": "y", "d": "cl", "b": "h", "c": "e",
@@ -270,6 +273,31 @@ def missing_element(
     rank = float(np.clip(severity + rng.normal(0, 0.12), 0, 1))
     gone = found[round(rank * (len(found) - 1))]
     return tuple(None if i == gone else e for i, e in enumerate(artwork.elements))
+
+
+def missing_pattern(
+    artwork: Artwork, rng: np.random.Generator, *, severity: float
+) -> Elements:
+    """A security mark copied flat, printed too faint or in another form, or left out.
+
+    Raises:
+        InvalidInputError: the artwork has no pattern, hologram or seal.
+    """
+    found = _indices(artwork, _SECURITY)
+    if not found:
+        message = "the artwork has no security mark"
+        raise InvalidInputError(message, field="kind")
+    which = int(rng.choice(found))
+    mark = artwork.elements[which]
+    if rng.random() < severity:
+        return tuple(None if i == which else e for i, e in enumerate(artwork.elements))
+    if mark.kind == "hologram":
+        other = replace(mark, variant="flat")
+    elif mark.kind == "seal" or rng.integers(2):
+        other = replace(mark, opacity=mark.opacity * (0.8 - 0.7 * severity))
+    else:
+        other = replace(mark, seed=int(rng.integers(2**31)))
+    return _edited(artwork, [which], lambda _: other)
 
 
 def wrong_code(

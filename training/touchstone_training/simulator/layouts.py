@@ -14,7 +14,7 @@ from touchstone_training.simulator.pages import (
     square,
 )
 from touchstone_training.simulator.palettes import blend, is_dark
-from touchstone_training.simulator.typesetting import fitting_size
+from touchstone_training.simulator.typesetting import fitting_size, text_width
 
 _PATTERNS = (
     "guilloche", "dots", "stripes", "waves", "lattice", "rays", "scales", "weave",
@@ -167,10 +167,9 @@ def facts(page: Page, box: Box, ink: Colour) -> None:
     rows = [("per 100", f"{rng.integers(1, 99)}.{rng.integers(10)}")]
     rows += [(name, f"{rng.integers(1, 999) / 10:.1f}") for name in names]
     row_px = body[3] / len(rows)
-    longest = max((a for a, _ in rows), key=len)
-    fit = fitting_size(
-        longest, page.fonts[font], (body[2] * 0.62, row_px * 0.5)
-    )
+    face = page.fonts[font]
+    longest = max((a for a, _ in rows), key=lambda name: text_width(name, face, 1.0))
+    fit = fitting_size(longest, face, (body[2] * 0.6, row_px * 0.5))
     dark = ink if is_dark(ink) else style.colours.dark
     page.put(
         "table",

@@ -84,6 +84,10 @@ class Page:
         """True for about that share of designs."""
         return bool(self.rng.random() < share)
 
+    def count(self, least: int, greatest: int) -> int:
+        """A number from least to greatest."""
+        return int(self.rng.integers(least, greatest + 1))
+
     def pick(self, options: tuple[str, ...]) -> str:
         """One of the options."""
         return options[int(self.rng.integers(len(options)))]

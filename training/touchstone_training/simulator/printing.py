@@ -81,9 +81,7 @@ def _grain_tile() -> NDArray[np.int16]:
     return np.rint(soft).astype(np.int16)
 
 
-def _paper(
-    rng: np.random.Generator, size_px: tuple[int, int]
-) -> NDArray[np.int16]:
+def _paper(rng: np.random.Generator, size_px: tuple[int, int]) -> NDArray[np.int16]:
     # Grain of the paper, and ink that lies unevenly across the sheet, in levels.
     width, height = size_px
     slow = smooth_noise(rng, (max(8, width // 8), max(8, height // 8)), cells=(5, 5))
@@ -182,3 +180,39 @@ def stretched(pixels: Image, rng: np.random.Generator, *, severity: float) -> Im
             pixels, matrix, (width, height), flags=way, borderMode=cv2.BORDER_REPLICATE
         )
     )
+
+
+def inkjet(pixels: Image, rng: np.random.Generator, *, severity: float) -> Image:
+    """Copied on an office printer: dots thrown at random, ink that bleeds, bands.
+
+    Cyan, magenta and yellow are dithered against blue noise at 1 to 2.4 px for a long
+    side of 1400 px; the paper drinks ink, so edges swell and colours lose depth.
+    """
+    height, width = pixels.shape[:2]
+    pitch = max(1.0, (1.0 + 1.4 * severity) * _scale(pixels))
+    small = max(8, round(width / pitch)), max(8, round(height / pitch))
+    wet = cv2.GaussianBlur(pixels, (0, 0), 0.3 + 0.9 * severity * _scale(pixels))
+    coarse = np.asarray(cv2.resize(wet, small, interpolation=cv2.INTER_AREA), np.uint8)
+    dots = [
+        _thrown(cv2.extractChannel(coarse, index), rng, severity=severity)
+        for index in range(3)
+    ]
+    large = cv2.resize(cv2.merge(dots), (width, height), interpolation=cv2.INTER_LINEAR)
+    depth = 1 - 0.16 * severity
+    table = np.clip(255 - (255 - np.arange(256)) * depth - 4 * severity, 0, 255)
+    faded = cv2.LUT(wet, np.round(table).astype(np.uint8))
+    share = 0.25 + 0.5 * severity
+    return np.asarray(cv2.addWeighted(large, share, faded, 1 - share, 0), np.uint8)
+
+
+def _thrown(plane: Image, rng: np.random.Generator, *, severity: float) -> Image:
+    # White where noise exceeds the ink that is wanted; the head leaves faint bands.
+    height, width = plane.shape
+    noise = rng.integers(0, 256, (height, width), dtype=np.uint8)
+    # Noise without slow parts, as dithering has it, spread over all levels again.
+    slow = cv2.blur(noise, (3, 3))
+    blue = cv2.addWeighted(noise, 1.0, slow, -1.0, 127)
+    bands = rng.normal(0, 10 * severity, (height // 7 + 1, 1)).repeat(7, axis=0)
+    level = np.clip(plane + bands[:height], 0, 255).astype(np.uint8)
+    inked = cv2.compare(level, cv2.convertScaleAbs(blue, alpha=0.94), cv2.CMP_GT)
+    return np.asarray(cv2.GaussianBlur(inked, (0, 0), 0.45), np.uint8)

@@ -28,8 +28,8 @@ _CHINESE = (
     "清新天然健康美味优质特级精选有机纯正营养品牌产地中国山水茶叶谷物水果维生素"
     "片剂胶囊每日使用方法保存阴凉干燥处生产日期净含量配料表安全电器部件高级"
 )
-_KANA = "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワン"
-_HIRA = "あいうえおかきくけこさしすせそたちつてとなにのはひふへほまみむめもやゆよらりるれろわをん"
+_KANA = "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミメモヤユヨラリルレロワ"
+_HIRA = "あいうえおかきくけこさしすせそたちつてとなにのはひふへほまみめもやゆよらりるれろわを"
 _KANJI = "新鮮天然健康美味品質特選有機純正栄養水果茶毎日使用方法保存生産内容量成分"
 
 
@@ -96,7 +96,9 @@ def _arabic(rng: np.random.Generator) -> str:
 def _thai(rng: np.random.Generator) -> str:
     shapes = ("{}า", "{}ี", "{}ู", "{}ิน", "เ{}", "แ{}ง", "โ{}", "{}อ", "{}ัน", "ไ{}")
     syllables = int(rng.integers(2, 5))
-    return "".join(_pick(rng, shapes).format(_pick(rng, _THAI)) for _ in range(syllables))
+    return "".join(
+        _pick(rng, shapes).format(_pick(rng, _THAI)) for _ in range(syllables)
+    )
 
 
 def _devanagari(rng: np.random.Generator) -> str:

@@ -76,9 +76,7 @@ class Sheet:
         """Lay pixels (h, w, 3) through a mask (h, w) of the element's size."""
         self._add(element, pixels, mask)
 
-    def _add(
-        self, element: Element, what: Colour | Pixels, mask: Mask | None
-    ) -> None:
+    def _add(self, element: Element, what: Colour | Pixels, mask: Mask | None) -> None:
         left, top, width, height = self.box_px(element)
         turned = abs(element.angle_deg) > _TURN_LEAST_DEG
         if mask is None and (turned or element.opacity < 1):

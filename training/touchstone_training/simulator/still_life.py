@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from touchstone_training.simulator.backdrops import fractal_noise
 from touchstone_training.simulator.elements import Colour
+from touchstone_training.simulator.photos import SCENES, scene
 
 _Field = NDArray[np.float32]
 _Pixels = NDArray[np.uint8]
@@ -298,7 +299,7 @@ def still_life(
 
     Args:
         size_px: (width, height).
-        variant: fruit, grain, pills, leaf, gear, device or swirl.
+        variant: fruit, grain, pills, leaf, gear, device, swirl, or one of ``SCENES``.
         seed: shape and places.
         colours: main and second colour.
 
@@ -338,7 +339,11 @@ def _drawn(
     # RGB and opacity, (h, w, 4).
     rng = np.random.default_rng(seed)
     canvas = _Canvas(size_px)
-    _PICTURES[variant](canvas, rng, *colours)
+    if variant in SCENES:
+        canvas.colour = scene(size_px, variant, rng, colours=colours)
+        canvas.alpha += 1
+    else:
+        _PICTURES[variant](canvas, rng, *colours)
     alpha = np.clip(canvas.alpha, 0, 1)[..., None] * 255
     both = np.concatenate([np.clip(canvas.colour, 0, 255), alpha], axis=2)
     return both.astype(np.uint8)

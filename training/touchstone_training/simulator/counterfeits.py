@@ -43,6 +43,7 @@ _EDITS: dict[str, Callable[..., forgeries.Elements]] = {
     "redrawn_logo": forgeries.redrawn_logo,
     "element_colour": forgeries.element_colour,
     "missing_element": forgeries.missing_element,
+    "missing_pattern": forgeries.missing_pattern,
     "wrong_code": forgeries.wrong_code,
     "relayout": forgeries.relayout,
 }
@@ -51,6 +52,7 @@ _PRINTS: dict[str, Callable[..., Image]] = {
     "aspect": printing.stretched,
     "rescan": printing.rescanned,
     "halftone": printing.halftoned,
+    "inkjet": printing.inkjet,
 }
 KINDS = (*_EDITS, *_PRINTS)
 """Every kind that ``counterfeit`` makes."""

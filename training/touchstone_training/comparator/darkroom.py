@@ -133,6 +133,9 @@ class _Pose:
         fine = chance.field((10, 14), self.frame, count, 2)
         first = wide * chance.uniform(0.2, 2.5, count, 1, 1, 1)
         rest = wide * chance.uniform(0.0, 0.4, count, 1, 1, 1)
+        # A bend that was not followed to its end, now and then.
+        far = chance.some(0.08, count) * chance.uniform(0.3, 2.0, count, 1, 1, 1)
+        rest = rest + far * chance.field((3, 4), self.frame, count, 2)
         rest = rest + fine * chance.uniform(0.02, 0.35, count, 1, 1, 1)
         places = _mapped(self.photo_from_frame, self.frame)
         shrink = self.photo[1] * (1 - 2 * _MARGIN) / self.frame[1]
@@ -245,7 +248,8 @@ def _convolved(photo: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
     placed = functional.pad(kernel, (0, size[1] - side, 0, size[0] - side))
     placed = placed.roll((-(side // 2), -(side // 2)), (1, 2))
     spectrum = torch.fft.rfft2(photo) * torch.fft.rfft2(placed)[:, None]
-    return torch.fft.irfft2(spectrum, s=size)
+    blurred: torch.Tensor = torch.fft.irfft2(spectrum, s=size)
+    return blurred
 
 
 def _with_noise(

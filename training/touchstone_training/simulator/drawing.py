@@ -22,7 +22,7 @@ from touchstone_training.simulator.elements import (
     Element,
 )
 from touchstone_training.simulator.palettes import blend
-from touchstone_training.simulator.sheets import Layer, Sheet, composed, layers_of
+from touchstone_training.simulator.sheets import Sheet, composed
 from touchstone_training.simulator.still_life import still_life
 
 Mask = NDArray[np.uint8]
@@ -135,7 +135,7 @@ def gradient(
     order = np.array([[-0.5, 0.0], [0.25, -0.25]], np.float32)
     share = _share(size_px, variant)
     share += np.tile(order, (height // 2 + 1, width // 2 + 1))[:height, :width]
-    steps = cv2.convertScaleAbs(cv2.max(share, 0.0))
+    steps = cv2.convertScaleAbs(np.maximum(share, 0, out=share))
     a, b = (np.asarray(c, np.float64) for c in colours)
     ramp = a + (b - a) * np.linspace(0, 1, 256)[:, None]
     table = np.round(ramp).astype(np.uint8)[:, None]
@@ -363,9 +363,4 @@ def _paint(sheet: Sheet, element: Element) -> None:
 
 def drawn_face(artwork: Artwork, size_px: tuple[int, int], *, scale: float) -> Pixels:
     """The face at ``size_px`` (width, height), ``scale`` px per artwork px."""
-    fonts = artwork.fonts
-
-    def layers(element: Element) -> tuple[Layer, ...]:
-        return layers_of(element, _paint, scale=scale, fonts=fonts)
-
-    return composed(artwork.elements, size_px, scale=scale, fonts=fonts, layers=layers)
+    return composed(artwork.elements, size_px, _paint, scale=scale, fonts=artwork.fonts)

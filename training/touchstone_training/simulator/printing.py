@@ -66,7 +66,7 @@ def genuine_print(pixels: Image, rng: np.random.Generator) -> Image:
         curve = curve ** float(np.exp(density[index])) * white[index]
         table = np.clip(curve * 255 + 0.5, 0, 255).astype(np.uint8)
         dx, dy = rng.normal(0, reach, 2).clip(-2 * reach, 2 * reach)
-        plane = _shifted(cv2.extractChannel(pixels, index), dx, dy)
+        plane = _shifted(np.asarray(pixels[..., index], order="C"), dx, dy)
         planes.append(cv2.LUT(plane, table))
     grain = _paper(rng, (pixels.shape[1], pixels.shape[0]))
     printed = [cv2.add(plane, grain, dtype=cv2.CV_8U) for plane in planes]
@@ -78,7 +78,7 @@ def _grain_tile() -> NDArray[np.int16]:
     side = 1600
     grain = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
     soft = cv2.GaussianBlur(grain, (0, 0), 0.8) * np.float32(3.0)
-    return np.rint(soft).astype(np.int16)
+    return np.asarray(np.rint(soft), np.int16)
 
 
 def _paper(rng: np.random.Generator, size_px: tuple[int, int]) -> NDArray[np.int16]:
@@ -194,7 +194,7 @@ def inkjet(pixels: Image, rng: np.random.Generator, *, severity: float) -> Image
     wet = cv2.GaussianBlur(pixels, (0, 0), 0.3 + 0.9 * severity * _scale(pixels))
     coarse = np.asarray(cv2.resize(wet, small, interpolation=cv2.INTER_AREA), np.uint8)
     dots = [
-        _thrown(cv2.extractChannel(coarse, index), rng, severity=severity)
+        _thrown(np.asarray(coarse[..., index], order="C"), rng, severity=severity)
         for index in range(3)
     ]
     large = cv2.resize(cv2.merge(dots), (width, height), interpolation=cv2.INTER_LINEAR)

@@ -21,7 +21,7 @@ _Pixels = NDArray[np.uint8]
 _LIGHT = np.array([-0.45, -0.6, 0.66], np.float32)
 _GREEN: Colour = (70, 130, 50)
 _FIRST_TONE_SHARE = 0.77
-_WORK_SIDE_PX = 448
+_WORK_SIDE_PX = 360
 
 
 class _Canvas:

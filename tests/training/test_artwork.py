@@ -35,8 +35,19 @@ def words(artwork: Artwork, kind: str) -> list[str]:
     return [e.text for e in artwork.elements if e.kind == kind]
 
 
-def test_there_are_at_least_eight_families() -> None:
-    assert len(set(FAMILY_NAMES)) >= 8
+def test_there_are_at_least_fourteen_families() -> None:
+    assert len(set(FAMILY_NAMES)) >= 14
+
+
+def test_elements_of_every_kind_are_drawn_somewhere() -> None:
+    seen = {
+        e.kind
+        for family in FAMILY_NAMES
+        for seed in range(6)
+        for e in design(seed, family=family).elements
+    }
+    assert {"hologram", "hazard", "arrow", "seal", "pattern", "photo_texture"} <= seen
+    assert {"table", "paragraph", "code2d", "barcode", "swoosh", "pictogram"} <= seen
 
 
 def test_the_same_seed_gives_the_same_artwork_to_the_pixel() -> None:

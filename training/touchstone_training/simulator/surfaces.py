@@ -30,6 +30,9 @@ _Pixels = NDArray[np.uint8]
 
 _COARSE_STEP_PX = 4
 _OVERSAMPLING = 1.25
+_SHRINK_BELOW = 0.85
+_SMOOTH_FROM = 1.5
+"""Magnified this much, straight interpolation between pixels would show."""
 _FIT_LEAST = 4
 _RIM_PX = 2
 _FIT_POINTS = 2000
@@ -225,7 +228,8 @@ def _sampled(
 ) -> tuple[_Pixels, _Pixels]:
     # The print, (h, w, 3), and how far it covers each pixel, (h, w), 0 to 255.
     # Shrinking first by area is the mipmap: warping a full-size artwork would alias.
-    factor = min(1.0, scale * _OVERSAMPLING)
+    factor = scale * _OVERSAMPLING
+    factor = factor if factor < _SHRINK_BELOW else 1.0
     size = (
         max(2, round(artwork.shape[1] * factor)),
         max(2, round(artwork.shape[0] * factor)),
@@ -242,7 +246,7 @@ def _sampled(
     both = cv2.merge([*cv2.split(padded), rimmed])
     u = window.refine(bend.u * (size[0] / artwork.shape[1]) + (rim - 0.5))
     v = window.refine(bend.v * (size[1] / artwork.shape[0]) + (rim - 0.5))
-    way = cv2.INTER_LINEAR if factor < 1 else cv2.INTER_CUBIC
+    way = cv2.INTER_LINEAR if scale < _SMOOTH_FROM else cv2.INTER_CUBIC
     found = cv2.remap(both, u, v, way, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(cv2.cvtColor(found, cv2.COLOR_RGBA2RGB), np.uint8), np.asarray(
         found[..., 3], np.uint8

@@ -19,7 +19,9 @@ from touchstone_training.simulator.counterfeits import (
     plant,
 )
 from touchstone_training.simulator.forgeries import missing_pattern, recoloured
+from touchstone_training.simulator.likeness import nearest_first
 from touchstone_training.simulator.printing import cast, inkjet, to_lab
+from touchstone_training.simulator.typesetting import bundled_fonts
 
 SIDE = 320
 FAMILY_OF_SEED = {1: "medicine_carton", 3: "blister_foil"}
@@ -139,6 +141,18 @@ def test_a_wrong_code_reads_as_another_valid_number() -> None:
     (code,) = zxingcpp.read_barcodes(forged.pixels, formats=ean13)
     assert code.text != artwork.gtin
     assert sum(a != b for a, b in zip(code.text, artwork.gtin, strict=True)) <= 2
+
+
+def test_a_subtle_forger_takes_a_typeface_that_looks_like_the_right_one() -> None:
+    fonts = bundled_fonts()
+    names = [font.name for font in fonts]
+    sans = names.index("DejaVuSans.ttf")
+    others = [f for i, f in enumerate(fonts) if i != sans]
+    order = [others[i].name for i in nearest_first("Genuine", fonts[sans], others)]
+    assert order.index("DejaVuSans-Oblique.ttf") < order.index("STIXGeneral.ttf")
+    assert order.index("DejaVuSans-Oblique.ttf") < order.index(
+        "DejaVuSansMono-Bold.ttf"
+    )
 
 
 def test_a_hologram_is_copied_flat_faint_or_not_at_all() -> None:

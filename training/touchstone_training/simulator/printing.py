@@ -21,6 +21,7 @@ _SCREEN_DEG = (15.0, 75.0, 0.0, 45.0)
 """Customary screen angles of cyan, magenta, yellow and black."""
 
 _REFERENCE_SIDE_PX = 1400
+_SOLID, _BARE = 0.97, 0.05
 _DRIFT_DENSITY = 0.014
 """Deviation of an ink's density between runs, in logs: two runs differ by dE 1.5."""
 
@@ -129,16 +130,22 @@ def _screen(
     turn_deg: float,
     phase: NDArray[np.float64],
 ) -> _Field:
-    # Spot function of a round dot: its level sets grow from dots to holes.
+    # Spot function of a round dot: its level sets grow from dots to holes. Waves along
+    # two turned axes, each the sum of two products of a row and a column.
     width, height = size_px
     turn = np.radians(turn_deg)
-    x = np.arange(width, dtype=np.float32)[None, :]
-    y = np.arange(height, dtype=np.float32)[:, None]
     step = 2 * np.pi / pitch_px
-    u = np.float32(step * np.cos(turn)) * x + np.float32(step * np.sin(turn)) * y
-    v = np.float32(step * np.cos(turn)) * y - np.float32(step * np.sin(turn)) * x
-    field = np.cos(u + np.float32(phase[0])) + np.cos(v + np.float32(phase[1]))
-    return np.asarray(0.5 - field / 4, np.float32)
+    across, down = step * np.cos(turn), step * np.sin(turn)
+    x, y = np.arange(width), np.arange(height)
+    u, v = across * x + phase[0], phase[1] - down * x
+    columns = np.stack([np.cos(u), -np.sin(u), np.cos(v), -np.sin(v)])
+    rows = np.stack(
+        [np.cos(down * y), np.sin(down * y), np.cos(across * y), np.sin(across * y)]
+    )
+    field = rows.T.astype(np.float32) @ columns.astype(np.float32)
+    field *= np.float32(-0.25)
+    field += np.float32(0.5)
+    return np.asarray(field, np.float32)
 
 
 def halftoned(pixels: Image, rng: np.random.Generator, *, severity: float) -> Image:
@@ -147,23 +154,32 @@ def halftoned(pixels: Image, rng: np.random.Generator, *, severity: float) -> Im
     The pitch is 2.2 to 6 px for a long side of 1400 px; each of cyan, magenta, yellow
     and black has its own angle, as on a press.
     """
-    height, width = pixels.shape[:2]
     pitch = max(2.0, (2.2 + 3.8 * severity) * _scale(pixels))
-    ink = 1 - pixels.astype(np.float32) / np.float32(255)
-    black = ink.min(axis=2) ** 2
-    planes = [*(ink[..., i] - black for i in range(3)), black]
-    paper = np.ones((height, width, 3), np.float32)
-    softness = 1.6 / pitch
-    for index, (plane, turn) in enumerate(zip(planes, _SCREEN_DEG, strict=True)):
-        screen = _screen((width, height), pitch, turn, rng.uniform(0, 6.3, 2))
-        dots = np.clip((plane - screen) / np.float32(softness) + 0.5, 0, 1)
-        # Solids stay solid and paper stays clean at the ends of the scale.
-        dots = np.where(plane > 0.97, 1, np.where(plane < 0.05, 0, dots))  # noqa: PLR2004
-        absorbs = slice(None) if index == len(planes) - 1 else slice(index, index + 1)
-        paper[..., absorbs] *= 1 - np.float32(0.96) * dots[..., None]
-    strength = np.float32(0.4 + 0.45 * severity)
-    mixed = (1 - ink) * (1 - strength) + paper * strength
-    return np.asarray(np.clip(mixed * 255, 0, 255), np.uint8)
+    ink = cv2.split(1 - pixels.astype(np.float32) * np.float32(1 / 255))
+    black = np.minimum(np.minimum(ink[0], ink[1]), ink[2]) ** 2
+    dark = 1 - np.float32(0.96) * _dots(black, pitch, _SCREEN_DEG[3], rng)
+    strength = np.float32(0.15 + 0.7 * severity)
+    printed = []
+    for plane, turn in zip(ink, _SCREEN_DEG, strict=False):
+        light = 1 - np.float32(0.96) * _dots(plane - black, pitch, turn, rng)
+        light *= dark
+        mixed = light * (255 * strength) + (1 - plane) * (255 * (1 - strength))
+        printed.append(np.clip(mixed, 0, 255).astype(np.uint8))
+    return np.asarray(cv2.merge(printed), np.uint8)
+
+
+def _dots(
+    plane: _Field, pitch: float, turn_deg: float, rng: np.random.Generator
+) -> _Field:
+    # How far one ink covers each place, 0 to 1.
+    size_px = (plane.shape[1], plane.shape[0])
+    screen = _screen(size_px, pitch, turn_deg, rng.uniform(0, 6.3, 2))
+    edge = pitch / 1.6
+    dots = np.asarray(cv2.addWeighted(plane, edge, screen, -edge, 0.5), np.float32)
+    # Solids stay solid and paper stays clean at the ends of the scale.
+    dots[plane > _SOLID] = 1
+    dots[plane < _BARE] = 0
+    return np.clip(dots, 0, 1, out=dots)
 
 
 def stretched(pixels: Image, rng: np.random.Generator, *, severity: float) -> Image:

@@ -264,13 +264,14 @@ def recoloured(colour: Colour, delta_e: float, rng: np.random.Generator) -> Colo
 def element_colour(
     artwork: Artwork, rng: np.random.Generator, *, severity: float
 ) -> Elements:
-    """Things in the wrong ink: dE 6 at severity 0.2, dE 30 at 1."""
+    """Things in the wrong ink: dE 5 up to severity 0.17, dE 30 at 1."""
+    apart = max(5.0, 30 * severity)
 
     def edit(element: Element) -> Element:
         return replace(
             element,
-            colour=recoloured(element.colour, 30 * severity, rng),
-            colour2=recoloured(element.colour2, 30 * severity, rng),
+            colour=recoloured(element.colour, apart, rng),
+            colour2=recoloured(element.colour2, apart, rng),
         )
 
     chosen = _chosen(artwork, frozenset(_COLOURED), rng, severity=severity)

@@ -125,6 +125,7 @@ def blurred(light: _Field, kernel: _Field) -> _Field:
 
 
 _NOISE_SPARE_PX = 96
+_LARGEST_TILE_PX = 2048
 
 
 @lru_cache(maxsize=2)
@@ -143,6 +144,10 @@ def drawn_noise(rng: np.random.Generator, size_px: tuple[int, int]) -> _Field:
     cut from one large tile at random, turned over at random.
     """
     width, height = size_px
+    if max(size_px) > _LARGEST_TILE_PX:
+        # The pixels of very large photos are not independent: sensors have fewer.
+        half = drawn_noise(rng, ((width + 1) // 2, (height + 1) // 2))
+        return enlarged(half * np.float32(1.5), size_px)
     tile = _noise_tile(width + _NOISE_SPARE_PX, height + _NOISE_SPARE_PX)
     left, top = (int(v) for v in rng.integers(0, _NOISE_SPARE_PX, 2))
     rows, columns = (int(v) for v in rng.choice([-1, 1], 2))

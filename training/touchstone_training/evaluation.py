@@ -24,9 +24,10 @@ from touchstone.errors import InvalidInputError
 from touchstone.settings import Settings
 from touchstone.store import Caller, ProductFields
 from touchstone.verification import Verifier
-from touchstone_training.calibration import auroc, cllr
+from touchstone_training.calibration import cllr
 from touchstone_training.data import Item, read_manifest, split
 from touchstone_training.measuring import GENUINE, Row
+from touchstone_training.ranking import auroc
 
 REAL_SETS = (
     ("smvs_dvd_covers", "measure/smvs_dvd_covers"),

@@ -24,7 +24,6 @@ from touchstone.engine.policy import Policy
 from touchstone.settings import Settings
 from touchstone_training.calibration import Targets, policy_document
 from touchstone_training.card import write_card
-from touchstone_training.embedder.train import current_commit
 from touchstone_training.evaluation import (
     REAL_SETS,
     Share,
@@ -38,6 +37,7 @@ from touchstone_training.measuring import (
     read_measured,
     write_rows,
 )
+from touchstone_training.running import current_commit
 from touchstone_training.samples import make_samples
 from touchstone_training.simulator.fontbook import installed_fonts
 from touchstone_training.study import StudyOptions, real_matches, simulated

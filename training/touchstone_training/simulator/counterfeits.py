@@ -106,6 +106,7 @@ def counterfeit(
     *,
     severity: float = 0.5,
     long_side_px: int = 1400,
+    genuine: Image | None = None,
 ) -> Counterfeit:
     """Forge an artwork.
 
@@ -115,6 +116,7 @@ def counterfeit(
         rng: source of chance.
         severity: above 0 (subtle) to 1 (crude).
         long_side_px: longer side of the picture drawn.
+        genuine: the genuine print at that size, where it was drawn already.
 
     Raises:
         InvalidInputError: an unknown kind, a severity out of range, or an artwork on
@@ -127,7 +129,8 @@ def counterfeit(
     # 3. Keep the boxes of edited elements in which pixels really changed.
     # 4. Draw another edit where none did (one thing may lie hidden by another).
     _checked(kind, KINDS, severity)
-    genuine = render(artwork, long_side_px=long_side_px)
+    if genuine is None:
+        genuine = render(artwork, long_side_px=long_side_px)
     if kind in WHOLE_PRINT_KINDS:
         return _whole(genuine, kind, rng, severity=severity)
     scale = long_side_px / max(artwork.size_px)

@@ -30,6 +30,7 @@ Pixels = NDArray[np.uint8]
 _Field = NDArray[np.float32]
 
 _SQUARE_BELOW_PX = 0.4
+_RIM_EM, _SHADOW_EM = 0.045, 0.05
 _WHOLE = 255
 
 
@@ -42,17 +43,29 @@ def _font(sheet: Sheet, element: Element) -> Path:
 
 
 def _text(sheet: Sheet, element: Element) -> None:
+    mask = _line(sheet, element, weight=element.weight)
+    em = _em(sheet, element)
+    if element.variant == "outlined":
+        sheet.ink(element, element.colour2, _line(sheet, element, weight=_RIM_EM))
+    elif element.variant == "shadowed":
+        shift = max(1, round(em * _SHADOW_EM))
+        shadow = np.zeros_like(mask)
+        shadow[shift:, shift:] = mask[:-shift, :-shift]
+        sheet.ink(element, element.colour2, shadow)
+    sheet.ink(element, element.colour, mask)
+
+
+def _line(sheet: Sheet, element: Element, *, weight: float) -> Mask:
     _, _, width, height = sheet.box_px(element)
-    mask = typesetting.line_mask(
+    return typesetting.line_mask(
         element.text,
         _font(sheet, element),
         (width, height),
         em_px=_em(sheet, element),
-        weight=element.weight,
+        weight=weight,
         spacing=element.spacing,
         align=element.align,
     )
-    sheet.ink(element, element.colour, mask)
 
 
 def _paragraph(sheet: Sheet, element: Element) -> None:

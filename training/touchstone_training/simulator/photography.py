@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone_training.simulator import optics, phones
-from touchstone_training.simulator.backdrops import backdrop, smooth_noise
+from touchstone_training.simulator.backdrops import backdrop
 from touchstone_training.simulator.cameras import Pose
 from touchstone_training.simulator.covers import Cover
+from touchstone_training.simulator.noise import smooth_noise
 from touchstone_training.simulator.occlusions import finger, sticker
 from touchstone_training.simulator.phones import Phone
 from touchstone_training.simulator.surfaces import Placed, place

@@ -64,6 +64,7 @@ def test_coverage_is_read_from_the_font() -> None:
     assert covers(sans, LATIN)
     assert covers(sans, BY_NAME["cyrillic"].alphabet)
     assert not covers(sans, BY_NAME["thai"].alphabet)
+    assert covers(sans, " ")
 
 
 def test_a_font_that_draws_one_box_for_every_letter_covers_nothing(

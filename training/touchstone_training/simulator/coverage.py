@@ -29,6 +29,8 @@ def covers(font: Path, text: str) -> bool:
     letters = sorted(set(text) - {" "})
     if not _code_points(font).issuperset(map(ord, letters)):
         return False
+    if not letters:
+        return True
     sample = letters[:: max(1, len(letters) // _SAMPLE)]
     return len({_drawn(font, c) for c in sample}) > len(sample) // 2
 

@@ -28,7 +28,7 @@ def computes_in_bfloat16(device: torch.device) -> bool:
     """Say whether 16-bit arithmetic saves time: many CPUs only imitate it."""
     if device.type != "cpu":
         return True
-    told: dict[str, object] = torch.cpu.get_capabilities()
+    told = torch.cpu.get_capabilities()
     return bool(told.get("avx512_bf16") or told.get("amx_bf16"))
 
 

@@ -82,10 +82,14 @@ def tune(
     out: Run = Path("runs/tuned"),
     minutes: Minutes = 30,
     seed: Seed = 0,
-    peak_rate: Rate = 5e-4,
+    peak_rate: Rate = 1e-4,
     batch: Batch = 12,
     threads: Threads = 2,
     workers: Annotated[int, typer.Option(help="Processes that make crops.")] = 1,
+    varied: Annotated[
+        float,
+        typer.Option(help="How often a photo is varied: 1 from nothing, else less."),
+    ] = 0.4,
     resume: Resume = None,
 ) -> None:
     """Train on photographs that the engine registered, from what `learn` gave."""
@@ -98,8 +102,10 @@ def tune(
         threads=threads,
         workers=workers,
         resume=None if resume is None else str(resume),
+        keep_statistics=resume is not None,
     )
-    typer.echo(json.dumps(run_tuning(aligned, out, config), indent=1))
+    made = run_tuning(aligned, out, config, varied=varied)
+    typer.echo(json.dumps(made, indent=1))
 
 
 @app.command()

@@ -49,6 +49,8 @@ class LearnConfig:
     whole_weight: float = 0.5
     ways_weight: float = 0.5
     averaging: float = 0.998
+    keep_statistics: bool = False
+    """Whether normalisation goes by what was learned before, not by the batch."""
     held_out_share: float = 0.08
     """Of the designs, the last: checkpoints are chosen by them."""
     eval_every_s: float = 400.0
@@ -267,7 +269,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.peak_rate * factor
         batch = Batch(*(one.to(self.device) for one in next(self.batches)))
-        self.net.train()
+        self.net.train(not self.config.keep_statistics)
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.is_half
         ):

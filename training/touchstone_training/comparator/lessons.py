@@ -47,11 +47,13 @@ class Lesson:
 class Lessons(IterableDataset[tuple[torch.Tensor, ...]]):
     """Endless batches of lessons, genuine and forged in equal parts."""
 
-    def __init__(self, pairs: Sequence[Packed], *, batch: int, seed: int) -> None:
+    def __init__(
+        self, pairs: Sequence[Packed], *, batch: int, seed: int, varied: float = 1.0
+    ) -> None:
         self._genuine = [one for one in pairs if one.is_genuine and not one.is_real]
         self._real = [one for one in pairs if one.is_real] or self._genuine
         self._forged = [pair for pair in pairs if not pair.is_genuine]
-        self._batch, self._seed = batch, seed
+        self._batch, self._seed, self._varied = batch, seed, varied
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         """Yield (planes, target, counts, told) of ``batch`` lessons."""
@@ -59,7 +61,10 @@ class Lessons(IterableDataset[tuple[torch.Tensor, ...]]):
         rng = np.random.default_rng((self._seed, worker.id if worker else 0))
         cv2.setNumThreads(1)
         while True:
-            made = [lesson(self._kind(n), rng) for n in range(self._batch)]
+            made = [
+                lesson(self._kind(n), rng, varied=self._varied)
+                for n in range(self._batch)
+            ]
             yield (
                 torch.from_numpy(np.stack([one.planes for one in made])),
                 torch.from_numpy(np.stack([one.target for one in made])),
@@ -74,13 +79,21 @@ class Lessons(IterableDataset[tuple[torch.Tensor, ...]]):
         return self._real if number % 6 == 0 else self._genuine
 
 
-def lesson(pairs: Sequence[Packed], rng: np.random.Generator) -> Lesson:
-    """Draw a pair and make a lesson of it."""
+def lesson(
+    pairs: Sequence[Packed], rng: np.random.Generator, *, varied: float = 1.0
+) -> Lesson:
+    """Draw a pair and make a lesson of it.
+
+    Args:
+        pairs: to draw from.
+        rng: source of chance.
+        varied: factor of how often each thing is done to the photo once more.
+    """
     pair = pairs[int(rng.integers(len(pairs)))]
     planes = _cropped(np.load(pair.path, mmap_mode="r"), rng, is_whole=pair.is_whole)
     if pair.is_genuine and rng.random() < _PLANT:
         planes = _with_planted(planes, rng)
-    planes = _photographed(_turned(planes, rng), rng)
+    planes = _photographed(_turned(planes, rng), rng, varied=varied)
     changed = (planes[..., 7] > 0) & (planes[..., 6] > 0)
     target = _cells(changed)
     near = cv2.dilate((target > 0).astype(np.uint8), np.ones((_NEAR_CELLS,) * 2))
@@ -182,15 +195,17 @@ def _with_planted(planes: _Planes, rng: np.random.Generator) -> _Planes:
 # --- what the camera may do -----------------------------------------------------------
 
 
-def _photographed(planes: _Planes, rng: np.random.Generator) -> _Planes:
+def _photographed(
+    planes: _Planes, rng: np.random.Generator, *, varied: float
+) -> _Planes:
     seen = np.ascontiguousarray(planes[..., 3:6])
     expected = np.ascontiguousarray(planes[..., :3])
     for share, change in _CHANGES:
-        if rng.random() < share:
+        if rng.random() < share * varied:
             seen = change(seen, rng)
-    if rng.random() < 0.3:  # noqa: PLR2004 (a reference from a small scan)
+    if rng.random() < 0.3 * varied:  # (a reference from a small scan)
         expected = _resampled(expected, rng)
-    if rng.random() < 0.15:  # noqa: PLR2004 (artwork on a screen is cleaner than print)
+    if rng.random() < 0.15 * varied:  # (artwork on a screen is cleaner than print)
         expected = _screened(expected, rng)
     return np.dstack([expected, seen, planes[..., 6:]])
 

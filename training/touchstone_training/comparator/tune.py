@@ -21,8 +21,16 @@ from touchstone_training.comparator.network import ComparatorNet
 from touchstone_training.ranking import auroc
 
 
-def tune(data: Path, out: Path, config: LearnConfig) -> dict[str, Any]:
+def tune(
+    data: Path, out: Path, config: LearnConfig, *, varied: float = 1.0
+) -> dict[str, Any]:
     """Train on the pairs that ``pack`` wrote to ``data``; keep the best in ``out``.
+
+    Args:
+        data: what ``pack`` wrote.
+        out: gets the run.
+        config: of the run.
+        varied: factor of how often each thing is done to a photo once more.
 
     Returns:
         The metrics of the best checkpoint.
@@ -38,7 +46,7 @@ def tune(data: Path, out: Path, config: LearnConfig) -> dict[str, Any]:
     chosen = rng.permutation(len(held))[: config.eval_pairs]
     judged = [held[n] for n in sorted(chosen)]
     lessons = DataLoader(
-        Lessons(learned, batch=config.batch, seed=config.seed),
+        Lessons(learned, batch=config.batch, seed=config.seed, varied=varied),
         batch_size=None,
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,

@@ -1,0 +1,136 @@
+"""Which product is it: simulated packages with a sibling each, and packages unknown.
+
+Every design is enrolled beside a sibling, which differs in strength and GTIN and mostly
+in colour. The photos are the genuine ones on which counterfeits are measured.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from touchstone.engine.image import Pixels
+from touchstone_training.benchmark.real import likeliest, service
+from touchstone_training.benchmark.scores import Share
+from touchstone_training.benchmark.work import spread
+from touchstone_training.measuring import drawn, reference_print
+from touchstone_training.simulator.artwork import sibling
+from touchstone_training.simulator.photography import to_jpeg
+
+_SIBLING = "sibling of "
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A genuine photo on disk."""
+
+    path: Path
+    product: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the service named."""
+
+    source: str
+    product: str
+    is_enrolled: bool
+    named: str | None
+    likeliest: str | None
+    """With acceptance set aside; None for products that are not enrolled."""
+
+
+def enrolled_prints(
+    seeds: Sequence[int], fonts: tuple[Path, ...]
+) -> list[tuple[str, bytes]]:
+    """Return (code, file) of the flat print of each design and of its sibling."""
+    files = []
+    for seed in seeds:
+        artwork = drawn(seed, fonts)
+        other = sibling(artwork, np.random.default_rng((seed, 17)))
+        files.append((str(seed), _file(reference_print(artwork))))
+        files.append((f"{_SIBLING}{seed}", _file(reference_print(other))))
+    return files
+
+
+def _file(pixels: Pixels) -> bytes:
+    return to_jpeg(pixels, _JPEG_QUALITY)
+
+
+def identify(
+    queries: Sequence[Query],
+    seeds: Sequence[int],
+    models: Path,
+    fonts: tuple[Path, ...],
+    *,
+    workers: int,
+) -> list[Answer]:
+    """Ask for every photo: with all designs enrolled, and with every other one."""
+    half = max(1, -(-len(queries) // max(1, workers)))
+    jobs = [queries[start : start + half] for start in range(0, len(queries), half)]
+    work = partial(_asked, files=enrolled_prints(seeds, fonts), models=models)
+    done = spread(work, jobs, workers=workers, description="Identification")
+    return [answer for answers in done for answer in answers]
+
+
+def _asked(
+    queries: Sequence[Query], *, files: Sequence[tuple[str, bytes]], models: Path
+) -> list[Answer]:
+    answers = []
+    with service(files, models) as (application, caller):
+        verifier = application.verifier
+        for query in queries:
+            data = query.path.read_bytes()
+            product = verifier.assess(caller, [data]).product
+            named = product.product_id if product else None
+            first = named or likeliest(verifier, caller, data)
+            answers.append(
+                Answer(query.source, query.product, True, named, first)  # noqa: FBT003
+            )
+    codes = sorted({code for code, _ in files if not code.startswith(_SIBLING)})
+    unknown = frozenset(codes[1::2])
+    known = [file for file in files if file[0].removeprefix(_SIBLING) not in unknown]
+    with service(known, models) as (application, caller):
+        for query in queries:
+            if query.product in unknown:
+                data = query.path.read_bytes()
+                product = application.verifier.assess(caller, [data]).product
+                named = product.product_id if product else None
+                answers.append(
+                    Answer(query.source, query.product, False, named, None)  # noqa: FBT003
+                )
+    return answers
+
+
+def identification_document(answers: Sequence[Answer]) -> dict[str, object]:
+    """Sum up answers, by how the photos were taken and over all."""
+    sources = sorted({one.source for one in answers})
+    return {
+        name: _shares([one for one in answers if name in {one.source, "all"}])
+        for name in (*sources, "all")
+    }
+
+
+def _shares(answers: Sequence[Answer]) -> dict[str, object]:
+    known = [one for one in answers if one.is_enrolled]
+    unknown = [one for one in answers if not one.is_enrolled]
+    flags = {
+        "recall_at_1": [one.likeliest == one.product for one in known],
+        "design_or_sibling_at_1": [
+            one.likeliest is not None
+            and one.likeliest.removeprefix(_SIBLING) == one.product
+            for one in known
+        ],
+        "named_sibling": [one.named == _SIBLING + one.product for one in known],
+        "named_another": [
+            one.named is not None and one.named.removeprefix(_SIBLING) != one.product
+            for one in known
+        ],
+        "known_lost": [one.named is None for one in known],
+        "unknown_rejected": [one.named is None for one in unknown],
+    }
+    return {name: Share.of(one).document() for name, one in flags.items()}

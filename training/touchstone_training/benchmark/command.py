@@ -53,8 +53,8 @@ from touchstone_training.benchmark.simulated import (
     Plan,
     observe_simulated,
 )
-from touchstone_training.proving import fonts_of
 from touchstone_training.embedder.train import current_commit
+from touchstone_training.proving import fonts_of
 
 EVALUATION = "evaluation.json"
 FIGURES = "figures"
@@ -71,10 +71,20 @@ class Sizes:
     every_nth: int = 1
     planted: int = 60
     """Photos of each real set into which counterfeits are planted, at the most."""
+    most_products: int | None = None
+    """Of each real set."""
     draws: int = DRAWS
 
 
-QUICK = Sizes(designs=2, genuine=2, forged=4, every_nth=12, planted=6, draws=50)
+QUICK = Sizes(
+    designs=2,
+    genuine=2,
+    forged=4,
+    every_nth=3,
+    planted=3,
+    most_products=4,
+    draws=50,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +190,7 @@ def _measured(
     answers = identify(queries, plan.seeds, models, fonts, workers=workers)
     if data is None:
         return Rows(simulated, answers, [], [])
-    sets = real_sets(data, every_nth=sizes.every_nth)
+    sets = real_sets(data, every_nth=sizes.every_nth, most_products=sizes.most_products)
     real = verify_real(sets, models, workers=workers)
     planted = (
         observe_planted(sets, models, kept, most_photos=sizes.planted, workers=workers)

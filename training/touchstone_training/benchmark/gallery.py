@@ -81,6 +81,12 @@ def _slant(one: Observation) -> float:
 
 
 _SLANTED_DEG = 15
+_GLARING = 0.3
+_COARSE_JPEG = 65
+_COVERED = 0.85
+_NEAR = 0.9
+_SOFT_PX = 1.5
+_TINY_SHARE = 0.003
 _CIRCUMSTANCES: tuple[
     tuple[Callable[[Observation], bool], Callable[[Observation], str]], ...
 ] = (
@@ -98,14 +104,14 @@ _CIRCUMSTANCES: tuple[
         lambda o: _value(o, "motion_px") > 1,
         lambda o: f"moved by {_value(o, 'motion_px'):.0f} px",
     ),
-    (lambda o: _value(o, "glare") > 0.3, lambda _: "glare"),
+    (lambda o: _value(o, "glare") > _GLARING, lambda _: "glare"),
     (lambda o: _value(o, "fingers") > 0, lambda _: "fingers"),
     (
-        lambda o: 0 < _value(o, "jpeg_quality") < 65,
+        lambda o: 0 < _value(o, "jpeg_quality") < _COARSE_JPEG,
         lambda o: f"JPEG {_value(o, 'jpeg_quality'):.0f}",
     ),
     (
-        lambda o: 0 < _value(o, "compared_fraction") < 0.85,
+        lambda o: 0 < _value(o, "compared_fraction") < _COVERED,
         lambda o: f"{_value(o, 'compared_fraction'):.0%} compared",
     ),
 )
@@ -134,24 +140,24 @@ _MISSED: tuple[Rule, ...] = (
     ),
     (
         lambda o: o.kind == "cast",
-        "a second photo in other light or a colour card, as the lamp explains it as well",
+        "a second photo in other light, or a colour card: the lamp explains it as well",
     ),
     (
         lambda o: o.kind == "aspect",
         "a photo from straight on, in which proportions are known better",
     ),
-    (lambda o: _value(o, "resolution") < 0.9, "a closer photo"),
-    (lambda o: _value(o, "blur_px") > 1.5, "a sharper photo"),
+    (lambda o: _value(o, "resolution") < _NEAR, "a closer photo"),
+    (lambda o: _value(o, "blur_px") > _SOFT_PX, "a sharper photo"),
     (
         lambda o: bool(o.is_hit),
         "weighing it more: it was seen, and counted too little beside the rest",
     ),
     (
-        lambda o: o.changed_share < 0.003,
+        lambda o: o.changed_share < _TINY_SHARE,
         "a finer compared frame, as the change is a few pixels there",
     ),
     (
-        lambda o: _value(o, "compared_fraction") < 0.85,
+        lambda o: _value(o, "compared_fraction") < _COVERED,
         "a photo that shows the whole face uncovered",
     ),
     (
@@ -161,20 +167,23 @@ _MISSED: tuple[Rule, ...] = (
 )
 _FALSE: tuple[Rule, ...] = (
     (lambda o: _value(o, "fingers") > 0, "masking fingers and their shadows better"),
-    (lambda o: _value(o, "glare") > 0.3, "masking reflections that are not burnt out"),
+    (
+        lambda o: _value(o, "glare") > _GLARING,
+        "masking reflections that are not burnt out",
+    ),
     (
         lambda o: o.way == "proportion",
         "a photo from straight on, or believing proportions less in slanted ones",
     ),
-    (lambda o: _value(o, "blur_px") > 1.5, "a sharper photo, or asking for one"),
-    (lambda o: _value(o, "resolution") < 0.9, "a closer photo, or asking for one"),
+    (lambda o: _value(o, "blur_px") > _SOFT_PX, "a sharper photo, or asking for one"),
+    (lambda o: _value(o, "resolution") < _NEAR, "a closer photo, or asking for one"),
     (
         lambda o: o.conditions.get("shape") in {"cylinder", "pouch"},
         "following the bend of the face better",
     ),
     (lambda o: _slant(o) > _SLANTED_DEG, "a photo from straight on"),
     (
-        lambda o: 0 < _value(o, "jpeg_quality") < 65,
+        lambda o: 0 < _value(o, "jpeg_quality") < _COARSE_JPEG,
         "an original photo, less compressed",
     ),
 )

@@ -4,6 +4,7 @@ Every design is enrolled beside a sibling, which differs in strength and GTIN an
 in colour. The photos are the genuine ones on which counterfeits are measured.
 """
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from touchstone.engine.image import Pixels
-from touchstone_training.benchmark.real import likeliest, service
+from touchstone_training.benchmark.real import likeliest
 from touchstone_training.benchmark.scores import Share
+from touchstone_training.benchmark.services import enrol_all, opened
 from touchstone_training.benchmark.work import spread
 from touchstone_training.measuring import drawn, reference_print
 from touchstone_training.simulator.artwork import sibling
@@ -21,6 +23,8 @@ from touchstone_training.simulator.photography import to_jpeg
 
 _SIBLING = "sibling of "
 _JPEG_QUALITY = 95
+_CHUNK = 30
+"""Photos of a job: two processes should end together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Answer:
     is_enrolled: bool
     named: str | None
     likeliest: str | None
-    """With acceptance set aside; None for products that are not enrolled."""
+    """With acceptance set aside, where the product is enrolled."""
 
 
 def enrolled_prints(
@@ -61,6 +65,15 @@ def _file(pixels: Pixels) -> bytes:
     return to_jpeg(pixels, _JPEG_QUALITY)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Photos, and the service that is asked about them."""
+
+    queries: Sequence[Query]
+    service: Path
+    is_enrolled: bool
+
+
 def identify(
     queries: Sequence[Query],
     seeds: Sequence[int],
@@ -70,39 +83,41 @@ def identify(
     workers: int,
 ) -> list[Answer]:
     """Ask for every photo: with all designs enrolled, and with every other one."""
-    half = max(1, -(-len(queries) // max(1, workers)))
-    jobs = [queries[start : start + half] for start in range(0, len(queries), half)]
-    work = partial(_asked, files=enrolled_prints(seeds, fonts), models=models)
-    done = spread(work, jobs, workers=workers, description="Identification")
-    return [answer for answers in done for answer in answers]
+    files = enrolled_prints(seeds, fonts)
+    unknown = frozenset(sorted(str(seed) for seed in seeds)[1::2])
+    foreign = [query for query in queries if query.product in unknown]
+    with tempfile.TemporaryDirectory(prefix="touchstone-benchmark-") as folder:
+        every, half = (Path(folder) / name for name in ("all", "half"))
+        known = [file for file in files if _design(file[0]) not in unknown]
+        enrol_all({every: files, half: known}, models, workers=workers)
+        jobs = [
+            _Asked(asked[start : start + _CHUNK], service, service == every)
+            for asked, service in ((queries, every), (foreign, half))
+            for start in range(0, len(asked), _CHUNK)
+        ]
+        work = partial(_answered, models=models)
+        done = spread(work, jobs, workers=workers, description="Identification")
+        return [answer for answers in done for answer in answers]
 
 
-def _asked(
-    queries: Sequence[Query], *, files: Sequence[tuple[str, bytes]], models: Path
-) -> list[Answer]:
+def _design(code: str) -> str:
+    return code.removeprefix(_SIBLING)
+
+
+def _answered(asked: _Asked, *, models: Path) -> list[Answer]:
     answers = []
-    with service(files, models) as (application, caller):
+    with opened(asked.service, models) as (application, caller):
         verifier = application.verifier
-        for query in queries:
+        for query in asked.queries:
             data = query.path.read_bytes()
             product = verifier.assess(caller, [data]).product
             named = product.product_id if product else None
-            first = named or likeliest(verifier, caller, data)
+            first = named
+            if asked.is_enrolled and named is None:
+                first = likeliest(verifier, caller, data)
             answers.append(
-                Answer(query.source, query.product, True, named, first)  # noqa: FBT003
+                Answer(query.source, query.product, asked.is_enrolled, named, first)
             )
-    codes = sorted({code for code, _ in files if not code.startswith(_SIBLING)})
-    unknown = frozenset(codes[1::2])
-    known = [file for file in files if file[0].removeprefix(_SIBLING) not in unknown]
-    with service(known, models) as (application, caller):
-        for query in queries:
-            if query.product in unknown:
-                data = query.path.read_bytes()
-                product = application.verifier.assess(caller, [data]).product
-                named = product.product_id if product else None
-                answers.append(
-                    Answer(query.source, query.product, False, named, None)  # noqa: FBT003
-                )
     return answers
 
 
@@ -121,14 +136,12 @@ def _shares(answers: Sequence[Answer]) -> dict[str, object]:
     flags = {
         "recall_at_1": [one.likeliest == one.product for one in known],
         "design_or_sibling_at_1": [
-            one.likeliest is not None
-            and one.likeliest.removeprefix(_SIBLING) == one.product
+            one.likeliest is not None and _design(one.likeliest) == one.product
             for one in known
         ],
         "named_sibling": [one.named == _SIBLING + one.product for one in known],
         "named_another": [
-            one.named is not None and one.named.removeprefix(_SIBLING) != one.product
-            for one in known
+            one.named is not None and _design(one.named) != one.product for one in known
         ],
         "known_lost": [one.named is None for one in known],
         "unknown_rejected": [one.named is None for one in unknown],

@@ -1,9 +1,9 @@
-"""PatchCore over a given ONNX backbone; a program of its own, for anomalib's environment.
+"""PatchCore over a given ONNX backbone: a program for anomalib's environment.
 
 ``python patchcore.py FOLDER`` reads ``jobs.json`` (name, crop and reference of each
 photo) and ``features.onnx`` there, and writes ``scores.json``. It imports nothing of
-ours. One specimen is all there is of a product, so the memory bank holds the features of
-the reference and of light variations of it: what printing and photographing do to it.
+ours. One specimen is all there is of a product, so the memory bank holds the features
+of the reference and of light variations of it: what a photo of it may do to it.
 """
 
 import json
@@ -32,18 +32,18 @@ def variations(picture: Any, *, views: int = _VIEWS, seed: int = 0) -> list[Any]
         tint = rng.normal(1, 0.03, 3)
         shown = picture.astype(np.float32) * gain * tint + lift
         shown = cv2.GaussianBlur(shown, (0, 0), rng.uniform(0.3, 1.2))
-        move = np.float32([[1, 0, rng.uniform(-1, 1)], [0, 1, rng.uniform(-1, 1)]])
+        move = np.array([[1, 0, rng.uniform(-1, 1)], [0, 1, rng.uniform(-1, 1)]])
         shown = cv2.warpAffine(
             shown, move, (width, height), borderMode=cv2.BORDER_REPLICATE
         )
-        shown += rng.normal(0, 3, shown.shape)
-        out.append(np.clip(shown, 0, 255).astype(np.uint8))
+        noisy = shown + rng.normal(0, 3, picture.shape)
+        out.append(np.clip(noisy, 0, 255).astype(np.uint8))
     return out
 
 
 def read(path: str) -> Any:
     """Read a picture as (h, w, 3) RGB."""
-    return cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
+    return cv2.imread(path, cv2.IMREAD_COLOR_RGB)
 
 
 def backbone(file: Path) -> Any:
@@ -59,7 +59,7 @@ def backbone(file: Path) -> Any:
     taken = session.get_inputs()[0].name
     wanted = [one.name for one in session.get_outputs()][-2:]
 
-    class Backbone(torch.nn.Module):  # type: ignore[misc]
+    class Backbone(torch.nn.Module):
         """Pixels (n, 3, h, w) in, feature maps (n, c, h, w) by layer out."""
 
         def forward(self, pictures: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Small pictures that a run keeps: registered crops for a peer, strips for the gallery."""
+"""Small pictures that a run keeps: crops for a peer, strips for the gallery."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -6,6 +6,7 @@ else of the photo is touched, so that only the print changes.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from touchstone.engine.image import Pixels, grey
 from touchstone.engine.normalisation import match_blur, relight
-from touchstone.engine.pair import aligned_pair
+from touchstone.engine.pair import AlignedPair, Mask, aligned_pair
 from touchstone.engine.rectification import rectify
 from touchstone.engine.reference import Reference, frame_of
 from touchstone.engine.registration import Registration, project
@@ -25,11 +26,13 @@ _Field = NDArray[np.float32]
 _Points = NDArray[np.float64]
 """(n, 2)"""
 
-_TRIES = 6
+_TRIES = 12
 _COVERED_LEAST = 0.9
-"""Share of a change that the photo must show, or another place is sought."""
-_SEEN_LEVELS = 4
-_SEEN_PX = 20
+_AGREEING_LEAST = 0.75
+"""Share of a place that the photo must cover, and its correlation with the print there,
+or another place is sought: a change on a hand before the package is none."""
+_SEEN_LEVELS = 12
+_SEEN_PX = 60
 """A change of fewer photo pixels, or weaker, is none that a photo could show."""
 
 
@@ -67,27 +70,24 @@ def plant_into(
     """
     # To change the print and nothing else, we must:
     #
-    # 1. Change the reference, where the photo covers it.
-    # 2. Learn the photo's light, focus and smooth misfit from what was not changed.
-    # 3. Carry the difference, so lit and so soft, into the photo.
+    # 1. Change the reference.
+    # 2. Learn from what was not changed how the photo shows it: light, focus, misfit.
+    # 3. Look elsewhere if this place is hidden, or the change too faint to be seen.
+    # 4. Carry the difference, so lit and so soft, into the photo.
     frame = frame_of(reference.size_px)
     seen, covered = rectify(photo, registration, frame)
+    is_bent = registration.bend is not None
+    pair = aligned_pair(reference.framed, seen, covered, is_bent=is_bent)
     for _ in range(_TRIES):
         try:
             forged = plant(reference.framed, kind, rng, severity=severity)
         except InvalidInputError:  # so plain that nothing of it can be changed
             return None
-        changed = cv2.absdiff(reference.framed, forged.pixels).max(axis=2) > 0
-        if (changed & covered).sum() < _COVERED_LEAST * changed.sum():
-            continue
-        known = covered & ~_around(changed)
         difference = photographed_difference(
-            reference.framed,
-            forged.pixels,
-            seen,
-            known,
-            is_bent=bool(registration.bend),
+            reference.framed, forged.pixels, seen, covered, pair
         )
+        if difference is None:
+            continue
         pixels = added(photo, difference, registration)
         apart = cv2.absdiff(pixels, photo).max(axis=2)
         if (apart > _SEEN_LEVELS).sum() >= _SEEN_PX:
@@ -97,53 +97,112 @@ def plant_into(
     return None
 
 
-def _around(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return where a change may show through the windows that light is learned in."""
-    reach = np.ones((17, 17), np.uint8)
-    return np.asarray(cv2.dilate(changed.astype(np.uint8), reach) > 0)
-
-
 def photographed_difference(
-    genuine: Pixels,
-    forged: Pixels,
-    seen: Pixels,
-    known: NDArray[np.bool_],
-    *,
-    is_bent: bool = False,
-) -> _Field:
+    genuine: Pixels, forged: Pixels, seen: Pixels, covered: Mask, pair: AlignedPair
+) -> _Field | None:
     """Return what ``forged`` would have changed in a photo of ``genuine``.
 
     Args:
         genuine: (h, w, 3), the reference.
         forged: (h, w, 3), the same with a change.
         seen: (h, w, 3), the photo in the frame of the reference.
-        known: (h, w), covered by the photo and not changed.
-        is_bent: whether the face bends away from the camera.
+        covered: (h, w), where the photo shows the reference.
+        pair: ``genuine`` and ``seen``, aligned.
 
     Returns:
-        (h, w, 3) signed levels, in the frame of ``seen``.
+        (h, w, 3) signed levels, in the frame of ``seen``; None where the photo does
+        not show the place of the change.
     """
-    pair = aligned_pair(genuine, seen, known, is_bent=is_bent)
-    valid = known.astype(np.float32)
-    # Only what is known teaches the light, so both pictures get the same.
+    changed = np.any(genuine != forged, axis=2).astype(np.uint8)
+    around = np.asarray(cv2.dilate(changed, _AROUND) > 0)
+    if (covered & around).sum() < _COVERED_LEAST * around.sum():
+        return None
+    # Only what is covered and not changed teaches the light: both get the same.
+    valid = (covered & ~around).astype(np.float32)
     lit, lit_forged = (relight(one, seen, valid).expected for one in (genuine, forged))
-    difference = lit_forged.astype(np.float32) - lit.astype(np.float32)
-    difference[~_around(np.any(genuine != forged, axis=2))] = 0
     _, _, softer_px = match_blur(grey(pair.expected), grey(pair.seen), pair.valid)
-    if softer_px > _POINT_PX:
-        difference = np.asarray(
-            cv2.GaussianBlur(difference, (0, 0), softer_px), np.float32
-        )
-    # What is expected at x is seen at x + shift.
-    height, width = known.shape
+    place = _place(softened(lit, softer_px), pair.seen, around)
+    if place is None:
+        return None
+    apart = lit_forged.astype(np.float32) - lit.astype(np.float32)
+    difference = softened(apart * np.float32(place.gain), softer_px)
+    difference[~around] = 0
+    # What is expected at x is seen at x + offset + shift.
+    height, width = covered.shape
     xs, ys = np.meshgrid(np.arange(width), np.arange(height))
     grid = np.dstack([xs, ys]).astype(np.float32) - pair.alignment.shift
     return np.asarray(
-        cv2.remap(difference, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR), np.float32
+        cv2.remap(
+            difference,
+            grid[..., 0] - np.float32(place.dx),
+            grid[..., 1] - np.float32(place.dy),
+            cv2.INTER_LINEAR,
+        ),
+        np.float32,
     )
 
 
+_AROUND = np.ones((17, 17), np.uint8)
+"""Where a change may show through the windows that light is learned in."""
 _POINT_PX = 0.2
+
+
+def softened(pixels: NDArray[Any], sigma: float) -> NDArray[Any]:
+    """Blur ``pixels`` as the photo is softer than the reference, if it is."""
+    if sigma <= _POINT_PX:
+        return pixels.copy()
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """How a piece of the print lies in the photo, beyond the smooth alignment."""
+
+    dx: float
+    dy: float
+    gain: float
+
+
+_REACH_PX = 6
+_GAINS = (0.4, 1.6)
+
+
+def _place(expected: Pixels, seen: Pixels, around: Mask) -> _Place | None:
+    """Find what is expected ``around`` a change in the aligned photo nearby.
+
+    None where the photo does not agree: a hand or glare lies before the print.
+    """
+    ys, xs = np.flatnonzero(around.any(axis=1)), np.flatnonzero(around.any(axis=0))
+    height, width = around.shape
+    left, right = max(int(xs[0]), _REACH_PX), min(int(xs[-1]) + 1, width - _REACH_PX)
+    top, bottom = max(int(ys[0]), _REACH_PX), min(int(ys[-1]) + 1, height - _REACH_PX)
+    if min(right - left, bottom - top) < 2 * _REACH_PX:
+        return None
+    template = grey(expected[top:bottom, left:right])
+    beyond = grey(
+        seen[top - _REACH_PX : bottom + _REACH_PX, left - _REACH_PX : right + _REACH_PX]
+    )
+    if template.std() < 1:
+        return None
+    match = np.asarray(cv2.matchTemplate(beyond, template, cv2.TM_CCOEFF_NORMED))
+    row, column = np.unravel_index(int(match.argmax()), match.shape)
+    if match[row, column] < _AGREEING_LEAST:
+        return None
+    found = beyond[row : row + template.shape[0], column : column + template.shape[1]]
+    x, y = (one.astype(np.float64) - one.mean() for one in (template, found))
+    gain = float(np.clip((x * y).sum() / (x * x).sum(), *_GAINS))
+    dx = column + _peak(match[row], int(column)) - _REACH_PX
+    dy = row + _peak(match[:, column], int(row)) - _REACH_PX
+    return _Place(float(dx), float(dy), gain)
+
+
+def _peak(values: NDArray[Any], at: int) -> float:
+    """Return how far from ``at`` a parabola through three values has its peak."""
+    if not 0 < at < len(values) - 1:
+        return 0.0
+    before, here, after = (float(v) for v in values[at - 1 : at + 2])
+    bend = before - 2 * here + after
+    return (before - after) / (2 * bend) if bend < 0 else 0.0
 
 
 def added(photo: Pixels, difference: _Field, registration: Registration) -> Pixels:
@@ -184,7 +243,7 @@ def points_in_reference(registration: Registration, points: _Points) -> _Points:
 
     The bend is undone by fixed-point iteration: it is slow against the homography.
     """
-    back = np.linalg.inv(registration.photo_from_reference)
+    back = np.asarray(np.linalg.inv(registration.photo_from_reference), np.float64)
     found = project(back, points)
     if registration.bend is None:
         return found

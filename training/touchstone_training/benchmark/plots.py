@@ -4,6 +4,7 @@ Drawn as SVG with text as text, so that they are small, sharp and the same for t
 numbers.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import NormalDist
@@ -40,7 +41,7 @@ _COLOURS = {
 }
 _INK = "#333333"
 _GENUINE, _FAKE = "#0b6e4f", "#c8553d"
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "touchstone",
     "font.family": "DejaVu Sans",
@@ -311,10 +312,10 @@ def severity(
     for name in systems_of(observations):
         scores = scores_of(observations, name)
         spots = []
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in itertools.pairwise(edges):
             inside = is_fake & (levels >= low) & (levels <= high)
             chosen = np.flatnonzero((inside | ~is_fake) & np.isfinite(scores))
-            groups = [observations[n].group for n in chosen]
+            groups = [observations[int(n)].group for n in chosen]
             if not inside[chosen].any() or is_fake[chosen].all():
                 continue
             rows = resamples(groups, draws=draws)

@@ -10,20 +10,17 @@ import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from touchstone.bootstrap import Application, build, use_one_thread
+from touchstone.bootstrap import Application
 from touchstone.catalogue import WORKING_SIDE_PX
 from touchstone.engine.image import decode
 from touchstone.engine.wording import FindingKind
-from touchstone.enrolment import EnrolmentRequest
-from touchstone.settings import Settings
-from touchstone.store import Caller, ProductFields
+from touchstone.store import Caller
 from touchstone.verification import Verifier
 from touchstone_training.benchmark.observations import (
     ALARMS,
@@ -38,14 +35,15 @@ from touchstone_training.benchmark.peers import Classic
 from touchstone_training.benchmark.pictures import Kept
 from touchstone_training.benchmark.planted import plant_into
 from touchstone_training.benchmark.scores import Share
+from touchstone_training.benchmark.services import References, enrol_all, opened
 from touchstone_training.benchmark.work import spread
 from touchstone_training.data import Item, read_manifest, split
 from touchstone_training.measuring import Enrolled, enrolled
 from touchstone_training.simulator.photography import to_jpeg
 from touchstone_training.simulator.planting import LOCAL_KINDS
 
-_CHUNK = 90
-"""Photos of a job: each enrols its set anew, and two processes should end together."""
+_CHUNK = 20
+"""Photos of a job: two processes should end together."""
 _PLANTED_CHUNK = 20
 _JPEG_QUALITY = 90
 _SEVERITIES = (0.15, 1.0)
@@ -77,12 +75,15 @@ class RealRow:
     """With its product not enrolled: whether none was named; None if not tried."""
 
 
-def real_sets(data: Path, *, every_nth: int = 1) -> list[RealSet]:
+def real_sets(
+    data: Path, *, every_nth: int = 1, most_products: int | None = None
+) -> list[RealSet]:
     """Find the sets under ``data/measure`` and ``data/open`` that show such products.
 
     Args:
         data: holds ``measure/SET/manifest.csv`` and ``open/SET/manifest.csv``.
         every_nth: look at every nth photo.
+        most_products: of each set, in the order of their codes; all if None.
     """
     found = []
     for manifest in sorted(data.glob("*/*/manifest.csv")):
@@ -90,8 +91,9 @@ def real_sets(data: Path, *, every_nth: int = 1) -> list[RealSet]:
             continue
         items = read_manifest(manifest.parent)
         unseen = [one for one in items if split(one.product_id) == "held_out"]
-        references = tuple(one for one in unseen if one.kind == "reference")
-        known = {one.product_id for one in references}
+        enrolled_ones = [one for one in unseen if one.kind == "reference"]
+        known = set(sorted({one.product_id for one in enrolled_ones})[:most_products])
+        references = tuple(one for one in enrolled_ones if one.product_id in known)
         photos = tuple(
             one for one in unseen if one.kind == "photo" and one.product_id in known
         )[::every_nth]
@@ -100,62 +102,61 @@ def real_sets(data: Path, *, every_nth: int = 1) -> list[RealSet]:
     return found
 
 
-@contextmanager
-def service(
-    references: Sequence[tuple[str, bytes]], models: Path
-) -> Iterator[tuple[Application, Caller]]:
-    """Run a service on a folder of its own, with ``references`` (code, file) enrolled."""
-    use_one_thread()
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings.load(
-            data_dir=Path(folder), model_dir=models, provider="cpu"
-        )
-        with build(settings) as application:
-            caller = application.store.ensure_local_operator()
-            for code, data in references:
-                application.enroller.enrol(
-                    caller, EnrolmentRequest(data, ProductFields(code))
-                )
-            yield application, caller
-
-
 # --- identification, open set, false alarms -------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Photos of a set, and the services that know all of it and half of it."""
+
+    one: RealSet
+    every: Path
+    half: Path
+    known_half: frozenset[str]
 
 
 def verify_real(
     sets: Sequence[RealSet], models: Path, *, workers: int
 ) -> list[RealRow]:
-    """Verify every photo, with its set enrolled and, for half of the products, without."""
-    jobs = [
-        replace(one, photos=one.photos[start : start + _CHUNK])
-        for one in sets
-        for start in range(0, len(one.photos), _CHUNK)
-    ]
-    work = partial(_verified, models=models)
-    done = spread(work, jobs, workers=workers, description="Real photographs")
-    return [row for rows in done for row in rows]
+    """Verify every photo with its set enrolled and, half of the products, without."""
+    with tempfile.TemporaryDirectory(prefix="touchstone-benchmark-") as folder:
+        services: dict[Path, References] = {}
+        jobs = []
+        for one in sets:
+            # Every other product is enrolled, and the photos of the rest are asked for.
+            codes = sorted({item.product_id for item in one.references})
+            known = frozenset(codes[::2])
+            files = [
+                (item.product_id, item.path.read_bytes()) for item in one.references
+            ]
+            every, half = (Path(folder) / f"{one.name}-{n}" for n in ("all", "half"))
+            services[every] = files
+            services[half] = [file for file in files if file[0] in known]
+            for start in range(0, len(one.photos), _CHUNK):
+                part = replace(one, photos=one.photos[start : start + _CHUNK])
+                jobs.append(_Asked(part, every, half, known))
+        enrol_all(services, models, workers=workers)
+        work = partial(_verified, models=models)
+        done = spread(work, jobs, workers=workers, description="Real photographs")
+        return [row for rows in done for row in rows]
 
 
-def _verified(one: RealSet, *, models: Path) -> list[RealRow]:
-    files = [(item.product_id, item.path.read_bytes()) for item in one.references]
-    with service(files, models) as (application, caller):
-        rows = [_row(one.name, item, application, caller) for item in one.photos]
-    # Every other product is enrolled, and the photos of the rest are asked for.
-    enrolled_half = frozenset(sorted({code for code, _ in files})[::2])
-    known = [file for file in files if file[0] in enrolled_half]
-    with service(known, models) as (application, caller):
-        verifier = application.verifier
+def _verified(asked: _Asked, *, models: Path) -> list[RealRow]:
+    photos, name = asked.one.photos, asked.one.name
+    with opened(asked.every, models) as (application, caller):
+        rows = [_row(name, item, application, caller) for item in photos]
+    with opened(asked.half, models) as (application, caller):
         return [
             row
-            if row.product in enrolled_half
+            if row.product in asked.known_half
             else replace(
                 row,
-                is_rejected_unknown=verifier.assess(
+                is_rejected_unknown=application.verifier.assess(
                     caller, [item.path.read_bytes()]
                 ).product
                 is None,
             )
-            for row, item in zip(rows, one.photos, strict=True)
+            for row, item in zip(rows, photos, strict=True)
         ]
 
 
@@ -269,7 +270,7 @@ def _planted(one: RealSet, *, models: Path, kept: Kept) -> list[Observation]:
 def _variants(
     name: str, item: Item, reference: Enrolled, models: Models
 ) -> Iterator[tuple[Taken, Looked]]:
-    """Yield the photo untouched, re-encoded, and with a change; nothing if not found."""
+    """Yield the photo untouched, re-encoded, and changed; nothing if not found."""
     data = item.path.read_bytes()
     file = f"{item.path.parent.name}/{item.path.name}"
     untouched = Taken(

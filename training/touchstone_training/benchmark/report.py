@@ -40,8 +40,9 @@ def systems_of(observations: Sequence[Observation]) -> list[str]:
 
 def capped(observations: Sequence[Observation], policy: Policy) -> Array:
     """Return (n,) log10 likelihood ratios as they are reported: within their caps."""
-    return np.clip(
-        -scores_of(observations, OURS), policy.log10_lr_floor, policy.log10_lr_cap
+    ratios = -scores_of(observations, OURS)
+    return np.asarray(
+        np.clip(ratios, policy.log10_lr_floor, policy.log10_lr_cap), np.float64
     )
 
 

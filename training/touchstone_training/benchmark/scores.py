@@ -1,7 +1,8 @@
 """What a score is worth: areas, error rates, costs, and how sure each of them is.
 
-Scores are *suspicions*: the higher, the more a photo looks like a counterfeit. Intervals
-come from a bootstrap over products, since photos of one product are no independent news.
+Scores are *suspicions*: the higher, the more a photo looks like a counterfeit.
+Intervals come from a bootstrap over products: photos of one product are no independent
+news.
 """
 
 import math
@@ -24,7 +25,7 @@ DRAWS = 300
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Error rates at every threshold, from one that flags nothing to one that flags all."""
+    """Error rates at every threshold, from flagging nothing to flagging all."""
 
     false_alarms: Array
     """(n,) share of genuine photos that are flagged, ascending."""

@@ -1,6 +1,7 @@
 """The report of the benchmark, its plots, gallery and card, on invented rows."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -398,3 +399,17 @@ def test_a_card_without_marks_and_a_report_of_another_form_are_refused(
     old = card_folder(tmp_path / "old", {"real": {}}, marked)
     with pytest.raises(InvalidInputError, match="not of this benchmark"):
         card.write_card(old)
+
+
+def test_the_shipped_card_is_written_from_the_shipped_report() -> None:
+    models = Path(__file__).parents[2] / "models"
+    report, policy = (
+        json.loads((models / name).read_text(encoding="utf-8"))
+        for name in ("evaluation.json", "calibration.json")
+    )
+    if report.get("format") != card.FORMAT:
+        pytest.skip("the shipped report is of the command before this one")
+    text = (models / card.CARD).read_text(encoding="utf-8")
+    assert "\n".join(card.measured(report, policy)) in text
+    for figure in re.findall(r"\]\((figures/[^)]+)\)", text):
+        assert (models / figure).is_file(), figure

@@ -66,10 +66,10 @@ class Sizes:
     """How much is measured."""
 
     designs: int = 40
-    genuine: int = 6
+    genuine: int = 5
     forged: int = 8
     every_nth: int = 1
-    planted: int = 60
+    planted: int = 50
     """Photos of each real set into which counterfeits are planted, at the most."""
     most_products: int | None = None
     """Of each real set."""
@@ -121,7 +121,7 @@ def benchmark(
     ] = 1,
     planted: Annotated[
         int, typer.Option(help="Photos of each set to plant into.", min=0)
-    ] = 60,
+    ] = 50,
     patchcore_python: Annotated[
         Path | None,
         typer.Option(help="Python that has anomalib and onnxruntime, for that peer."),

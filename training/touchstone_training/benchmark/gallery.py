@@ -13,7 +13,7 @@ import numpy as np
 
 from touchstone.engine.image import Pixels
 from touchstone_training.benchmark.observations import Observation
-from touchstone_training.benchmark.pictures import Kept
+from touchstone_training.benchmark.pictures import FINE_KINDS, Kept
 from touchstone_training.simulator.counterfeits import WHOLE_PRINT_KINDS
 
 WORST = 10
@@ -134,7 +134,7 @@ def _where(one: Observation) -> str:
 
 _MISSED: tuple[Rule, ...] = (
     (
-        lambda o: o.kind in {"rescan", "halftone"},
+        lambda o: o.kind in FINE_KINDS,
         "comparing at the photo's own resolution, as the trace is finer than the "
         "compared frame",
     ),

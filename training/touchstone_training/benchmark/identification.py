@@ -48,17 +48,14 @@ class Answer:
     """With acceptance set aside, where the product is enrolled."""
 
 
-def enrolled_prints(
-    seeds: Sequence[int], fonts: tuple[Path, ...]
-) -> list[tuple[str, bytes]]:
-    """Return (code, file) of the flat print of each design and of its sibling."""
-    files = []
-    for seed in seeds:
-        artwork = drawn(seed, fonts)
-        other = sibling(artwork, np.random.default_rng((seed, 17)))
-        files.append((str(seed), _file(reference_print(artwork))))
-        files.append((f"{_SIBLING}{seed}", _file(reference_print(other))))
-    return files
+def enrolled_prints(seed: int, fonts: tuple[Path, ...]) -> list[tuple[str, bytes]]:
+    """Return (code, file) of the flat print of a design, and of its sibling's."""
+    artwork = drawn(seed, fonts)
+    other = sibling(artwork, np.random.default_rng((seed, 17)))
+    return [
+        (str(seed), _file(reference_print(artwork))),
+        (f"{_SIBLING}{seed}", _file(reference_print(other))),
+    ]
 
 
 def _file(pixels: Pixels) -> bytes:
@@ -83,7 +80,9 @@ def identify(
     workers: int,
 ) -> list[Answer]:
     """Ask for every photo: with all designs enrolled, and with every other one."""
-    files = enrolled_prints(seeds, fonts)
+    draw = partial(enrolled_prints, fonts=fonts)
+    drawn_pairs = spread(draw, seeds, workers=workers, description="Their references")
+    files = [file for pair in drawn_pairs for file in pair]
     unknown = frozenset(sorted(str(seed) for seed in seeds)[1::2])
     foreign = [query for query in queries if query.product in unknown]
     with tempfile.TemporaryDirectory(prefix="touchstone-benchmark-") as folder:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from rich.console import Console
 
 from touchstone.catalogue import WORKING_SIDE_PX
 from touchstone.engine.image import Pixels, decode
@@ -74,7 +75,10 @@ def with_patchcore(
     ]
     (folder / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
     command = [str(python), patchcore.__file__, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    with Console(stderr=True).status(f"PatchCore on {len(jobs)} photographs"):
+        done = subprocess.run(  # noqa: S603 (the caller's own Python)
+            command, capture_output=True, text=True, check=False
+        )
     if done.returncode:
         told = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise InvalidInputError(f"PatchCore did not run in {python}: {told[0]}")

@@ -16,6 +16,8 @@ from touchstone_training.benchmark.observations import Box, Looked, Taken
 TILE_PX = 132
 _GAP_PX = 4
 _LEAST_CUT_PX = 110
+FINE_KINDS = frozenset({"rescan", "halftone"})
+"""Seen in detail alone."""
 _MARGIN = 1.5
 
 
@@ -59,10 +61,7 @@ class Kept:
     def keep_strip(self, taken: Taken, looked: Looked) -> None:
         """Write photo, reference and registered photo side by side."""
         if looked.evidence is not None:
-            write_picture(
-                self.strip_of(taken.name),
-                strip(taken.jpeg, looked.evidence, taken.boxes),
-            )
+            write_picture(self.strip_of(taken.name), strip(taken, looked.evidence))
 
 
 def _file_name(name: str) -> str:
@@ -76,16 +75,18 @@ def write_picture(path: Path, pixels: Pixels) -> None:
     cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), flags)
 
 
-def strip(jpeg: bytes, evidence: Evidence, boxes: Sequence[Box]) -> Pixels:
+def strip(taken: Taken, evidence: Evidence) -> Pixels:
     """Draw the photo, and one place of it beside that of the reference.
 
-    The place is where the print was changed, else where it deviates most.
+    The place is where the print was changed, else where it deviates most; the very
+    middle where all of it was made with another screen.
 
     Returns:
         (TILE_PX, 3 TILE_PX and gaps, 3).
     """
-    photo = decode(jpeg, max_side_px=WORKING_SIDE_PX).pixels
-    place = _place(evidence, boxes)
+    photo = decode(taken.jpeg, max_side_px=WORKING_SIDE_PX).pixels
+    is_fine = taken.kind in FINE_KINDS
+    place = _middle(evidence) if is_fine else _place(evidence, taken.boxes)
     out = np.full((TILE_PX, 3 * TILE_PX + 2 * _GAP_PX, 3), 255, np.uint8)
     cuts = (_cut(one, place) for one in (evidence.reference.framed, evidence.seen))
     for number, picture in enumerate((_fitted(photo), *cuts)):
@@ -120,6 +121,12 @@ def _place(evidence: Evidence, boxes: Sequence[Box]) -> tuple[int, int, int]:
     left = min(max(0.0, x + w / 2 - side / 2), width - side)
     upper = min(max(0.0, y + h / 2 - side / 2), height - side)
     return int(left), int(upper), int(side)
+
+
+def _middle(evidence: Evidence) -> tuple[int, int, int]:
+    width, height = evidence.frame_px
+    side = min(TILE_PX, width, height)
+    return (width - side) // 2, (height - side) // 2, side
 
 
 def _cut(framed: Pixels, place: tuple[int, int, int]) -> Pixels:

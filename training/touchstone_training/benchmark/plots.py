@@ -194,8 +194,8 @@ def tippett(ratios: Array, is_fake: Mask) -> Figure:
         (ratios[~is_fake], _GENUINE, "genuine prints"),
         (ratios[is_fake], _FAKE, "counterfeits"),
     ):
-        ranked = np.sort(own)
-        shares = 1 - np.arange(len(ranked)) / len(ranked)
+        ranked = np.append(np.sort(own), own.max())
+        shares = 1 - np.arange(len(ranked)) / len(own)
         axes.step(ranked, shares, where="pre", color=colour, lw=1.8, label=label)
     axes.axvline(0, color="#999999", lw=0.8, ls=":")
     axes.set_ylim(0, 1.005)
@@ -336,4 +336,5 @@ def _line_with_band(
     x, y, low, high = (np.array(one) for one in zip(*spots, strict=True))
     colour = _COLOURS[name]
     axes.plot(x, y, "o-", ms=4, color=colour, lw=1.6, label=LABELS[name])
-    axes.fill_between(x, low, high, color=colour, alpha=0.13, lw=0)
+    if name == OURS:  # those of the peers would hide it
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)

@@ -52,7 +52,7 @@ class Plan:
     """How much is simulated."""
 
     designs: int = 40
-    genuine: int = 6
+    genuine: int = 5
     """Genuine prints of each design; each is photographed twice."""
     forged: int = 8
     """Counterfeits of each design; each is photographed twice."""

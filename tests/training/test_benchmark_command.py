@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 from touchstone_training.__main__ import app
 from touchstone_training.benchmark import command
 from touchstone_training.benchmark.command import Sizes
+from touchstone_training.benchmark.pictures import TILE_PX
 from touchstone_training.benchmark.real import real_sets
 from touchstone_training.benchmark.simulated import Plan, taken, third
+from touchstone_training.benchmark.work import spread
 from touchstone_training.simulator.counterfeits import KINDS
 
 RUNNER = CliRunner()
@@ -97,6 +99,11 @@ def test_the_failures_are_drawn_from_simulated_photos(
     names = {path.name for path in (folder / "runs" / "strips").iterdir()}
     assert names
     assert not any("shelf" in name for name in names)
+    for name in names:
+        strip = cv2.imread(str(folder / "runs" / "strips" / name))
+        assert strip is not None
+        assert strip.shape == (TILE_PX, 3 * TILE_PX + 8, 3)
+        assert strip.std() > 5
     assert any("`photo/" in one for one in failures["real_most_suspected"])
 
 
@@ -113,6 +120,13 @@ def test_nothing_to_reuse_is_said_so(tmp_path: Path) -> None:
     done = run(tmp_path, "--reuse")
     assert done.exit_code != 0
     assert "no run to reuse" in str(done.exception)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_work_is_done_in_the_order_of_the_jobs(workers: int) -> None:
+    jobs = [-3, 1, -2]
+    done = spread(abs, jobs, workers=workers, description="Jobs")
+    assert list(done) == [3, 1, 2]
 
 
 def test_only_sets_with_unseen_products_are_measured(tmp_path: Path) -> None:

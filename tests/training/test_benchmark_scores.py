@@ -1,6 +1,7 @@
 """What a score is worth: every measure against values worked out by hand."""
 
 import math
+from typing import cast
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from touchstone_training.benchmark.scores import (
     least_cost,
     reliability,
     resamples,
+    share_document,
     supports,
 )
 
@@ -153,8 +155,34 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
     assert none.interval() == pytest.approx((0, 0.2775), abs=1e-4)
     half = Share(5, 10)
     assert half.interval() == pytest.approx((0.2366, 0.7634), abs=1e-4)
-    assert Share.of([True, False, True]) == Share(2, 3)
     assert math.isnan(Share(0, 0).value)
+
+
+def test_photos_of_one_product_are_no_independent_news() -> None:
+    """As many photos and hits; what differs is how many products they show."""
+    widths = []
+    for products in (4, 100):
+        flags = [(f"{n % products}", n % products % 2 == 0) for n in range(400)]
+        told = share_document(flags)
+        assert (told["hits"], told["total"], told["share"]) == (200, 400, 0.5)
+        low, high = cast("list[float]", told["interval95"])
+        assert low <= 0.5 <= high
+        widths.append(high - low)
+    assert widths[0] > 3 * widths[1]
+
+
+@pytest.mark.parametrize(("holds", "ends"), [(False, (0, 0.2775)), (True, (0.7225, 1))])
+def test_all_or_none_is_as_sure_as_the_products_are_many(
+    holds: bool, ends: tuple[float, float]
+) -> None:
+    flags = [(str(n % 10), holds) for n in range(500)]
+    assert share_document(flags)["interval95"] == pytest.approx(ends, abs=1e-4)
+
+
+def test_a_share_of_nothing_is_no_number() -> None:
+    told = share_document([])
+    assert told["total"] == 0
+    assert math.isnan(cast("float", told["share"]))
 
 
 def test_told_probabilities_are_held_against_what_was_so() -> None:

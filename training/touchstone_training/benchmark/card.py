@@ -59,7 +59,9 @@ def measured(report: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[s
     yield (
         f"Out of fold, on {policy['made_by']['options']['designs']} designs: AUROC "
         f"{_number(fitted['auroc_out_of_fold'], 3)}, Cllr "
-        f"{_number(fitted['cllr_out_of_fold'])} (1 is no news)."
+        f"{_number(fitted['cllr_out_of_fold'])} (1 is no news). In brackets: 95 % "
+        "intervals by a bootstrap over products (designs), never over photos; where "
+        "all or none of the photos agree, Wilson's for so many products."
     )
     yield ""
     yield from _simulated(report["simulated"])

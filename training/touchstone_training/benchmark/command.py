@@ -240,7 +240,7 @@ def _reported(
 ) -> Document:
     policy = open_policy(Settings.load(model_dir=models))
     draws = made_by["sizes"]["draws"]
-    sources = {name: [one] for one, _ in DIFFICULTIES for name in (one,)}
+    sources = {name: [name] for name, _ in DIFFICULTIES}
     sources["both"] = [name for name, _ in DIFFICULTIES]
     simulated = {
         name: counterfeit_document(

@@ -5,7 +5,7 @@ in colour. The photos are the genuine ones on which counterfeits are measured.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 
 from touchstone.engine.image import Pixels
 from touchstone_training.benchmark.real import likeliest
-from touchstone_training.benchmark.scores import Share
+from touchstone_training.benchmark.scores import share_document
 from touchstone_training.benchmark.services import enrol_all, opened
 from touchstone_training.benchmark.work import spread
 from touchstone_training.measuring import drawn, reference_print
@@ -132,17 +132,23 @@ def identification_document(answers: Sequence[Answer]) -> dict[str, object]:
 def _shares(answers: Sequence[Answer]) -> dict[str, object]:
     known = [one for one in answers if one.is_enrolled]
     unknown = [one for one in answers if not one.is_enrolled]
-    flags = {
-        "recall_at_1": [one.likeliest == one.product for one in known],
-        "design_or_sibling_at_1": [
-            one.likeliest is not None and _design(one.likeliest) == one.product
-            for one in known
-        ],
-        "named_sibling": [one.named == _SIBLING + one.product for one in known],
-        "named_another": [
-            one.named is not None and _design(one.named) != one.product for one in known
-        ],
-        "known_lost": [one.named is None for one in known],
-        "unknown_rejected": [one.named is None for one in unknown],
+    tests: dict[str, tuple[Sequence[Answer], Callable[[Answer], bool]]] = {
+        "recall_at_1": (known, lambda one: one.likeliest == one.product),
+        "design_or_sibling_at_1": (known, lambda one: _is_of(one.likeliest, one)),
+        "named_sibling": (known, lambda one: one.named == _SIBLING + one.product),
+        "named_another": (
+            known,
+            lambda one: one.named is not None and not _is_of(one.named, one),
+        ),
+        "known_lost": (known, lambda one: one.named is None),
+        "unknown_rejected": (unknown, lambda one: one.named is None),
     }
-    return {name: Share.of(one).document() for name, one in flags.items()}
+    return {
+        name: share_document([(one.product, holds(one)) for one in own])
+        for name, (own, holds) in tests.items()
+    }
+
+
+def _is_of(code: str | None, answer: Answer) -> bool:
+    """Tell whether ``code`` is the product or its sibling."""
+    return code is not None and _design(code) == answer.product

@@ -9,7 +9,7 @@ import math
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from touchstone_training.benchmark.observations import (
 from touchstone_training.benchmark.peers import Classic
 from touchstone_training.benchmark.pictures import Kept
 from touchstone_training.benchmark.planted import plant_into
-from touchstone_training.benchmark.scores import Share
+from touchstone_training.benchmark.scores import share_document
 from touchstone_training.benchmark.services import References, enrol_all, opened
 from touchstone_training.benchmark.work import spread
 from touchstone_training.data import Item, read_manifest, split
@@ -191,24 +191,26 @@ def likeliest(verifier: Verifier, caller: Caller, data: bytes) -> str | None:
 
 def real_document(rows: Sequence[RealRow]) -> dict[str, object]:
     """Sum up the rows of one set, or of all."""
-    insufficient = str(FindingKind.INSUFFICIENT_QUALITY)
-    unknown = [row.is_rejected_unknown for row in rows]
-    shares = {
-        "recall_at_1": [row.likeliest == row.product for row in rows],
-        "accepted_right": [row.named == row.product for row in rows],
-        "accepted_wrong": [row.named not in {None, row.product} for row in rows],
-        "known_lost": [row.named is None for row in rows],
-        "unknown_rejected": [one for one in unknown if one is not None],
-        "genuine_inconsistent": [row.finding in ALARMS for row in rows],
+    asked = [row for row in rows if row.is_rejected_unknown is not None]
+    tests: dict[str, tuple[Sequence[RealRow], Callable[[RealRow], bool]]] = {
+        "recall_at_1": (rows, lambda row: row.likeliest == row.product),
+        "accepted_right": (rows, lambda row: row.named == row.product),
+        "accepted_wrong": (rows, lambda row: row.named not in {None, row.product}),
+        "known_lost": (rows, lambda row: row.named is None),
+        "unknown_rejected": (asked, lambda row: bool(row.is_rejected_unknown)),
+        "genuine_inconsistent": (rows, lambda row: row.finding in ALARMS),
     }
     reasons: Counter[str] = Counter()
     for row in rows:
-        if row.finding == insufficient:
+        if row.finding == str(FindingKind.INSUFFICIENT_QUALITY):
             reasons.update(row.reasons)
     return {
         "photos": len(rows),
         "products": len({row.product for row in rows}),
-        **{name: Share.of(flags).document() for name, flags in shares.items()},
+        **{
+            name: share_document([(row.product, holds(row)) for row in own])
+            for name, (own, holds) in tests.items()
+        },
         "findings": dict(Counter(row.finding for row in rows)),
         "reasons": dict(reasons),
     }

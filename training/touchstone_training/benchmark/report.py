@@ -13,7 +13,6 @@ from touchstone_training.benchmark.scores import (
     DRAWS,
     Array,
     Rows,
-    Share,
     area,
     cost,
     equal_error_rate,
@@ -21,6 +20,7 @@ from touchstone_training.benchmark.scores import (
     found_at,
     least_cost,
     resamples,
+    share_document,
     supports,
 )
 from touchstone_training.benchmark.simulated import SEVERITIES, third
@@ -102,8 +102,8 @@ def _decisions(observations: Sequence[Observation]) -> Document:
     }
     return {
         side: {
-            "abstained": Share.of([not one.is_examined for one in own]).document(),
-            "inconsistent": Share.of([one.finding in ALARMS for one in own]).document(),
+            "abstained": _counted(own, lambda one: not one.is_examined),
+            "inconsistent": _counted(own, lambda one: one.finding in ALARMS),
             "findings": dict(Counter(one.finding for one in own)),
         }
         for side, own in sides.items()
@@ -192,15 +192,19 @@ def _slice(
             name: _estimated(area, compared, name, draws)
             for name in systems_of(compared)
         },
-        "called_inconsistent": Share.of(
-            [one.finding in ALARMS for one in fakes]
-        ).document(),
+        "called_inconsistent": _counted(fakes, lambda one: one.finding in ALARMS),
         "localisation": _hits([one for one in fakes if _is_local(one)]),
     }
 
 
 def _hits(fakes: Sequence[Observation]) -> Document:
-    return Share.of([bool(one.is_hit) for one in fakes]).document()
+    return _counted(fakes, lambda one: bool(one.is_hit))
+
+
+def _counted(
+    observations: Sequence[Observation], holds: Callable[[Observation], bool]
+) -> Document:
+    return share_document([(one.group, holds(one)) for one in observations])
 
 
 # --- planted --------------------------------------------------------------------------
@@ -222,7 +226,7 @@ def planted_document(
         "photos": sum(one.kind == GENUINE for one in observations),
         "planted": len(fakes),
         "products": len({one.group for one in observations}),
-        "abstained": Share.of([not one.is_examined for one in observations]).document(),
+        "abstained": _counted(observations, lambda one: not one.is_examined),
         "auroc": {
             name: _estimated(area, observations, name, draws)
             for name in systems_of(observations)
@@ -272,8 +276,13 @@ def _above(pairs: Sequence[tuple[Observation, Observation]], system: str) -> Doc
     planted, control = (
         scores_of([pair[side] for pair in pairs], system) for side in (0, 1)
     )
-    known = np.isfinite(planted) & np.isfinite(control)
-    return Share.of((planted[known] > control[known]).tolist()).document()
+    return share_document(
+        [
+            (pair[0].group, bool(raised > before))
+            for pair, raised, before in zip(pairs, planted, control, strict=True)
+            if np.isfinite(raised) and np.isfinite(before)
+        ]
+    )
 
 
 def _moved(observations: Sequence[Observation]) -> float:

@@ -209,20 +209,36 @@ class Share:
         )
         return max(0.0, middle - half), min(1.0, middle + half)
 
-    def document(self) -> dict[str, object]:
-        """Return it for a report."""
-        low, high = self.interval()
-        return {
-            "hits": self.hits,
-            "total": self.total,
-            "share": round(self.value, 4),
-            "interval95": [round(low, 4), round(high, 4)],
-        }
 
-    @staticmethod
-    def of(flags: Sequence[bool]) -> "Share":
-        """Count ``flags``."""
-        return Share(sum(flags), len(flags))
+Flag: TypeAlias = tuple[str, bool]
+"""Product, and whether something holds of a photo of it."""
+
+
+def share_document(
+    flags: Sequence[Flag], *, seed: int = 0, draws: int = DRAWS
+) -> dict[str, object]:
+    """Count flags, for a report, with the 95 % interval of their share.
+
+    By a bootstrap over products; where all or none hold, which no resample could
+    doubt, Wilson's for as many products as there are.
+    """
+    share = Share(sum(holds for _, holds in flags), len(flags))
+    names, numbers = np.unique([name for name, _ in flags], return_inverse=True)
+    if 0 < share.hits < share.total:
+        rng = np.random.default_rng(seed)
+        rows = rng.integers(0, len(names), (draws, len(names)))
+        held = np.array([holds for _, holds in flags], np.float64)
+        hits = np.bincount(numbers, held)[rows].sum(axis=1)
+        drawn = hits / np.bincount(numbers)[rows].sum(axis=1)
+        low, high = np.quantile(drawn, (0.025, 0.975)).tolist()
+    else:
+        low, high = Share(len(names) if share.hits else 0, len(names)).interval()
+    return {
+        "hits": share.hits,
+        "total": share.total,
+        "share": round(share.value, 4),
+        "interval95": [round(low, 4), round(high, 4)],
+    }
 
 
 # --- calibration ----------------------------------------------------------------------

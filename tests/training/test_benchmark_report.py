@@ -262,9 +262,9 @@ def test_a_failure_is_told_with_what_was_measured_and_what_would_mend_it() -> No
     )
     assert sentence(miss) == (
         "*typo*, severity 0.20, 0.1% of the face, perfume, field, carton, slanted by "
-        "22°, fingers: log10 LR +1.4, `inconclusive`; the top region (`colour`, 1.2 of "
-        "what is usual) lies elsewhere. Would mend it: a finer compared frame, as the "
-        "change is a few pixels there."
+        "22°, fingers: log10 LR +1.4, `inconclusive`; the top region (`colour`, 1.2 "
+        "times what is usual) lies elsewhere. Would mend it: a finer compared frame, "
+        "as the change is a few pixels there."
     )
     assert "weighing it more" in mending(replace(miss, is_hit=True))
     assert "resolution" in mending(replace(miss, kind="rescan"))
@@ -316,7 +316,7 @@ def report_of(document: Document) -> Document:
     planted = planted_rows()
     return {
         "format": card.FORMAT,
-        "simulated": {"field": document, "both": document},
+        "simulated": dict.fromkeys(("both", "field", "inspector"), document),
         "identification": identification_document(answers),
         "real": {"shelf": real_document([row]), "all": real_document([row])},
         "planted": {
@@ -369,6 +369,8 @@ def test_the_card_tells_every_measure(document: Document) -> None:
         "figures/failures.jpg", *LABELS.values(), *FAMILIES,
     ):  # fmt: skip
         assert word.replace("_", " ") in told.replace("_", " "), word
+    assert told.index("inspector, ") < told.index("field, ") < told.index("both, ")
+    assert told.index("| subtle |") < told.index("| middle |") < told.index("| crude |")
     assert "nan" not in told
     assert "None" not in told
     # Every row of a table has as many cells as its head.

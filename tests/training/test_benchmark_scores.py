@@ -136,6 +136,13 @@ def test_products_are_drawn_whole_and_the_same_seed_draws_the_same() -> None:
     assert not np.array_equal(drawn[0], drawn[1]) or len(drawn[0]) != len(drawn[1])
 
 
+def test_two_products_give_no_interval() -> None:
+    assert resamples(["a", "b", "b"]) == []
+    one = estimate(area, SUSPICION, FAKE, [])
+    assert one.value == 0.75
+    assert math.isnan(one.low)
+
+
 def test_an_interval_holds_its_value_and_narrows_with_more_products() -> None:
     rng = np.random.default_rng(0)
     widths = []

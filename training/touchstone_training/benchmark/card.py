@@ -10,8 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from touchstone.errors import InvalidInputError
+from touchstone_training.benchmark.cells import (
+    counted,
+    head,
+    number,
+    ordered,
+    row,
+    share,
+    span,
+    value,
+)
 from touchstone_training.benchmark.peers import OURS
 from touchstone_training.benchmark.plots import LABELS
+from touchstone_training.benchmark.simulated import SEVERITIES
 
 CARD = "README.md"
 BEGIN = "<!-- measured: written by `benchmark`, do not edit -->"
@@ -58,8 +69,8 @@ def measured(report: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[s
     fitted = policy["evaluation"]
     yield (
         f"Out of fold, on {policy['made_by']['options']['designs']} designs: AUROC "
-        f"{_number(fitted['auroc_out_of_fold'], 3)}, Cllr "
-        f"{_number(fitted['cllr_out_of_fold'])} (1 is no news). In brackets: 95 % "
+        f"{number(fitted['auroc_out_of_fold'], 3)}, Cllr "
+        f"{number(fitted['cllr_out_of_fold'])} (1 is no news). In brackets: 95 % "
         "intervals by a bootstrap over products (designs), never over photos; where "
         "all or none of the photos agree, Wilson's for so many products."
     )
@@ -79,6 +90,7 @@ def measured(report: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[s
 def _simulated(reports: Mapping[str, Any]) -> Iterator[str]:
     yield "### Simulated counterfeits, unseen designs"
     yield ""
+    reports = dict(ordered(reports, _PHOTOS))
     yield from _systems(reports)
     yield from _decided(reports)
     yield "![ROC](figures/roc.svg) ![DET](figures/det.svg)"
@@ -95,11 +107,14 @@ def _simulated(reports: Mapping[str, Any]) -> Iterator[str]:
         names = ("inspector", "field") if key == "per_kind" else ("both",)
         for name in names:
             if name in reports:
-                yield from _slices(reports[name], key, f"{title}, {_photos(name)}")
+                yield from _slices(reports[name], key, f"{title}, {_PHOTOS[name]}")
 
 
-def _photos(name: str) -> str:
-    return "all photographs" if name == "both" else f"{name} photographs"
+_PHOTOS = {
+    "inspector": "inspector photographs",
+    "field": "field photographs",
+    "both": "all photographs",
+}
 
 
 def _systems(reports: Mapping[str, Any]) -> Iterator[str]:
@@ -111,25 +126,23 @@ def _systems(reports: Mapping[str, Any]) -> Iterator[str]:
     rates = ("tpr_at_1_percent_fpr", "tpr_at_0_1_percent_fpr")
     is_all_supported = True
     for name, one in reports.items():
-        for system, own in one["systems"].items():
-            yield _row(
-                f"{name}, {one['photos']} of {one['designs']} designs",
+        photos = f"{name}, {one['photos']} of {one['designs']} designs"
+        for system, own in ordered(one["systems"], LABELS):
+            yield row(
+                photos,
                 f"**{LABELS[system]}**" if system == OURS else LABELS[system],
-                *(_span(own[key]) for key in ("auroc", "auroc_subtlest_third", "eer")),
+                *(span(own[key]) for key in ("auroc", "auroc_subtlest_third", "eer")),
                 *(_rate(own[key]) for key in rates),
             )
             is_all_supported &= all(own[key]["is_supported"] for key in rates)
         if "patchcore" not in one["systems"]:
-            yield _row(
-                f"{name}, {one['photos']} of {one['designs']} designs",
-                LABELS["patchcore"],
-                *["not run: `--patchcore-python`", *[""] * 4],
-            )
+            missing = ["not run: `--patchcore-python`", *[""] * 4]
+            yield row(photos, LABELS["patchcore"], *missing)
     yield ""
     yield (
         "All systems on the photos that the policy examined. Ours on every photo in "
         "which the reference was found, abstention set aside: "
-        + "; ".join(f"{n} {_span(o['before_abstention'])}" for n, o in reports.items())
+        + "; ".join(f"{n} {span(o['before_abstention'])}" for n, o in reports.items())
         + "."
     )
     if not is_all_supported:
@@ -142,7 +155,7 @@ def _systems(reports: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _rate(one: Mapping[str, Any]) -> str:
-    return _span(one) + ("" if one["is_supported"] else f" {_UNSUPPORTED}")
+    return span(one) + ("" if one["is_supported"] else f" {_UNSUPPORTED}")
 
 
 def _decided(reports: Mapping[str, Any]) -> Iterator[str]:
@@ -154,49 +167,45 @@ def _decided(reports: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     for name, one in reports.items():
         sides = one["decisions"]
-        yield _row(
+        yield row(
             name,
-            _span(one["likelihood"]["cllr"], 2),
-            _span(one["likelihood"]["cllr_min"], 2),
+            span(one["likelihood"]["cllr"], 2),
+            span(one["likelihood"]["cllr_min"], 2),
             *(
-                _share(sides[side][key])
+                share(sides[side][key])
                 for key in ("abstained", "inconsistent")
                 for side in ("genuine", "counterfeit")
             ),
-            _share(one["localisation"]),
+            share(one["localisation"]),
         )
     yield ""
     for name, one in reports.items():
         findings = (
-            f"{side}: {_counted(own['findings'])}"
+            f"{side}: {counted(own['findings'])}"
             for side, own in one["decisions"].items()
         )
-        yield f"* Findings, {_photos(name)}; {'; '.join(findings)}."
+        yield f"* Findings, {_PHOTOS[name]}; {'; '.join(findings)}."
     yield ""
 
 
 def _slices(one: Mapping[str, Any], key: str, title: str) -> Iterator[str]:
-    systems = list(one["systems"])
+    systems = [name for name in LABELS if name in one["systems"]]
     yield f"{title}:"
     yield ""
-    yield _row(
-        key.removeprefix("per_"),
-        "photos",
-        *(LABELS[system] for system in systems),
-        "called inconsistent",
-        "top region on change",
+    yield from head(
+        *(key.removeprefix("per_"), "photos", *(LABELS[name] for name in systems)),
+        *("called inconsistent", "top region on change"),
     )
-    yield f"|{'---|' * (4 + len(systems))}"
-    slices = list(one[key].items())
+    slices = list(ordered(one[key], [name for name, _ in SEVERITIES]))
     if key == "per_kind":
-        slices.sort(key=lambda item: -(_value(item[1]["auroc"].get(OURS)) or 0))
+        slices.sort(key=lambda item: -(value(item[1]["auroc"].get(OURS)) or 0))
     for name, own in slices:
-        yield _row(
+        yield row(
             name.replace("_", " "),
             str(own["photos"]),
             *(_area(own["auroc"].get(system), system) for system in systems),
-            _share(own["called_inconsistent"], is_short=True),
-            _share(own["localisation"], is_short=True),
+            share(own["called_inconsistent"], is_short=True),
+            share(own["localisation"], is_short=True),
         )
     yield ""
 
@@ -204,7 +213,7 @@ def _slices(one: Mapping[str, Any], key: str, title: str) -> Iterator[str]:
 def _area(one: Mapping[str, Any] | None, system: str) -> str:
     if one is None:
         return ""
-    return _span(one, 2) if system == OURS else _number(one["value"])
+    return span(one, 2) if system == OURS else number(one["value"])
 
 
 # --- identification and real photographs ----------------------------------------------
@@ -219,12 +228,12 @@ def _identification(reports: Mapping[str, Any]) -> Iterator[str]:
         "| unknown, not named |"
     )
     yield "|---|---|---|---|---|---|---|"
-    for name, one in reports.items():
+    for name, one in _with_all_last(reports):
         keys = (
             "recall_at_1", "design_or_sibling_at_1", "named_sibling",
             "named_another", "known_lost", "unknown_rejected",
         )  # fmt: skip
-        yield _row(_SETS.get(name, name), *(_share(one[key]) for key in keys))
+        yield row(_SETS.get(name, name), *(share(one[key]) for key in keys))
     yield ""
 
 
@@ -240,63 +249,60 @@ def _real(reports: Mapping[str, Any]) -> Iterator[str]:
         "recall_at_1", "accepted_wrong", "known_lost", "unknown_rejected",
         "genuine_inconsistent",
     )  # fmt: skip
-    for name, one in reports.items():
-        yield _row(_SETS.get(name, name), *(_share(one[key]) for key in keys))
+    for name, one in _with_all_last(reports):
+        yield row(_SETS.get(name, name), *(share(one[key]) for key in keys))
     yield ""
     yield "| set | findings | why insufficient (a photo may have several reasons) |"
     yield "|---|---|---|"
-    for name, one in reports.items():
-        told = (_counted(one[key]) for key in ("findings", "reasons"))
-        yield _row(_SETS.get(name, name), *told)
+    for name, one in _with_all_last(reports):
+        told = (counted(one[key]) for key in ("findings", "reasons"))
+        yield row(_SETS.get(name, name), *told)
     yield ""
 
 
 def _planted(reports: Mapping[str, Any]) -> Iterator[str]:
-    systems = list(reports[ALL]["auroc"])
+    systems = [name for name in LABELS if name in reports[ALL]["auroc"]]
+    named = [LABELS[system] for system in systems]
     yield "### Counterfeits planted into real photographs"
     yield ""
     yield (
         "A change to the print, put under the photo's light and focus and added where "
-        "registration says that the print lies; against the same photos untouched and "
-        "re-encoded. Scores count whether or not the policy abstains. *Above its own "
-        "control*: photos in which the change raised the suspicion; half of them is "
-        "chance."
+        "registration says that the print lies; AUROC against the same photos "
+        "untouched and re-encoded. Scores count whether or not the policy abstains. "
+        "*Above its own control*: photos in which the change raised the suspicion over that of "
+        "the photo re-encoded alone; half of them is chance."
     )
     yield ""
-    yield _row(
-        *("set", "photos", "planted"),
-        *(f"AUROC {LABELS[system]}" for system in systems),
-        *(f"above its own control, {LABELS[system]}" for system in systems),
-        *("top region on change", "abstained", "log10 LR moved by re-encoding alone"),
-    )
-    yield f"|{'---|' * (6 + 2 * len(systems))}"
-    for name, one in reports.items():
-        yield _row(
+    yield from head("set", "photos", "planted", *named)
+    for name, one in _with_all_last(reports):
+        yield row(
             _SETS.get(name, name),
             str(one["photos"]),
             str(one["planted"]),
-            *(_span(one["auroc"][s], 2) if s in one["auroc"] else "" for s in systems),
-            *(
-                _share(one["above_own_control"][s], is_short=True)
-                if s in one["auroc"]
-                else ""
-                for s in systems
-            ),
-            _share(one["localisation"], is_short=True),
-            _share(one["abstained"], is_short=True),
-            _number(one["moved_by_control"]),
+            *(span(one["auroc"][s], 2) if s in one["auroc"] else "" for s in systems),
         )
     yield ""
-    yield _row(
-        *("kind", "planted"), *(LABELS[s] for s in systems), "top region on change"
+    yield from head(
+        *("set", *(f"above its own control, {name}" for name in named)),
+        *("top region on change", "abstained", "log10 LR moved by re-encoding"),
     )
-    yield f"|{'---|' * (3 + len(systems))}"
+    for name, one in _with_all_last(reports):
+        above = one["above_own_control"]
+        yield row(
+            _SETS.get(name, name),
+            *(share(above[s]) if s in above else "" for s in systems),
+            share(one["localisation"]),
+            share(one["abstained"]),
+            number(one["moved_by_control"]),
+        )
+    yield ""
+    yield from head("kind", "planted", *named, "top region on change")
     for kind, one in reports[ALL]["per_kind"].items():
-        yield _row(
+        yield row(
             kind.replace("_", " "),
             str(one["photos"]),
             *(_area(one["auroc"].get(system), system) for system in systems),
-            _share(one["localisation"], is_short=True),
+            share(one["localisation"], is_short=True),
         )
     yield ""
 
@@ -340,40 +346,5 @@ def _failures(failures: Mapping[str, Sequence[str]]) -> Iterator[str]:
             yield ""
 
 
-# --- cells ----------------------------------------------------------------------------
-
-
-def _counted(counts: Mapping[str, int]) -> str:
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{count} `{name}`" for name, count in ranked)
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _value(one: Mapping[str, Any] | None) -> float | None:
-    return None if one is None else one["value"]
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-def _span(one: Mapping[str, Any], digits: int = 3) -> str:
-    value, (low, high) = one["value"], one["interval95"]
-    if value is None or low is None:
-        return _number(value, digits)
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def _share(share: Mapping[str, Any], *, is_short: bool = False) -> str:
-    if not share["total"]:
-        return ""
-    if is_short:
-        return f"{share['share']:.2f}"
-    low, high = share["interval95"]
-    return (
-        f"{share['hits']}/{share['total']} = {share['share']:.3f} "
-        f"[{low:.3f}, {high:.3f}]"
-    )
+def _with_all_last(reports: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ordered(reports, [*(name for name in reports if name != ALL), ALL])

@@ -14,6 +14,7 @@ import numpy as np
 from touchstone.engine.image import Pixels
 from touchstone_training.benchmark.observations import Observation
 from touchstone_training.benchmark.pictures import FINE_KINDS, Kept
+from touchstone_training.measuring import GENUINE
 from touchstone_training.simulator.counterfeits import WHOLE_PRINT_KINDS
 
 WORST = 10
@@ -124,7 +125,7 @@ def _circumstances(one: Observation) -> list[str]:
 def _where(one: Observation) -> str:
     if not one.top:
         return "no region stands out"
-    region = f"the top region (`{one.top}`, {one.deviation:.1f} of what is usual)"
+    region = f"the top region (`{one.top}`, {one.deviation:.1f} times what is usual)"
     if not one.is_fake:
         return f"{region} is no change; as a whole it looks like `{one.way}`"
     if not _is_local(one):
@@ -263,7 +264,9 @@ def failures_document(
 ) -> dict[str, object]:
     """Return the worst failures in words; real photos are named, never shown."""
     misses, alarms = worst(simulated)
-    untouched = [one for one in planted if not one.is_fake and one.log10_lr is not None]
+    untouched = [
+        one for one in planted if one.kind == GENUINE and one.log10_lr is not None
+    ]
     suspected = sorted(untouched, key=lambda one: (-one.suspicion, one.name))
     passed = [one for one in planted if one.is_fake and one.log10_lr is not None]
     overlooked = sorted(passed, key=lambda one: (one.suspicion, one.name))

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-_VIEWS = 6
+_VIEWS = 4
 _KEPT_SHARE = 0.1
 """Of the patches, as in the paper's main results."""
 _BATCH = 16

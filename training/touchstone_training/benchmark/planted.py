@@ -26,7 +26,7 @@ _Field = NDArray[np.float32]
 _Points = NDArray[np.float64]
 """(n, 2)"""
 
-_TRIES = 12
+_TRIES = 20
 _COVERED_LEAST = 0.9
 _AGREEING_LEAST = 0.75
 """Share of a place that the photo must cover, and its correlation with the print there,

@@ -324,7 +324,7 @@ def severity(
         _line_with_band(axes, spots, name)
     axes.axhline(0.5, color="#999999", lw=0.8, ls=":")
     axes.set(xlim=(0, 1), ylim=(0.3, 1.01))
-    axes.legend(loc="lower right", fontsize=8)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 

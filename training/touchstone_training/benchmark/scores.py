@@ -135,12 +135,20 @@ def _pooled(total: Array, genuine: Array) -> list[tuple[float, float]]:
 # --- how sure -------------------------------------------------------------------------
 
 
+_LEAST_PRODUCTS = 3
+
+
 def resamples(
     groups: Sequence[str], *, seed: int = 0, draws: int = DRAWS
 ) -> list[Rows]:
-    """Draw products with replacement, ``draws`` times; return the rows of each draw."""
+    """Draw products with replacement, ``draws`` times; return the rows of each draw.
+
+    None of fewer than three products: they say nothing of how others would differ.
+    """
     rng = np.random.default_rng(seed)
     names, numbers = np.unique(np.array(groups, dtype=str), return_inverse=True)
+    if len(names) < _LEAST_PRODUCTS:
+        return []
     rows_of = [np.flatnonzero(numbers == n) for n in range(len(names))]
     return [
         np.concatenate([rows_of[n] for n in rng.integers(0, len(names), len(names))])

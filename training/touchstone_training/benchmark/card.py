@@ -269,8 +269,8 @@ def _planted(reports: Mapping[str, Any]) -> Iterator[str]:
         "A change to the print, put under the photo's light and focus and added where "
         "registration says that the print lies; AUROC against the same photos "
         "untouched and re-encoded. Scores count whether or not the policy abstains. "
-        "*Above its own control*: photos in which the change raised the suspicion over that of "
-        "the photo re-encoded alone; half of them is chance."
+        "*Above its own control*: photos in which the change raised the suspicion over "
+        "that of the photo re-encoded alone; half of them is chance."
     )
     yield ""
     yield from head("set", "photos", "planted", *named)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from touchstone.engine.channels import CHANNELS
 from touchstone_training.fusion import TermChoice, fit, fit_fusion, out_of_fold
 from touchstone_training.measuring import GENUINE, Row
+from touchstone_training.ranking import auroc
 
 _Array = NDArray[np.float64]
 
@@ -63,19 +64,6 @@ def is_usable(measured: Mapping[str, float]) -> bool:
         least <= measured[name] <= most
         for name, (least, most) in QUALITY_LIMITS.items()
     )
-
-
-def auroc(positive: _Array, negative: _Array) -> float:
-    """Area under the ROC: how often a positive exceeds a negative, ties counted half.
-
-    NaN when there is none of either.
-    """
-    if not len(positive) or not len(negative):
-        return math.nan
-    order = np.sort(negative)
-    below = np.searchsorted(order, positive, side="left")
-    upto = np.searchsorted(order, positive, side="right")
-    return float((below + upto).mean() / (2 * len(negative)))
 
 
 def cllr(log10_lr_genuine: _Array, log10_lr_fake: _Array) -> float:

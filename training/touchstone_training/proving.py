@@ -21,13 +21,13 @@ from touchstone.bootstrap import (
 )
 from touchstone.settings import Settings
 from touchstone_training.calibration import Targets, policy_document
-from touchstone_training.embedder.train import current_commit
 from touchstone_training.measuring import (
     Row,
     read_judged,
     read_measured,
     write_rows,
 )
+from touchstone_training.running import current_commit
 from touchstone_training.samples import make_samples
 from touchstone_training.study import StudyOptions, real_matches, simulated
 

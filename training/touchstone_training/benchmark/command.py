@@ -53,8 +53,8 @@ from touchstone_training.benchmark.simulated import (
     Plan,
     observe_simulated,
 )
-from touchstone_training.embedder.train import current_commit
 from touchstone_training.proving import fonts_of
+from touchstone_training.running import current_commit
 
 EVALUATION = "evaluation.json"
 FIGURES = "figures"
@@ -80,7 +80,7 @@ QUICK = Sizes(
     designs=2,
     genuine=2,
     forged=4,
-    every_nth=3,
+    every_nth=6,
     planted=3,
     most_products=4,
     draws=50,

@@ -13,7 +13,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone_training.calibration import auroc, cllr
+from touchstone_training.calibration import cllr
+from touchstone_training.ranking import auroc
 
 Array: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]

@@ -1,28 +1,33 @@
-"""Train the comparator: crops in, a checkpoint chosen on designs that were held out."""
+"""Train the comparator: lessons in, checkpoints out, the best by held-out designs.
+
+Nothing here needs the engine's search or codes: it runs where torch and OpenCV are.
+"""
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from touchstone.engine.comparator import planes
-from touchstone.errors import InvalidInputError
-from touchstone_training.calibration import auroc
-from touchstone_training.comparator.aligned import Packed, packed
-from touchstone_training.comparator.lessons import Lessons
+from touchstone_training.comparator.faces import Sheets
 from touchstone_training.comparator.network import ComparatorNet
-from touchstone_training.embedder.train import current_commit, schedule, update_average
+from touchstone_training.comparator.studio import SORTS, Lesson, Studio
+from touchstone_training.ranking import auroc
+from touchstone_training.running import current_commit, schedule, update_average
+
+FIRST_SEED = 3_000_000
+"""Designs drawn for the studio: nobody else's."""
+HELD_OUT_SEED = 3_900_000
+"""Designs by which checkpoints of the studio's lessons are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class LearnConfig:
     positive_weight: float = 4.0
     """Of a changed cell against one that is as it should be."""
     whole_weight: float = 0.5
+    ways_weight: float = 0.5
     averaging: float = 0.998
     held_out_share: float = 0.08
     """Of the designs, the last: checkpoints are chosen by them."""
@@ -48,48 +54,171 @@ class LearnConfig:
     resume: str | None = None
 
 
-def learn(data: Path, out: Path, config: LearnConfig) -> dict[str, Any]:
-    """Train on the pairs that ``pack`` wrote to ``data``; keep the best in ``out``.
+@dataclass(frozen=True, slots=True)
+class StudioConfig:
+    """What is drawn for the studio's lessons."""
+
+    canvas: tuple[int, int] = (896, 1280)
+    """(height, width) of a face: twice the compared frame."""
+    designs: int = 200_000
+    """After so many the same designs are forged anew."""
+    kept: int = 1200
+    """Designs at hand; each takes 27 MB of the device's memory on this canvas."""
+    first: int = 60
+    """Designs that training waits for."""
+    held_out: int = 24
+    """Designs that checkpoints are chosen by."""
+    fonts: tuple[Path, ...] = ()
+
+
+class Batch(NamedTuple):
+    """What the network learns from, see `touchstone_training.comparator.studio`."""
+
+    planes: torch.Tensor
+    target: torch.Tensor
+    counts: torch.Tensor
+    told: torch.Tensor
+
+
+Judge = Callable[[ComparatorNet], dict[str, Any]]
+"""Measures a network on what was held out; ``auroc`` chooses the checkpoint."""
+
+
+def learn(out: Path, config: LearnConfig, studio: StudioConfig) -> dict[str, Any]:
+    """Train on lessons of the studio; keep the best in ``out``.
+
+    Returns:
+        The metrics of the best checkpoint.
+    """
+    device = _device()
+    judged = _held_out(studio, config, device)
+    sheets = Sheets(
+        first_seed=FIRST_SEED,
+        designs=studio.designs,
+        canvas=studio.canvas,
+        fonts=studio.fonts,
+    )
+    room = Studio(
+        DataLoader(
+            sheets,
+            batch_size=None,
+            num_workers=config.workers,
+            prefetch_factor=2 if config.workers else None,
+        ),
+        device=device,
+        canvas=studio.canvas,
+        designs=studio.kept,
+        seed=config.seed,
+    )
+    room.take_in(at_least=studio.first)
+    return train(
+        _lessons(room, config.batch),
+        lambda net: {**separation(net, judged), "designs": room.taken},
+        out,
+        config,
+        facts={"studio": {**asdict(studio), "fonts": [p.name for p in studio.fonts]}},
+    )
+
+
+def _lessons(room: Studio, count: int) -> Iterator[Batch]:
+    while True:
+        room.take_in()
+        made = room.lesson(count)
+        yield Batch(made.planes, made.target, made.counts, made.told)
+
+
+def _held_out(
+    studio: StudioConfig, config: LearnConfig, device: torch.device
+) -> list[Lesson]:
+    """Make the lessons that every checkpoint is judged by."""
+    sheets = Sheets(
+        first_seed=HELD_OUT_SEED,
+        designs=studio.held_out,
+        canvas=studio.canvas,
+        fonts=studio.fonts,
+    )
+    room = Studio(
+        DataLoader(sheets, batch_size=None, num_workers=config.workers),
+        device=device,
+        canvas=studio.canvas,
+        designs=studio.held_out,
+        seed=config.seed + 1,
+    )
+    room.take_in(at_least=studio.held_out)
+    batches = max(1, config.eval_pairs // config.batch)
+    return [room.lesson(config.batch) for _ in range(batches)]
+
+
+def separation(net: ComparatorNet, lessons: list[Lesson]) -> dict[str, Any]:
+    """Measure how well the whole-print number tells forged from genuine pairs."""
+    net.eval()
+    with torch.inference_mode():
+        told = [net(one.planes)[1][:, 0].float().cpu().numpy() for one in lessons]
+    values = np.concatenate(told)
+    sorts = np.concatenate([one.sorts.cpu().numpy() for one in lessons])
+    genuine = values[sorts == 0]
+    every = values[sorts > 0]
+    threshold = float(np.quantile(genuine, 0.95))
+    return {
+        "auroc": round(auroc(every, genuine), 4),
+        "tpr_at_5_percent": round(float((every > threshold).mean()), 4),
+        "per_kind": {
+            name: round(auroc(values[sorts == number], genuine), 3)
+            for number, name in enumerate(SORTS)
+            if number
+        },
+    }
+
+
+def train(
+    batches: Iterator[Batch],
+    judge: Judge,
+    out: Path,
+    config: LearnConfig,
+    *,
+    facts: dict[str, Any],
+) -> dict[str, Any]:
+    """Step until the time is used up.
 
     ``out`` gets ``config.json``, ``metrics.jsonl``, ``last.pt`` and ``best.pt``.
+
+    Args:
+        batches: without end.
+        judge: of checkpoints.
+        out: made if it is not there.
+        config: of the run.
+        facts: kept with every checkpoint beside the config and the commit.
 
     Returns:
         The metrics of the best checkpoint.
     """
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
-    pairs = packed(data)
-    if not pairs:
-        raise InvalidInputError(f"{data} holds no aligned pairs.")
     out.mkdir(parents=True, exist_ok=True)
-    run = _Run(pairs, config, out)
+    run = _Run(batches, judge, out, config, facts)
     run.loop()
     return run.best
 
 
-def held_out(
-    pairs: Sequence[Packed], share: float
-) -> tuple[list[Packed], list[Packed]]:
-    """Return the pairs to train on, and those of the last ``share`` of designs."""
-    designs = sorted({pair.design for pair in pairs})
-    first_held = designs[min(len(designs) - 1, int(len(designs) * (1 - share)))]
-    return (
-        [pair for pair in pairs if pair.design < first_held],
-        [pair for pair in pairs if pair.design >= first_held],
-    )
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class _Run:
     """State of one training run."""
 
-    def __init__(self, pairs: Sequence[Packed], config: LearnConfig, out: Path) -> None:
+    def __init__(
+        self,
+        batches: Iterator[Batch],
+        judge: Judge,
+        out: Path,
+        config: LearnConfig,
+        facts: dict[str, Any],
+    ) -> None:
+        self.batches, self.judge = batches, judge
         self.config, self.out = config, out
         self.best: dict[str, Any] = {}
-        train, held = held_out(pairs, config.held_out_share)
-        rng = np.random.default_rng(config.seed)
-        chosen = rng.permutation(len(held))[: config.eval_pairs]
-        self.held = [held[n] for n in sorted(chosen)]
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = _device()
         self.net = ComparatorNet().to(self.device).to(memory_format=torch.channels_last)
         if config.resume is not None:
             state = torch.load(config.resume, map_location="cpu", weights_only=True)
@@ -100,72 +229,73 @@ class _Run:
             lr=config.peak_rate,
             weight_decay=config.weight_decay,
         )
-        self.batches = iter(
-            DataLoader(
-                Lessons(train, batch=config.batch, seed=config.seed),
-                batch_size=None,
-                num_workers=config.workers,
-                prefetch_factor=4 if config.workers else None,
-            )
-        )
         self.provenance: dict[str, Any] = {
             "config": asdict(config),
             "commit": current_commit(),
-            "designs": len({pair.design for pair in pairs}),
-            "pairs": len(pairs),
+            "device": _named(self.device),
+            **facts,
         }
         (out / "config.json").write_text(json.dumps(self.provenance, indent=1))
 
     def loop(self) -> None:
         """Step until the time is used up."""
         began = evaluated = time.monotonic()
-        budget_s, step, losses = self.config.minutes * 60, 0, [0.0, 0.0]
+        budget_s, step = self.config.minutes * 60, 0
+        losses = torch.zeros(3, device=self.device)
         with Progress() as progress:
             bar = progress.add_task("training", total=1.0)
             while (spent_s := time.monotonic() - began) < budget_s:
                 share = spent_s / budget_s
-                for n, loss in enumerate(self._step(share)):
-                    losses[n] += 0.02 * (loss - losses[n])
+                losses.lerp_(self._step(share), 0.02)
                 step += 1
                 progress.update(bar, completed=share)
                 if step % 50 == 0:
-                    self._log(event="step", step=step, cells=losses[0], whole=losses[1])
+                    self._log(event="step", step=step, losses=losses.tolist())
                 if time.monotonic() - evaluated > self.config.eval_every_s:
                     self._keep(step)
                     evaluated = time.monotonic()
         self._keep(step)
 
-    def _step(self, share: float) -> tuple[float, float]:
+    def _step(self, share: float) -> torch.Tensor:
         factor = schedule(share, warm_up=self.config.warm_up)
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.peak_rate * factor
-        planes, target, counts, is_forged = next(self.batches)
-        planes = planes.to(self.device, memory_format=torch.channels_last)
-        target, counts, is_forged = (
-            one.to(self.device) for one in (target, counts, is_forged)
-        )
+        batch = Batch(*(one.to(self.device) for one in next(self.batches)))
+        self.net.train()
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            planes = batch.planes.to(memory_format=torch.channels_last)
             cells, whole = self.net(planes)
-        by_cell = functional.binary_cross_entropy_with_logits(
-            cells,
-            target,
-            weight=counts,
-            pos_weight=torch.tensor(self.config.positive_weight, device=self.device),
-            reduction="sum",
-        ) / counts.sum().clamp(min=1)
-        by_print = functional.binary_cross_entropy_with_logits(whole, is_forged)
-        loss = by_cell + self.config.whole_weight * by_print
+        losses = self._losses(cells, whole.float(), batch)
+        weights = losses.new_tensor(
+            [1.0, self.config.whole_weight, self.config.ways_weight]
+        )
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward((losses * weights).sum())
         nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
         self.optimiser.step()
         update_average(self.average, self.net, decay=self.config.averaging)
         for own, other in zip(self.average.buffers(), self.net.buffers(), strict=True):
             own.copy_(other)
-        return float(by_cell.detach()), float(by_print.detach())
+        return losses.detach()
+
+    def _losses(
+        self, cells: torch.Tensor, whole: torch.Tensor, batch: Batch
+    ) -> torch.Tensor:
+        """(3,): of the cells, of the whole, of the ways."""
+        by_cell = functional.binary_cross_entropy_with_logits(
+            cells,
+            batch.target,
+            weight=batch.counts,
+            pos_weight=cells.new_tensor(self.config.positive_weight),
+            reduction="sum",
+        ) / batch.counts.sum().clamp(min=1)
+        by_print = functional.binary_cross_entropy_with_logits(
+            whole, batch.told, reduction="none"
+        )
+        return torch.stack([by_cell, by_print[:, 0].mean(), by_print[:, 1:].mean()])
 
     def _keep(self, step: int) -> None:
-        metrics = separation(self.average, self.held)
+        metrics = self.judge(self.average)
         self._log(event="held_out", step=step, **metrics)
         self._save("last.pt", step, metrics)
         if metrics["auroc"] > self.best.get("auroc", -1.0):
@@ -175,7 +305,7 @@ class _Run:
     def _save(self, name: str, step: int, metrics: dict[str, Any]) -> None:
         state = {
             "net": self.average.state_dict(),
-            "provenance": json.dumps(self.provenance),
+            "provenance": json.dumps(self.provenance, default=str),
             "step": step,
             "metrics": json.dumps(metrics),
         }
@@ -186,35 +316,5 @@ class _Run:
             file.write(json.dumps(fields) + "\n")
 
 
-def planes_of(path: Path) -> NDArray[np.uint8]:
-    """(1, h, w, 8) of a packed pair, as the engine lays it out."""
-    kept = np.load(path)
-    expected, seen = (np.ascontiguousarray(kept[..., n : n + 3]) for n in (0, 3))
-    return planes(expected, seen, kept[..., 6])
-
-
-def as_learned(fed: NDArray[np.uint8]) -> torch.Tensor:
-    """(1, 7, h, w) of what the engine feeds: as the network was trained."""
-    return torch.from_numpy(np.ascontiguousarray(fed[..., :7].transpose(0, 3, 1, 2)))
-
-
-def separation(net: ComparatorNet, pairs: Sequence[Packed]) -> dict[str, Any]:
-    """Measure how well the whole-print number tells forged from genuine pairs."""
-    net.eval()
-    told = []
-    with torch.inference_mode():
-        for pair in pairs:
-            fed = as_learned(planes_of(pair.path))
-            _, whole = net(fed.to(next(net.parameters()).device))
-            told.append(float(whole[0]))
-    values = np.array(told)
-    genuine = values[[pair.is_genuine for pair in pairs]]
-    kinds = sorted({pair.kind for pair in pairs if not pair.is_genuine})
-    of_kind = {kind: values[[pair.kind == kind for pair in pairs]] for kind in kinds}
-    every = np.concatenate(list(of_kind.values()))
-    threshold = float(np.quantile(genuine, 0.95))
-    return {
-        "auroc": round(auroc(every, genuine), 4),
-        "tpr_at_5_percent": round(float((every > threshold).mean()), 4),
-        "per_kind": {k: round(auroc(v, genuine), 3) for k, v in of_kind.items()},
-    }
+def _named(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from touchstone_training.comparator.aligned import Packed
-from touchstone_training.comparator.network import STRIDE
+from touchstone_training.comparator.network import STRIDE, WAYS
 from touchstone_training.simulator.planting import LOCAL_KINDS, planted
 
 _Planes = NDArray[np.uint8]
@@ -39,7 +39,8 @@ class Lesson:
     """(side / 4, side / 4): share of each cell that changed."""
     counts: NDArray[np.float32]
     """(side / 4, side / 4): 1 where the target is to be learned."""
-    is_forged: float
+    told: NDArray[np.float32]
+    """(5,): 1 for another print, then for each of `WAYS`."""
 
 
 class Lessons(IterableDataset[tuple[torch.Tensor, ...]]):
@@ -52,7 +53,7 @@ class Lessons(IterableDataset[tuple[torch.Tensor, ...]]):
         self._batch, self._seed = batch, seed
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Yield (planes, target, counts, is_forged) of ``batch`` lessons."""
+        """Yield (planes, target, counts, told) of ``batch`` lessons."""
         worker = get_worker_info()
         rng = np.random.default_rng((self._seed, worker.id if worker else 0))
         cv2.setNumThreads(1)
@@ -62,7 +63,7 @@ class Lessons(IterableDataset[tuple[torch.Tensor, ...]]):
                 torch.from_numpy(np.stack([one.planes for one in made])),
                 torch.from_numpy(np.stack([one.target for one in made])),
                 torch.from_numpy(np.stack([one.counts for one in made])),
-                torch.tensor([one.is_forged for one in made]),
+                torch.from_numpy(np.stack([one.told for one in made])),
             )
 
     def _kind(self, number: int) -> list[Packed]:
@@ -90,8 +91,21 @@ def lesson(pairs: Sequence[Packed], rng: np.random.Generator) -> Lesson:
         np.ascontiguousarray(planes[..., :7].transpose(2, 0, 1)),
         (target > 0.08).astype(np.float32),  # noqa: PLR2004 (more than a speck)
         counts.astype(np.float32),
-        float(pair.is_whole or changed.sum() > STRIDE * STRIDE),
+        _told(pair, is_shown=bool(changed.sum() > STRIDE * STRIDE)),
     )
+
+
+_WAY_OF = {"cast": "cast", "halftone": "screen", "inkjet": "screen"}
+
+
+def _told(pair: Packed, *, is_shown: bool) -> NDArray[np.float32]:
+    """(5,): 1 for another print, then for each of `WAYS`."""
+    told = np.zeros(1 + len(WAYS), np.float32)
+    if pair.is_whole:
+        told[[0, 1 + WAYS.index(_WAY_OF.get(pair.kind, "softness"))]] = 1
+    elif is_shown:
+        told[[0, 1 + WAYS.index("place")]] = 1
+    return told
 
 
 def _cells(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

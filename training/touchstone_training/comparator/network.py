@@ -1,8 +1,10 @@
-"""The network: an aligned pair to a map of differences and one number for the whole.
+"""The network: an aligned pair to a map of differences, and what the whole may be.
 
 Early fusion: both pictures enter the first layer together, as what counts is their
 difference at each place. Plain convolutions with ReLU (they run fast in int8), a
-pyramid to a sixteenth for context, and back to a quarter of the frame for the map.
+pyramid to a sixteenth, there the mean of the whole face is told to every place (one ink
+is off only against what the camera did to all of them), and back to a quarter of the
+frame for the map.
 """
 
 from typing import TypeAlias
@@ -17,12 +19,17 @@ PLANES = 7
 """expected (3), seen (3), valid (1); 0 to 255."""
 MIDDLE, RANGE = 127.5, 64.0
 """What the planes are centred on, and divided by."""
+WAYS = ("place", "cast", "screen", "softness")
+"""Ways in which a print may be another, each with log odds of its own: a place was
+changed, the whole has another tint, a visible screen or dots, or less detail."""
 _MOSTLY = 0.5
 _TOP = 24
 """Cells of the map that speak for the whole: a letter of small print has as many."""
+_ABOUT = 48
 
 Answer: TypeAlias = tuple[torch.Tensor, torch.Tensor]
-"""Log odds of each cell, (N, H/4, W/4), and of the print as a whole, (N,)."""
+"""Log odds of each cell, (N, H/4, W/4), and of the print as a whole, then of each of
+`WAYS`, (N, 5)."""
 
 
 class _Block(nn.Module):
@@ -54,7 +61,7 @@ def _convolution(
 class ComparatorNet(nn.Module):
     """Planes of an aligned pair, (N, 7, H, W) with H and W multiples of 16."""
 
-    def __init__(self, widths: tuple[int, int, int, int] = (24, 32, 64, 96)) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = (32, 32, 64, 128)) -> None:
         super().__init__()
         first, quarter, eighth, sixteenth = widths
         self.stem = _convolution(PLANES, first, side=4, stride=2)
@@ -67,12 +74,14 @@ class ComparatorNet(nn.Module):
         self.sixteenth = nn.Sequential(
             _convolution(eighth, sixteenth, stride=2), _Block(sixteenth)
         )
+        self.context = nn.Linear(sixteenth, sixteenth)
+        self.with_context = _Block(sixteenth)
         self.from_sixteenth = nn.Conv2d(sixteenth, eighth, 1)
         self.from_eighth = nn.Conv2d(eighth, quarter, 1)
         self.join = _convolution(quarter, quarter)
         self.cells = nn.Conv2d(quarter, 1, 1)
-        self.about = nn.Linear(sixteenth, 16)
-        self.whole = nn.Linear(16 + 3, 1)
+        self.about = nn.Linear(sixteenth + eighth + quarter, _ABOUT)
+        self.whole = nn.Linear(_ABOUT + 3, 1 + len(WAYS))
         self.cells.bias = nn.Parameter(torch.full((1,), -4.0))  # most is as it should
 
     def forward(self, planes: torch.Tensor) -> Answer:
@@ -91,23 +100,33 @@ class ComparatorNet(nn.Module):
         quarter = self.quarter(stem)
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
+        told = self.context(_mean(sixteenth, functional.avg_pool2d(valid, 4)))
+        sixteenth = self.with_context(
+            functional.relu(sixteenth + told[:, :, None, None])
+        )
+        about = [
+            _mean(sixteenth, functional.avg_pool2d(valid, 4)),
+            _mean(eighth, functional.avg_pool2d(valid, 2)),
+            _mean(quarter, valid),
+        ]
         eighth = functional.relu(eighth + _doubled(self.from_sixteenth(sixteenth)))
         quarter = functional.relu(quarter + _doubled(self.from_eighth(eighth)))
         cells = self.cells(self.join(quarter)).float()
         shown = torch.where(valid > _MOSTLY, cells, torch.full_like(cells, -12.0))
-        return cells[:, 0], self._whole(shown, sixteenth.float(), valid)
+        return cells[:, 0], self._whole(shown, torch.cat(about, dim=1).float())
 
-    def _whole(
-        self, cells: torch.Tensor, features: torch.Tensor, valid: torch.Tensor
-    ) -> torch.Tensor:
+    def _whole(self, cells: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
         ranked = cells.flatten(1).topk(_TOP, dim=1).values
         patch = functional.avg_pool2d(cells, 3, stride=1, padding=1).flatten(1)
-        weight = functional.avg_pool2d(valid, 4)
-        mean = (features * weight).sum((2, 3)) / (weight.sum((2, 3)) + 1e-3)
         told = torch.stack([ranked[:, 0], ranked.mean(1), patch.amax(1)], dim=1) / 4
-        about = functional.relu(self.about(mean))
+        about = functional.relu(self.about(means))
         answer: torch.Tensor = self.whole(torch.cat([told, about], dim=1))
-        return answer[:, 0]
+        return answer
+
+
+def _mean(maps: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """(N, C): mean of (N, C, h, w) where ``weight``, (N, 1, h, w)."""
+    return (maps * weight).sum((2, 3)) / (weight.sum((2, 3)) + 1e-3)
 
 
 def _doubled(maps: torch.Tensor) -> torch.Tensor:

@@ -26,9 +26,7 @@ from touchstone.engine.comparator import (
     inside_of,
 )
 from touchstone.errors import ModelError
-from touchstone_training.calibration import auroc
 from touchstone_training.comparator.aligned import Packed, packed
-from touchstone_training.comparator.learn import held_out, planes_of
 from touchstone_training.comparator.network import (
     MIDDLE,
     PLANES,
@@ -36,8 +34,10 @@ from touchstone_training.comparator.network import (
     Answer,
     ComparatorNet,
 )
+from touchstone_training.comparator.tune import held_out, planes_of
 from touchstone_training.embedder.export import without_folders, without_traces
 from touchstone_training.quantise import quantised, without_unused
+from touchstone_training.ranking import auroc
 
 MAX_SIZE_BYTES = 4_000_000
 _OPSET = 18

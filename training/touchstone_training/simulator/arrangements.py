@@ -4,9 +4,8 @@ Rectangles are (x, y, w, h) in shares of the page, so that an arrangement suits 
 format.
 """
 
-from collections.abc import Callable
-
 from touchstone_training.simulator import layouts as block
+from touchstone_training.simulator import panels
 from touchstone_training.simulator.elements import Box, Colour
 from touchstone_training.simulator.pages import Page
 
@@ -115,6 +114,7 @@ def tiled(page: Page) -> None:
             box = page.box((left, row * high, wide, high), pad=1.6)
             _foil_cell(page, box, ink=ink, second=second, row=row)
     strip = page.box((0.02, 0.88, 0.6, 0.1))
+    panels.security_ground(page, page.box((0, 0.865, 1, 0.135)), ink)
     block.lot(page, strip, code=page.chance(0.5))
     block.barcode(page, page.box((0.64, 0.875, 0.34, 0.115)))
 
@@ -192,24 +192,3 @@ def slanted(page: Page) -> None:
     block.facts(page, page.box((0.6, 0.56, 0.16, 0.4)), on_main)
     block.barcode(page, page.box((0.78, 0.56, 0.19, 0.22)))
     block.lot(page, page.box((0.78, 0.81, 0.19, 0.15)), code=False)
-
-
-Arrangement = Callable[[Page], None]
-
-FAMILIES: dict[
-    str,
-    tuple[tuple[float, float], tuple[str, ...], tuple[Arrangement, ...]],
-] = {
-    # family: (least and greatest width over height), grounds, arrangements
-    "medicine_carton": ((1.7, 2.5), ("light", "light", "tinted"), (banded, striped)),
-    "blister_foil": ((0.6, 0.75), ("foil",), (tiled,)),
-    "bottle_label": ((1.6, 2.2), ("light", "tinted", "deep", "kraft"), (tripartite,)),
-    "supplement_label": ((1.8, 2.4), ("vivid", "light", "dark"), (tripartite, banded)),
-    "cosmetic_tube": ((0.42, 0.55), ("tinted", "light", "deep"), (heroic, stacked)),
-    "cosmetic_carton": ((0.6, 0.8), ("tinted", "deep", "light"), (framed, stacked)),
-    "food_carton": ((0.62, 0.78), ("vivid", "tinted", "light"), (heroic, stacked)),
-    "pouch": ((0.62, 0.75), ("deep", "vivid", "kraft"), (heroic, framed)),
-    "part_box": ((1.2, 1.7), ("light", "kraft", "vivid"), (slanted, sided)),
-    "electronics_box": ((1.0, 1.5), ("dark", "light", "deep"), (sided, slanted)),
-}
-"""The families: format, grounds and arrangements to draw from."""

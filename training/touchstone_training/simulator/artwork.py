@@ -6,18 +6,19 @@ it. Brands, names and numbers are invented; the same seed gives the same artwork
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PilImage
 
 from touchstone.errors import InvalidInputError
-from touchstone_training.simulator import wording
-from touchstone_training.simulator.arrangements import FAMILIES
-from touchstone_training.simulator.drawing import Sheet, paint
+from touchstone_training.simulator import scripts, wording
+from touchstone_training.simulator.coverage import LATIN, covers
+from touchstone_training.simulator.drawing import drawn_face
 from touchstone_training.simulator.elements import Artwork, Box, Colour, Element
-from touchstone_training.simulator.pages import Page, Style
+from touchstone_training.simulator.families import FAMILIES
+from touchstone_training.simulator.pages import Page, Style, Tongue
 from touchstone_training.simulator.palettes import Palette, oklch, palette
 from touchstone_training.simulator.typesetting import bundled_fonts, fitting_size
 
@@ -35,27 +36,63 @@ _PLAIN = (
     "dejavusans.ttf",
     "dejavuserif.ttf",
     "general.ttf",
+    "sans.ttf",
+    "serif.ttf",
+    "pts55f",
+    "ptf55f",
 )
-_HEAVY = ("bold", "black", "bol.")
+_HEAVY = ("bold", "black", "bol.", "squareb", "roundb", "75f", "77f", "poster")
 _SCRIPTS = ("amatic", "charm", "pattaya", "sriracha", "itim", "chonburi", "amiri")
 _FOIL: Colour = (196, 200, 204)
+_FIGURES = "0123456789.,"
+_OTHER_SCRIPT_SHARE = 0.4
+_SCRIPT_ALONE_SHARE = 0.45
 
 
 def _fonts_for(rng: np.random.Generator, fonts: Sequence[Path]) -> tuple[int, int, int]:
     # Display (any), small print (plain), and bold (a heavy cut of any family).
-    names = [font.name.lower() for font in fonts]
+    latin = [i for i, font in enumerate(fonts) if covers(font, LATIN)]
+    anything = latin or list(range(len(fonts)))
+    names = {i: fonts[i].name.lower() for i in anything}
     plain = [
         i
-        for i, name in enumerate(names)
+        for i, name in names.items()
         if any(w in name for w in _PLAIN) and not any(w in name for w in _SCRIPTS)
     ]
-    heavy = [i for i, name in enumerate(names) if any(w in name for w in _HEAVY)]
-    anything = list(range(len(fonts)))
+    heavy = [i for i, name in names.items() if any(w in name for w in _HEAVY)]
     display = int(rng.choice(anything))
     return (
         display,
         int(rng.choice(plain or anything)),
         int(rng.choice(heavy or anything)),
+    )
+
+
+@lru_cache(maxsize=16)
+def _script_fonts(fonts: tuple[Path, ...]) -> tuple[tuple[scripts.Script, ...], ...]:
+    # For each font, the scripts that it has whole, figures included.
+    return tuple(
+        tuple(s for s in scripts.SCRIPTS if covers(font, s.alphabet + _FIGURES))
+        for font in fonts
+    )
+
+
+def _tongue(rng: np.random.Generator, fonts: tuple[Path, ...]) -> Tongue | None:
+    has = _script_fonts(fonts)
+    found = [s for s in scripts.SCRIPTS if any(s in of_font for of_font in has)]
+    if rng.random() >= _OTHER_SCRIPT_SHARE or not found:
+        return None
+    script = found[int(rng.integers(len(found)))]
+    usable = [i for i, of_font in enumerate(has) if script in of_font]
+    heavy = [i for i in usable if any(w in fonts[i].name.lower() for w in _HEAVY)]
+    is_alone = bool(rng.random() < _SCRIPT_ALONE_SHARE)
+    brand = scripts.word(rng, script) if rng.integers(2) and is_alone else ""
+    return Tongue(
+        script=script,
+        text_font=int(rng.choice(usable)),
+        bold=int(rng.choice(heavy or usable)),
+        is_alone=is_alone,
+        brand=brand,
     )
 
 
@@ -75,7 +112,7 @@ def _style(
     fonts: Sequence[Path],
     logos: Sequence[Path],
 ) -> Style:
-    _, grounds, _ = FAMILIES[family]
+    grounds = FAMILIES[family].grounds
     ground = grounds[int(rng.integers(len(grounds)))]
     colours = _foiled(rng) if ground == "foil" else palette(rng, ground=ground)
     display, text_font, bold = _fonts_for(rng, fonts)
@@ -97,6 +134,7 @@ def _style(
         upper=bool(rng.integers(2)),
         tracking=float(rng.choice([0.0, 0.0, 0.04, 0.12])),
         roundness=float(rng.choice([0.0, 0.3, 1.0])),
+        tongue=_tongue(rng, tuple(fonts)),
     )
 
 
@@ -129,10 +167,10 @@ def design(
     if chosen not in FAMILIES:
         message = f"no such family: {chosen}; one of {', '.join(FAMILY_NAMES)}"
         raise InvalidInputError(message, field="family")
-    (least, greatest), _, arrangements = FAMILIES[chosen]
+    arrangements = FAMILIES[chosen].arrangements
     used = tuple(fonts) or bundled_fonts()
     style = _style(rng, chosen, fonts=used, logos=logos)
-    aspect = float(rng.uniform(least, greatest))
+    aspect = float(rng.uniform(*FAMILIES[chosen].aspect))
     long = int(rng.integers(1200, 1601))
     size = (long, round(long / aspect)) if aspect > 1 else (round(long * aspect), long)
     page = Page(rng, style, size, used)
@@ -236,7 +274,4 @@ def render(
         artwork = _with_variables(artwork, variable_seed)
     scale = long_side_px / max(artwork.size_px)
     size = (round(artwork.size_px[0] * scale), round(artwork.size_px[1] * scale))
-    sheet = Sheet(PilImage.new("RGB", size, (255, 255, 255)), scale, artwork.fonts)
-    for element in artwork.elements:
-        paint(sheet, element)
-    return np.array(sheet.image)
+    return drawn_face(artwork, size, scale=scale)

@@ -43,6 +43,7 @@ _EDITS: dict[str, Callable[..., forgeries.Elements]] = {
     "redrawn_logo": forgeries.redrawn_logo,
     "element_colour": forgeries.element_colour,
     "missing_element": forgeries.missing_element,
+    "missing_pattern": forgeries.missing_pattern,
     "wrong_code": forgeries.wrong_code,
     "relayout": forgeries.relayout,
 }
@@ -51,6 +52,7 @@ _PRINTS: dict[str, Callable[..., Image]] = {
     "aspect": printing.stretched,
     "rescan": printing.rescanned,
     "halftone": printing.halftoned,
+    "inkjet": printing.inkjet,
 }
 KINDS = (*_EDITS, *_PRINTS)
 """Every kind that ``counterfeit`` makes."""
@@ -104,6 +106,7 @@ def counterfeit(
     *,
     severity: float = 0.5,
     long_side_px: int = 1400,
+    genuine: Image | None = None,
 ) -> Counterfeit:
     """Forge an artwork.
 
@@ -113,6 +116,7 @@ def counterfeit(
         rng: source of chance.
         severity: above 0 (subtle) to 1 (crude).
         long_side_px: longer side of the picture drawn.
+        genuine: the genuine print at that size, where it was drawn already.
 
     Raises:
         InvalidInputError: an unknown kind, a severity out of range, or an artwork on
@@ -125,7 +129,8 @@ def counterfeit(
     # 3. Keep the boxes of edited elements in which pixels really changed.
     # 4. Draw another edit where none did (one thing may lie hidden by another).
     _checked(kind, KINDS, severity)
-    genuine = render(artwork, long_side_px=long_side_px)
+    if genuine is None:
+        genuine = render(artwork, long_side_px=long_side_px)
     if kind in WHOLE_PRINT_KINDS:
         return _whole(genuine, kind, rng, severity=severity)
     scale = long_side_px / max(artwork.size_px)

@@ -1,73 +1,36 @@
 """Elements to pixels: one small painter for each kind of element."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
-import zxingcpp
 from numpy.typing import NDArray
 from PIL import Image as PilImage
-from PIL import ImageDraw
 
-from touchstone_training.simulator import marks, typesetting
+from touchstone_training.simulator import marks, patterns, security, typesetting
+from touchstone_training.simulator.codes import code_mask
 from touchstone_training.simulator.elements import (
     TEXT_KINDS,
     VARIABLE_KINDS,
+    Artwork,
+    Box,
     Colour,
     Element,
 )
 from touchstone_training.simulator.palettes import blend
+from touchstone_training.simulator.sheets import Layer, Sheet, composed, layers_of
 from touchstone_training.simulator.still_life import still_life
 
 Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
+_Field = NDArray[np.float32]
 
-_QUIET_MODULES = 9
-_CRISP_PITCH_PX = 3
-"""Modules at least this wide are drawn in whole px; narrower ones shaded exactly."""
-_OVER = 3
-_TURN_LEAST_DEG = 0.05
-
-
-@dataclass(slots=True)
-class Sheet:
-    """The picture being painted; ``scale`` is output px per artwork px."""
-
-    image: PilImage.Image
-    scale: float
-    fonts: tuple[Path, ...]
-
-    def box_px(self, element: Element) -> tuple[int, int, int, int]:
-        """x, y, width, height of an element in whole output px."""
-        x, y, w, h = (v * self.scale for v in element.box)
-        left, top = round(x), round(y)
-        return left, top, max(1, round(x + w) - left), max(1, round(y + h) - top)
-
-    def ink(self, element: Element, colour: Colour, mask: Mask) -> None:
-        """Lay a flat colour through a mask of the element's size."""
-        self._paste(element, colour, mask)
-
-    def lay(self, element: Element, pixels: Pixels, mask: Mask) -> None:
-        """Lay pixels (h, w, 3) through a mask (h, w) of the element's size."""
-        self._paste(element, PilImage.fromarray(pixels), mask)
-
-    def _paste(
-        self, element: Element, what: Colour | PilImage.Image, mask: Mask
-    ) -> None:
-        left, top, _, _ = self.box_px(element)
-        if element.opacity < 1:
-            mask = (mask * np.float32(element.opacity)).astype(np.uint8)
-        cover = PilImage.fromarray(mask)
-        if abs(element.angle_deg) > _TURN_LEAST_DEG:
-            cover = cover.rotate(element.angle_deg, PilImage.Resampling.BICUBIC)
-            if isinstance(what, PilImage.Image):
-                what = what.rotate(element.angle_deg, PilImage.Resampling.BICUBIC)
-        height, width = mask.shape
-        self.image.paste(what, (left, top, left + width, top + height), cover)
+_SQUARE_BELOW_PX = 0.4
+_WHOLE = 255
 
 
 def _em(sheet: Sheet, element: Element) -> float:
@@ -108,22 +71,59 @@ def _paragraph(sheet: Sheet, element: Element) -> None:
 
 def rounded_mask(
     size_px: tuple[int, int], radius_px: float, *, ring: float = 0
-) -> Mask:
-    """A rounded rectangle, filled, or a ring of that width in px."""
-    over = _OVER
-    full = (size_px[0] * over, size_px[1] * over)
-    shape = PilImage.new("L", full, 0)
-    draw = ImageDraw.Draw(shape)
-    box = (0, 0, full[0] - 1, full[1] - 1)
-    radius = min(radius_px * over, min(full) / 2)
+) -> Mask | None:
+    """A rounded rectangle, filled, or a ring of that width in px; None if it is all."""
+    width, height = size_px
+    radius = min(radius_px, min(size_px) / 2)
+    if radius < _SQUARE_BELOW_PX and ring <= 0:
+        return None
+    mask = np.zeros((height, width), np.uint8)
+    _fill(mask, _rounded((0, 0, width, height), radius), _WHOLE)
     if ring > 0:
-        draw.rounded_rectangle(
-            box, radius, outline=255, width=max(1, round(ring * over))
-        )
-    else:
-        draw.rounded_rectangle(box, radius, fill=255)
-    area = cv2.INTER_AREA
-    return np.asarray(cv2.resize(np.asarray(shape), size_px, interpolation=area))
+        inner = (ring, ring, width - 2 * ring, height - 2 * ring)
+        if min(inner[2:]) > 0:
+            _fill(mask, _rounded(inner, max(0.0, radius - ring)), 0)
+    return mask
+
+
+def _rounded(box: Box, radius: float) -> _Field:
+    # Outline of a rounded rectangle, (N, 2).
+    turn = np.linspace(0, np.pi / 2, 2 if radius < 1 else 16)
+    arc = np.c_[np.cos(turn), np.sin(turn)] * radius
+    x, y, w, h = box
+    corners = []
+    ends = ((x + w, y + h), (x, y + h), (x, y), (x + w, y))
+    for quarter, (end, inward) in enumerate(
+        zip(ends, ((-1, -1), (1, -1), (1, 1), (-1, 1)), strict=True)
+    ):
+        c, s = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarter]
+        spun = arc @ np.array([[c, s], [-s, c]])
+        corners.append(spun + np.array(end) + np.array(inward) * radius)
+    return np.concatenate(corners).astype(np.float32)
+
+
+def _fill(mask: Mask, outline: _Field, level: int) -> None:
+    # OpenCV counts pixel centres from 0 and takes sixteenths of a px.
+    points = np.round((outline - 0.5) * 16).astype(np.int32)
+    cv2.fillPoly(mask, [points], level, cv2.LINE_AA, shift=4)
+
+
+def _share(size_px: tuple[int, int], variant: str) -> _Field:
+    # How far a gradient has come, 0 to 255, (h, w).
+    width, height = size_px
+    x = np.linspace(0, _WHOLE, width, dtype=np.float32)[None, :]
+    y = np.linspace(0, _WHOLE, height, dtype=np.float32)[:, None]
+    if variant == "radial":
+        small = max(4, width // 8), max(4, height // 8)
+        u = np.linspace(-0.5, 0.5, small[0], dtype=np.float32)[None, :]
+        v = np.linspace(-0.45, 0.55, small[1], dtype=np.float32)[:, None]
+        coarse = np.hypot(u, v) * np.float32(1.4 * _WHOLE)
+        return np.asarray(cv2.resize(coarse, size_px), np.float32)
+    if variant == "across":
+        return np.repeat(x, height, axis=0)
+    if variant == "diagonal":
+        return np.asarray((x + y) * np.float32(0.5))
+    return np.repeat(y, width, axis=1)
 
 
 def gradient(
@@ -131,23 +131,15 @@ def gradient(
 ) -> Pixels:
     """A smooth change of colour: ``down``, ``across``, ``diagonal`` or ``radial``."""
     width, height = size_px
-    x = np.linspace(0, 1, width, dtype=np.float32)[None, :]
-    y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
-    ramps: dict[str, NDArray[np.float32]] = {
-        "down": y + 0 * x,
-        "across": x + 0 * y,
-        "diagonal": (x + y) * np.float32(0.5),
-        "radial": np.hypot(x - np.float32(0.5), y - np.float32(0.45)) * np.float32(1.4),
-    }
-    share = np.clip(ramps.get(variant, ramps["down"]), 0, 1)[..., None]
-    a, b = (np.asarray(c, np.float32) for c in colours)
     # Half a level of ordered dither hides the banding a press would not show.
-    order = np.array([[0, 0.5], [0.75, 0.25]], np.float32)
-    dither = np.tile(order, (height // 2 + 1, width // 2 + 1))
-    blended = share * (b - a)
-    blended += a
-    blended += dither[:height, :width, None]
-    return np.asarray(np.clip(blended, 0, 255, out=blended), np.uint8)
+    order = np.array([[-0.5, 0.0], [0.25, -0.25]], np.float32)
+    share = _share(size_px, variant)
+    share += np.tile(order, (height // 2 + 1, width // 2 + 1))[:height, :width]
+    steps = cv2.convertScaleAbs(cv2.max(share, 0.0))
+    a, b = (np.asarray(c, np.float64) for c in colours)
+    ramp = a + (b - a) * np.linspace(0, 1, 256)[:, None]
+    table = np.round(ramp).astype(np.uint8)[:, None]
+    return np.asarray(cv2.LUT(cv2.merge([steps] * 3), table), np.uint8)
 
 
 def _panel(sheet: Sheet, element: Element) -> None:
@@ -171,27 +163,33 @@ def _panel(sheet: Sheet, element: Element) -> None:
 def _foil(size_px: tuple[int, int], colour: Colour, seed: int) -> Pixels:
     # Embossed aluminium: a fine lattice of dots under a slow sheen.
     width, height = size_px
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    pitch = max(2.5, max(size_px) / 170)
-    lattice = np.sin(2 * np.pi * (x + y) / pitch) * np.sin(2 * np.pi * (x - y) / pitch)
-    phase = seed % 7
-    sheen = np.sin(x / width * 5 + y / height * 3 + phase)
-    tone = 1 + 0.035 * lattice + 0.06 * sheen
-    lit = np.asarray(colour, np.float32) * tone[..., None]
-    return np.asarray(np.clip(lit, 0, 255), np.uint8)
+    x = np.arange(width, dtype=np.float32)[None, :]
+    y = np.arange(height, dtype=np.float32)[:, None]
+    step = float(4 * np.pi / max(2.5, max(size_px) / 170))
+    # The product of two slanted waves is the difference of two upright ones.
+    lattice = (np.cos(y * step) - np.cos(x * step)) * np.float32(0.5 * 0.035)
+    small = max(4, width // 8), max(4, height // 8)
+    across = np.linspace(0, 5, small[0], dtype=np.float32)[None, :]
+    down = np.linspace(0, 3, small[1], dtype=np.float32)[:, None]
+    sheen = np.sin(across + down + np.float32(seed % 7)) * np.float32(0.06)
+    lattice += cv2.resize(sheen, size_px)
+    steps = cv2.convertScaleAbs(lattice, alpha=_WHOLE / 0.22, beta=_WHOLE / 2)
+    tone = 1 + (np.arange(256) / _WHOLE - 0.5) * 0.22
+    lit = np.asarray(colour, np.float64) * tone[:, None]
+    table = np.clip(np.round(lit), 0, _WHOLE).astype(np.uint8)[:, None]
+    return np.asarray(cv2.LUT(cv2.merge([steps] * 3), table), np.uint8)
 
 
 def _background(sheet: Sheet, element: Element) -> None:
     _, _, width, height = sheet.box_px(element)
-    solid = np.full((height, width), 255, np.uint8)
     if element.variant == "foil":
-        sheet.lay(element, _foil((width, height), element.colour, element.seed), solid)
+        sheet.lay(element, _foil((width, height), element.colour, element.seed), None)
     elif element.variant in {"", "plain"}:
-        sheet.ink(element, element.colour, solid)
+        sheet.ink(element, element.colour, None)
     else:
         colours = (element.colour, element.colour2)
         pixels = gradient((width, height), element.variant, colours=colours)
-        sheet.lay(element, pixels, solid)
+        sheet.lay(element, pixels, None)
 
 
 @lru_cache(maxsize=64)
@@ -235,7 +233,7 @@ def _pictogram(sheet: Sheet, element: Element) -> None:
 
 def _pattern(sheet: Sheet, element: Element) -> None:
     _, _, width, height = sheet.box_px(element)
-    mask = marks.pattern((width, height), element.variant, element.seed)
+    mask = patterns.pattern((width, height), element.variant, element.seed)
     sheet.ink(element, element.colour, mask)
 
 
@@ -272,6 +270,25 @@ def _photo(sheet: Sheet, element: Element) -> None:
     sheet.lay(element, pixels, alpha)
 
 
+def _hologram(sheet: Sheet, element: Element) -> None:
+    _, _, width, height = sheet.box_px(element)
+    pixels, mask = security.hologram((width, height), element.variant, element.seed)
+    sheet.lay(element, pixels, mask)
+
+
+def _hazard(sheet: Sheet, element: Element) -> None:
+    _, _, width, height = sheet.box_px(element)
+    rim, inside, sign = security.hazard((width, height), element.variant)
+    sheet.ink(element, element.colour, rim)
+    sheet.ink(element, (255, 255, 255), inside)
+    sheet.ink(element, element.colour2, sign)
+
+
+def _arrow(sheet: Sheet, element: Element) -> None:
+    _, _, width, height = sheet.box_px(element)
+    sheet.ink(element, element.colour, security.arrow((width, height)))
+
+
 def _table(sheet: Sheet, element: Element) -> None:
     x, y, w, h = element.box
     rows = [row.split("\t") for row in element.text.split("\n")]
@@ -292,41 +309,9 @@ def _table(sheet: Sheet, element: Element) -> None:
     _panel(sheet, frame)
 
 
-@lru_cache(maxsize=256)
-def _modules(form: str, content: str) -> NDArray[np.bool_]:
-    kind = getattr(zxingcpp.BarcodeFormat, form)
-    code = zxingcpp.create_barcode(content, kind)
-    grey = np.asarray(
-        zxingcpp.write_barcode_to_image(code, scale=1, add_quiet_zones=False)
-    )
-    dark = grey < 128  # noqa: PLR2004 - black or white
-    return dark[dark.shape[0] // 2][None] if form == "EAN13" else dark
-
-
-def code_mask(form: str, content: str, size_px: tuple[int, int]) -> Mask:
-    """Bars or modules of a code (``form`` names zxing's), (h, w) uint8."""
-    dark = _modules(form, content)
-    rows, columns = dark.shape
-    quiet = _QUIET_MODULES if rows == 1 else 2
-    pitch = size_px[0] / (columns + 2 * quiet)
-    if rows > 1:
-        pitch = min(pitch, size_px[1] / (rows + 2 * quiet))
-    is_crisp = pitch >= _CRISP_PITCH_PX
-    pitch = float(int(pitch)) if is_crisp else pitch
-    wide = max(1, round(columns * pitch))
-    tall = size_px[1] if rows == 1 else max(1, round(rows * pitch))
-    large = np.kron(dark.astype(np.uint8) * 255, np.ones((_OVER, _OVER), np.uint8))
-    way = cv2.INTER_NEAREST if is_crisp else cv2.INTER_AREA
-    bars = cv2.resize(large, (wide, tall), interpolation=way)
-    mask = np.zeros((size_px[1], size_px[0]), np.uint8)
-    left, top = (size_px[0] - wide) // 2, (size_px[1] - tall) // 2
-    mask[top : top + tall, left : left + wide] = bars
-    return mask
-
-
 def _barcode(sheet: Sheet, element: Element) -> None:
     _, _, width, height = sheet.box_px(element)
-    sheet.ink(element, element.colour2, np.full((height, width), 255, np.uint8))
+    sheet.ink(element, element.colour2, None)
     bars_px = round(height * 0.8)
     mask = np.zeros((height, width), np.uint8)
     margin = round(height * 0.05)
@@ -343,7 +328,7 @@ def _barcode(sheet: Sheet, element: Element) -> None:
 
 def _code2d(sheet: Sheet, element: Element) -> None:
     _, _, width, height = sheet.box_px(element)
-    sheet.ink(element, element.colour2, np.full((height, width), 255, np.uint8))
+    sheet.ink(element, element.colour2, None)
     mask = code_mask("DataMatrix", element.text, (width, height))
     sheet.ink(element, element.colour, mask)
 
@@ -366,9 +351,21 @@ _PAINTERS: dict[str, _Painter] = {
     "swoosh": _swoosh,
     "seal": _seal,
     "photo_texture": _photo,
+    "hologram": _hologram,
+    "hazard": _hazard,
+    "arrow": _arrow,
 }
 
 
-def paint(sheet: Sheet, element: Element) -> None:
-    """Paint one element onto the sheet."""
+def _paint(sheet: Sheet, element: Element) -> None:
     _PAINTERS[element.kind](sheet, element)
+
+
+def drawn_face(artwork: Artwork, size_px: tuple[int, int], *, scale: float) -> Pixels:
+    """The face at ``size_px`` (width, height), ``scale`` px per artwork px."""
+    fonts = artwork.fonts
+
+    def layers(element: Element) -> tuple[Layer, ...]:
+        return layers_of(element, _paint, scale=scale, fonts=fonts)
+
+    return composed(artwork.elements, size_px, scale=scale, fonts=fonts, layers=layers)

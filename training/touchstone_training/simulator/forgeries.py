@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from touchstone.errors import InvalidInputError
 from touchstone_training.simulator import wording
+from touchstone_training.simulator.coverage import covers
 from touchstone_training.simulator.elements import TEXT_KINDS, Artwork, Colour, Element
 from touchstone_training.simulator.printing import from_lab, to_lab
 from touchstone_training.simulator.typesetting import fitting_size, text_width
@@ -21,8 +23,10 @@ Elements = tuple[Element | None, ...]
 _WORDS = TEXT_KINDS | {"paragraph"}
 _MOVABLE = TEXT_KINDS | {
     "logo", "paragraph", "table", "pictogram", "seal", "photo_texture", "barcode",
+    "hologram", "hazard",
 }  # fmt: skip
-_COLOURED = TEXT_KINDS | {"panel", "swoosh", "logo", "seal", "pictogram"}
+_COLOURED = TEXT_KINDS | {"panel", "swoosh", "logo", "seal", "pictogram", "arrow"}
+_SECURITY = frozenset({"pattern", "hologram", "seal"})
 _LOOKALIKES = {
     "o": "c", "e": "c", "a": "o", "i": "l", "l": "i", "n": "u", "u": "n", "m": "n",
     "t": "f", "r": "n", "g": "q", "s": "z", "v": "y", "d": "cl", "b": "h", "c": "e",
@@ -58,8 +62,14 @@ def _edited(
     return tuple(edit(e) if i in where else e for i, e in enumerate(artwork.elements))
 
 
-def _other_font(fonts: Sequence[Path], current: int, rng: np.random.Generator) -> int:
-    others = [i for i in range(len(fonts)) if i != current % len(fonts)]
+def _other_font(
+    fonts: Sequence[Path], current: int, rng: np.random.Generator, *, text: str
+) -> int:
+    others = [
+        i
+        for i, font in enumerate(fonts)
+        if i != current % len(fonts) and covers(font, text)
+    ]
     return int(rng.choice(others)) if others else current
 
 
@@ -70,7 +80,7 @@ def typeface(
 
     def edit(element: Element) -> Element:
         fonts = artwork.fonts
-        font = _other_font(fonts, element.font, rng)
+        font = _other_font(fonts, element.font, rng, text=element.text)
         sample = element.text[:60]
         old = text_width(sample, fonts[element.font % len(fonts)], element.size_px)
         new = text_width(sample, fonts[font], element.size_px)
@@ -111,12 +121,18 @@ def spacing(artwork: Artwork, rng: np.random.Generator, *, severity: float) -> E
     return _edited(artwork, chosen, edit)
 
 
-def _misspelt(text: str, rng: np.random.Generator) -> str:
+def _misspelt(text: str, rng: np.random.Generator, *, font: Path) -> str:
     places = [i for i, c in enumerate(text) if c in _LOOKALIKES]
-    if not places:
-        return text[::-1]
+    if places:
+        at = int(rng.choice(places))
+        return text[:at] + _LOOKALIKES[text[at]] + text[at + 1 :]
+    # In other scripts the neighbour in Unicode is a letter of the same kind.
+    places = [i for i, c in enumerate(text) if c != " "]
     at = int(rng.choice(places))
-    return text[:at] + _LOOKALIKES[text[at]] + text[at + 1 :]
+    code = ord(text[at])
+    near = [chr(code + step) for step in (1, -1, 2, -2)]
+    other = next((c for c in near if c.isalnum() and covers(font, c)), "")
+    return text[:at] + other + text[at + 1 :]
 
 
 def typo(artwork: Artwork, rng: np.random.Generator, *, severity: float) -> Elements:
@@ -125,8 +141,9 @@ def typo(artwork: Artwork, rng: np.random.Generator, *, severity: float) -> Elem
 
     def edit(element: Element) -> Element:
         text = element.text
+        font = artwork.fonts[element.font % len(artwork.fonts)]
         for _ in range(letters):
-            text = _misspelt(text, rng)
+            text = _misspelt(text, rng, font=font)
         return replace(element, text=text)
 
     found = rng.permutation(_indices(artwork, TEXT_KINDS))
@@ -258,6 +275,31 @@ def missing_element(
     return tuple(None if i == gone else e for i, e in enumerate(artwork.elements))
 
 
+def missing_pattern(
+    artwork: Artwork, rng: np.random.Generator, *, severity: float
+) -> Elements:
+    """A security mark copied flat, printed too faint or in another form, or left out.
+
+    Raises:
+        InvalidInputError: the artwork has no pattern, hologram or seal.
+    """
+    found = _indices(artwork, _SECURITY)
+    if not found:
+        message = "the artwork has no security mark"
+        raise InvalidInputError(message, field="kind")
+    which = int(rng.choice(found))
+    mark = artwork.elements[which]
+    if rng.random() < severity:
+        return tuple(None if i == which else e for i, e in enumerate(artwork.elements))
+    if mark.kind == "hologram":
+        other = replace(mark, variant="flat")
+    elif mark.kind == "seal" or rng.integers(2):
+        other = replace(mark, opacity=mark.opacity * (0.8 - 0.7 * severity))
+    else:
+        other = replace(mark, seed=int(rng.integers(2**31)))
+    return _edited(artwork, [which], lambda _: other)
+
+
 def wrong_code(
     artwork: Artwork, rng: np.random.Generator, *, severity: float
 ) -> Elements:
@@ -276,7 +318,14 @@ def relayout(
     artwork: Artwork, rng: np.random.Generator, *, severity: float
 ) -> Elements:
     """Laid out anew from memory: things moved, rescaled and set in another type."""
-    fonts = {e.font: _other_font(artwork.fonts, e.font, rng) for e in artwork.elements}
+    written: dict[int, str] = {}
+    for element in artwork.elements:
+        if element.kind in TEXT_KINDS:
+            written[element.font] = written.get(element.font, "") + element.text
+    fonts = {
+        font: _other_font(artwork.fonts, font, rng, text=text)
+        for font, text in written.items()
+    }
     reach = (0.01 + 0.07 * severity) * min(artwork.size_px)
     crude = rng.random() < severity
 

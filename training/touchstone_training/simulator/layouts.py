@@ -3,7 +3,7 @@
 Each block puts its elements into a box of the page, in artwork px.
 """
 
-from touchstone_training.simulator import marks, wording
+from touchstone_training.simulator import marks, scripts
 from touchstone_training.simulator.elements import Box, Colour
 from touchstone_training.simulator.pages import (
     Fields,
@@ -14,9 +14,12 @@ from touchstone_training.simulator.pages import (
     square,
 )
 from touchstone_training.simulator.palettes import blend, is_dark
-from touchstone_training.simulator.typesetting import fitting_size
+from touchstone_training.simulator.typesetting import fitting_size, text_width
 
-_PATTERNS = ("guilloche", "dots", "stripes", "waves", "lattice", "rays", "scales")
+_PATTERNS = (
+    "guilloche", "dots", "stripes", "waves", "lattice", "rays", "scales", "weave",
+    "rosettes",
+)  # fmt: skip
 _BARCODE_ASPECT = 1.45
 _WHITE: Colour = (255, 255, 255)
 
@@ -43,6 +46,9 @@ def brand(page: Page, box: Box, ink: Colour, *, align: str) -> None:
     """Logo and brand, beside or above one another."""
     style = page.style
     text = style.brand.upper() if style.upper else style.brand
+    font = style.display
+    if style.tongue is not None and style.tongue.brand:
+        text, font = style.tongue.brand, style.tongue.bold
     second = style.colours.accent if ink != style.colours.accent else ink
     logo: Fields = {
         "colour": ink,
@@ -64,8 +70,8 @@ def brand(page: Page, box: Box, ink: Colour, *, align: str) -> None:
         text,
         line,
         colour=ink,
-        font=style.display,
-        spacing=style.tracking,
+        font=font,
+        spacing=style.tracking if font == style.display else 0.0,
         align=align,
     )
 
@@ -74,11 +80,15 @@ def name(page: Page, box: Box, ink: Colour, *, align: str) -> None:
     """Product name, a variant or tagline, and the strength or amount."""
     style = page.style
     first, second, third = split(box, 1.5, 0.55, 1.0)
-    page.words("name_text", style.name, first, colour=ink, font=style.bold, align=align)
+    text, font = page.voiced(style.name, style.bold, words=2, share=0.0)
+    page.words("name_text", text, first, colour=ink, font=font, align=align)
+    tagline = page.pick(style.vocabulary.taglines)
+    text, font = page.voiced(tagline, style.text_font, words=2, share=0.7)
     page.words(
         "tagline_text",
-        page.pick(style.vocabulary.taglines),
+        text,
         second,
+        font=font,
         colour=blend(ink, style.colours.ground, 0.15),
         align=align,
     )
@@ -135,23 +145,31 @@ def ornament(page: Page, box: Box, ink: Colour) -> None:
     )
 
 
+def _fact_names(page: Page) -> tuple[list[str], int]:
+    style, rng = page.style, page.rng
+    count = int(rng.integers(4, 7))
+    tongue = style.tongue
+    if tongue is not None and (tongue.is_alone or page.chance(0.4)):
+        script = tongue.script
+        return [scripts.word(rng, script) for _ in range(count)], tongue.text_font
+    order = rng.permutation(len(style.vocabulary.facts))[:count]
+    return [style.vocabulary.facts[int(i)] for i in order], style.text_font
+
+
 def facts(page: Page, box: Box, ink: Colour) -> None:
     """A heading and a table of facts."""
     style, rng = page.style, page.rng
     head, body = split(box, 0.16, 1)
-    page.words("label_text", "Composition" if page.chance(0.5) else "Facts", head,
-               colour=ink, font=style.bold)  # fmt: skip
+    title = "Composition" if page.chance(0.5) else "Facts"
+    title, title_font = page.voiced(title, style.bold, words=1, share=0.3)
+    page.words("label_text", title, head, colour=ink, font=title_font)
+    names, font = _fact_names(page)
     rows = [("per 100", f"{rng.integers(1, 99)}.{rng.integers(10)}")]
-    names = rng.permutation(len(style.vocabulary.facts))[: int(rng.integers(4, 7))]
-    rows += [
-        (style.vocabulary.facts[int(i)], f"{rng.integers(1, 999) / 10:.1f}")
-        for i in names
-    ]
+    rows += [(name, f"{rng.integers(1, 999) / 10:.1f}") for name in names]
     row_px = body[3] / len(rows)
-    longest = max((a for a, _ in rows), key=len)
-    fit = fitting_size(
-        longest, page.fonts[style.text_font], (body[2] * 0.62, row_px * 0.5)
-    )
+    face = page.fonts[font]
+    longest = max((a for a, _ in rows), key=lambda name: text_width(name, face, 1.0))
+    fit = fitting_size(longest, face, (body[2] * 0.6, row_px * 0.5))
     dark = ink if is_dark(ink) else style.colours.dark
     page.put(
         "table",
@@ -159,7 +177,7 @@ def facts(page: Page, box: Box, ink: Colour) -> None:
         colour=dark,
         colour2=style.colours.paper,
         text="\n".join("\t".join(row) for row in rows),
-        font=style.text_font,
+        font=font,
         size_px=fit,
     )
 
@@ -172,14 +190,17 @@ def prose(page: Page, box: Box, ink: Colour, *, em_units: float = 2.3) -> None:
         head, body = split(inset(part, page.unit * 0.6), 0.12, 1)
         size = page.unit * em_units
         title = page.pick(("Ingredients", "Directions", "Warnings", "Storage", "Use"))
-        page.words("label_text", title, head, colour=ink, font=page.style.bold,
+        title, title_font = page.voiced(title, page.style.bold, words=1, share=0.4)
+        page.words("label_text", title, head, colour=ink, font=title_font,
                    size_px=size * 1.25)  # fmt: skip
+        text, font, side = page.small_print(int(page.rng.integers(7, 16)), share=0.5)
         page.put(
             "paragraph",
             body,
             colour=ink,
-            text=wording.small_print(page.rng, int(page.rng.integers(7, 16))),
-            font=page.style.text_font,
+            text=text,
+            font=font,
+            align=side,
             size_px=size * float(page.rng.uniform(0.85, 1.15)),
         )
 

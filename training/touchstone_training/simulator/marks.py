@@ -9,50 +9,56 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PilImage
-from PIL import ImageDraw
 
 Mask = NDArray[np.uint8]
 _Points = NDArray[np.float64]
 _Draw = Callable[["Pen", np.random.Generator], None]
 
 _OVER = 3
+_SMALL_PX = 500
 
 
 class Pen:
     """Draws two inks on a unit square that is centred on the origin, y down."""
 
     def __init__(self, size_px: tuple[int, int]) -> None:
-        self._full = (size_px[0] * _OVER, size_px[1] * _OVER)
+        # Small marks are drawn larger and averaged; on large ones smooth edges suffice.
+        self._size = size_px
+        over = _OVER if max(size_px) <= _SMALL_PX else 1
+        self._full = (size_px[0] * over, size_px[1] * over)
         self._side = min(self._full)
-        self._inks = [PilImage.new("L", self._full, 0) for _ in range(2)]
-        self._draws = [ImageDraw.Draw(ink) for ink in self._inks]
+        self._inks = [
+            np.zeros((self._full[1], self._full[0]), np.uint8) for _ in range(2)
+        ]
 
-    def _px(self, points: _Points) -> list[tuple[float, float]]:
-        centre = np.array(self._full) / 2
-        return [(float(x), float(y)) for x, y in points * self._side / 2 + centre]
+    def _px(self, points: _Points) -> NDArray[np.int32]:
+        # OpenCV counts pixel centres from 0 and takes sixteenths of a px.
+        centre = np.array(self._full) / 2 - 0.5
+        return np.round((points * self._side / 2 + centre) * 16).astype(np.int32)
 
     def polygon(self, points: _Points, *, ink: int = 0, fill: int = 255) -> None:
         """Fill a polygon, (N, 2) in [-1, 1]; ``fill`` 0 cuts it out."""
-        self._draws[ink].polygon(self._px(points), fill=fill)
+        cv2.fillPoly(self._inks[ink], [self._px(points)], fill, cv2.LINE_AA, shift=4)
 
     def line(self, points: _Points, width: float, *, ink: int = 0) -> None:
         """A stroke of ``width`` (share of half the side) through (N, 2) points."""
         thick = max(1, round(width * self._side / 2))
-        self._draws[ink].line(self._px(points), fill=255, width=thick, joint="curve")
+        way = cv2.LINE_AA
+        path = [self._px(points)]
+        cv2.polylines(self._inks[ink], path, False, 255, thick, way, shift=4)
 
     def disc(
         self, centre: _Points, radius: float, *, ink: int = 0, fill: int = 255
     ) -> None:
         """Fill a disc."""
-        box = self._px(np.array([centre - radius, centre + radius]))
-        self._draws[ink].ellipse([*box[0], *box[1]], fill=fill)
+        self.polygon(ring(64, radius=radius) + centre, ink=ink, fill=fill)
 
     def masks(self) -> tuple[Mask, Mask]:
         """Both inks at the size asked for."""
-        size = (self._full[0] // _OVER, self._full[1] // _OVER)
         first, second = (
-            cv2.resize(np.asarray(ink), size, interpolation=cv2.INTER_AREA)
+            ink
+            if self._full == self._size
+            else cv2.resize(ink, self._size, interpolation=cv2.INTER_AREA)
             for ink in self._inks
         )
         return np.asarray(first), np.asarray(second)
@@ -287,7 +293,7 @@ def seal(size_px: tuple[int, int], seed: int) -> tuple[Mask, Mask]:
 
 
 def swoosh(size_px: tuple[int, int], variant: str, seed: int) -> Mask:
-    """A band whose upper edge is a wave, a slope or an arc (``variant``)."""
+    """A band whose upper edge is a wave, a slope or an arc, or a ribbon across."""
     rng = np.random.default_rng(seed)
     pen = Pen(size_px)
     ratio = np.array(size_px) / min(size_px)
@@ -298,50 +304,10 @@ def swoosh(size_px: tuple[int, int], variant: str, seed: int) -> Mask:
         "slope": -1 + depth * (1 + x * (1 if seed % 2 else -1)),
         "arc": -1 + 2 * depth * x * x,
     }
+    if variant == "ribbon":
+        ends = np.array([[-1, 0.2], [1, -1], [1, -0.2], [-1, 1]])
+        pen.polygon(ends * ([1, 1] if seed % 2 else [-1, 1]) * ratio * 1.002)
+        return pen.masks()[0]
     edge = np.c_[x, edges.get(variant, edges["wave"])]
     pen.polygon(np.r_[edge, [[1, 1], [-1, 1]]] * ratio * 1.002)
-    return pen.masks()[0]
-
-
-def pattern(size_px: tuple[int, int], variant: str, seed: int) -> Mask:
-    """An even ornament: guilloche, dots, stripes, waves, lattice, rays or scales."""
-    rng = np.random.default_rng(seed)
-    width, height = size_px
-    side = min(size_px)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    pitch = side * rng.uniform(0.05, 0.12)
-    turn = rng.uniform(0, np.pi)
-    u = (x * np.cos(turn) + y * np.sin(turn)) / pitch
-    v = (y * np.cos(turn) - x * np.sin(turn)) / pitch
-    field: NDArray[np.float32]
-    if variant == "dots":
-        field = 0.38 - np.hypot(u % 1 - 0.5, v % 1 - 0.5)
-    elif variant == "stripes":
-        field = 0.25 - np.abs(u % 1 - 0.5)
-    elif variant == "waves":
-        field = 0.22 - np.abs((u + 0.35 * np.sin(v * 2)) % 1 - 0.5)
-    elif variant == "lattice":
-        field = 0.08 - np.minimum(np.abs(u % 1 - 0.5), np.abs(v % 1 - 0.5))
-    elif variant == "rays":
-        angle = np.arctan2(y - height * rng.uniform(0.3, 1.2), x - width / 2)
-        count = int(rng.integers(12, 40))
-        field = (0.25 - np.abs(angle / (2 * np.pi) * count % 1 - 0.5)) * 4
-    elif variant == "scales":
-        row = np.floor(v)
-        field = np.hypot(u + row % 2 * 0.5 - np.floor(u + row % 2 * 0.5) - 0.5, v % 1)
-        field = 0.07 - np.abs(field - 0.5)
-    else:
-        return _guilloche(size_px, rng)
-    return np.asarray(np.clip(field * pitch + 0.5, 0, 1) * 255, np.uint8)
-
-
-def _guilloche(size_px: tuple[int, int], rng: np.random.Generator) -> Mask:
-    pen = Pen(size_px)
-    ratio = np.array(size_px) / min(size_px)
-    x = np.linspace(-1, 1, 240)
-    waves, beat = rng.uniform(2, 5), rng.uniform(6, 13)
-    for phase in np.linspace(0, 2 * np.pi, 14, endpoint=False):
-        envelope = 0.45 + 0.3 * np.sin(waves * x * np.pi + phase / 2)
-        y = envelope * np.sin(beat * x + phase)
-        pen.line(np.c_[x, y] * ratio, 0.012)
     return pen.masks()[0]

@@ -7,7 +7,7 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 
-from touchstone_training.simulator import wording
+from touchstone_training.simulator import scripts, wording
 from touchstone_training.simulator.elements import Box, Colour, Element
 from touchstone_training.simulator.palettes import Palette
 from touchstone_training.simulator.typesetting import fitting_size
@@ -50,6 +50,19 @@ class Style:
     upper: bool
     tracking: float
     roundness: float
+    tongue: "Tongue | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tongue:
+    """A script beside Latin, or in its place, and the fonts that have it."""
+
+    script: scripts.Script
+    text_font: int
+    bold: int
+    is_alone: bool
+    brand: str
+    """The brand in this script; empty where it stays Latin."""
 
 
 @dataclass(slots=True)
@@ -71,9 +84,39 @@ class Page:
         """True for about that share of designs."""
         return bool(self.rng.random() < share)
 
+    def count(self, least: int, greatest: int) -> int:
+        """A number from least to greatest."""
+        return int(self.rng.integers(least, greatest + 1))
+
     def pick(self, options: tuple[str, ...]) -> str:
         """One of the options."""
         return options[int(self.rng.integers(len(options)))]
+
+    def voiced(
+        self, text: str, font: int, *, words: int, share: float
+    ) -> tuple[str, int]:
+        """The text and its font, or as many ``words`` in the design's other script.
+
+        They are in the other script always where it stands alone, and else for
+        about ``share`` of the texts.
+        """
+        tongue = self.style.tongue
+        if tongue is None or not (tongue.is_alone or self.chance(share)):
+            return text, font
+        is_bold = font in {self.style.bold, self.style.display}
+        return (
+            scripts.phrase(self.rng, tongue.script, words),
+            tongue.bold if is_bold else tongue.text_font,
+        )
+
+    def small_print(self, sentences: int, *, share: float) -> tuple[str, int, str]:
+        """Small print, its font and the side it starts from, in either script."""
+        style, tongue = self.style, self.style.tongue
+        if tongue is None or not (tongue.is_alone or self.chance(share)):
+            return wording.small_print(self.rng, sentences), style.text_font, "left"
+        side = "right" if tongue.script.is_right_to_left else "left"
+        text = scripts.small_print(self.rng, tongue.script, sentences)
+        return text, tongue.text_font, side
 
     def seed(self) -> int:
         """A seed for a procedural drawing."""

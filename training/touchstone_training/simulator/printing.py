@@ -5,6 +5,8 @@ faults of copying: a colour cast, a rescan of low resolution, a coarse halftone,
 picture stretched to fit.
 """
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +21,8 @@ _SCREEN_DEG = (15.0, 75.0, 0.0, 45.0)
 """Customary screen angles of cyan, magenta, yellow and black."""
 
 _REFERENCE_SIDE_PX = 1400
-_DRIFT_LAB = (0.8, 0.5, 0.6)
-"""Deviation of L*, a*, b* between genuine runs: two runs differ by about dE 1.5."""
+_DRIFT_DENSITY = 0.014
+"""Deviation of an ink's density between runs, in logs: two runs differ by dE 1.5."""
 
 
 def _scale(pixels: Image) -> float:
@@ -55,21 +57,43 @@ def genuine_print(pixels: Image, rng: np.random.Generator) -> Image:
     """
     reach = 0.3 * max(0.5, _scale(pixels))
     level = np.linspace(0, 1, 256)
+    density = rng.normal(0, _DRIFT_DENSITY) + rng.normal(0, _DRIFT_DENSITY, 3)
+    gains = rng.uniform(0.01, 0.035) + rng.normal(0, 0.004, 3)
+    white = rng.uniform(0.99, 1.0) * rng.uniform(0.996, 1.0, 3)
     planes = []
     for index in range(3):
-        gain = rng.uniform(0.0, 0.05)
-        curve = level - gain * 4 * level * (1 - level) * 0.6
+        curve = level - gains[index] * 2.4 * level * (1 - level)
+        curve = curve ** float(np.exp(density[index])) * white[index]
         table = np.clip(curve * 255 + 0.5, 0, 255).astype(np.uint8)
         dx, dy = rng.normal(0, reach, 2).clip(-2 * reach, 2 * reach)
-        plane = _shifted(np.ascontiguousarray(pixels[..., index]), dx, dy)
+        plane = _shifted(cv2.extractChannel(pixels, index), dx, dy)
         planes.append(cv2.LUT(plane, table))
-    lab = to_lab(np.stack(planes, axis=-1))
-    lab += rng.normal(0, _DRIFT_LAB, 3).clip(-1.6, 1.6).astype(np.float32)
-    grain = rng.standard_normal(lab.shape[:2], dtype=np.float32)
-    grain = cv2.GaussianBlur(grain, (0, 0), 0.8) * np.float32(1.2)
-    size = (lab.shape[1], lab.shape[0])
-    lab[..., 0] += grain + 0.6 * smooth_noise(rng, size, cells=(5, 5))
-    return from_lab(lab)
+    grain = _paper(rng, (pixels.shape[1], pixels.shape[0]))
+    printed = [cv2.add(plane, grain, dtype=cv2.CV_8U) for plane in planes]
+    return np.asarray(cv2.merge(printed), np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _grain_tile() -> NDArray[np.int16]:
+    side = 1600
+    grain = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
+    soft = cv2.GaussianBlur(grain, (0, 0), 0.8) * np.float32(3.0)
+    return np.rint(soft).astype(np.int16)
+
+
+def _paper(rng: np.random.Generator, size_px: tuple[int, int]) -> NDArray[np.int16]:
+    # Grain of the paper, and ink that lies unevenly across the sheet, in levels.
+    width, height = size_px
+    slow = smooth_noise(rng, (max(8, width // 8), max(8, height // 8)), cells=(5, 5))
+    uneven = cv2.resize(slow * np.float32(1.5), size_px)
+    tile = _grain_tile()
+    side = tile.shape[0]
+    if max(size_px) > side:
+        tile = np.tile(tile, (height // side + 1, width // side + 1))
+    top = int(rng.integers(tile.shape[0] - height + 1))
+    left = int(rng.integers(tile.shape[1] - width + 1))
+    part = tile[top : top + height, left : left + width]
+    return np.asarray(cv2.add(part, uneven, dtype=cv2.CV_16S), np.int16)
 
 
 def cast(pixels: Image, rng: np.random.Generator, *, severity: float) -> Image:
@@ -156,3 +180,39 @@ def stretched(pixels: Image, rng: np.random.Generator, *, severity: float) -> Im
             pixels, matrix, (width, height), flags=way, borderMode=cv2.BORDER_REPLICATE
         )
     )
+
+
+def inkjet(pixels: Image, rng: np.random.Generator, *, severity: float) -> Image:
+    """Copied on an office printer: dots thrown at random, ink that bleeds, bands.
+
+    Cyan, magenta and yellow are dithered against blue noise at 1 to 2.4 px for a long
+    side of 1400 px; the paper drinks ink, so edges swell and colours lose depth.
+    """
+    height, width = pixels.shape[:2]
+    pitch = max(1.0, (1.0 + 1.4 * severity) * _scale(pixels))
+    small = max(8, round(width / pitch)), max(8, round(height / pitch))
+    wet = cv2.GaussianBlur(pixels, (0, 0), 0.3 + 0.9 * severity * _scale(pixels))
+    coarse = np.asarray(cv2.resize(wet, small, interpolation=cv2.INTER_AREA), np.uint8)
+    dots = [
+        _thrown(cv2.extractChannel(coarse, index), rng, severity=severity)
+        for index in range(3)
+    ]
+    large = cv2.resize(cv2.merge(dots), (width, height), interpolation=cv2.INTER_LINEAR)
+    depth = 1 - 0.16 * severity
+    table = np.clip(255 - (255 - np.arange(256)) * depth - 4 * severity, 0, 255)
+    faded = cv2.LUT(wet, np.round(table).astype(np.uint8))
+    share = 0.25 + 0.5 * severity
+    return np.asarray(cv2.addWeighted(large, share, faded, 1 - share, 0), np.uint8)
+
+
+def _thrown(plane: Image, rng: np.random.Generator, *, severity: float) -> Image:
+    # White where noise exceeds the ink that is wanted; the head leaves faint bands.
+    height, width = plane.shape
+    noise = rng.integers(0, 256, (height, width), dtype=np.uint8)
+    # Noise without slow parts, as dithering has it, spread over all levels again.
+    slow = cv2.blur(noise, (3, 3))
+    blue = cv2.addWeighted(noise, 1.0, slow, -1.0, 127)
+    bands = rng.normal(0, 10 * severity, (height // 7 + 1, 1)).repeat(7, axis=0)
+    level = np.clip(plane + bands[:height], 0, 255).astype(np.uint8)
+    inked = cv2.compare(level, cv2.convertScaleAbs(blue, alpha=0.94), cv2.CMP_GT)
+    return np.asarray(cv2.GaussianBlur(inked, (0, 0), 0.45), np.uint8)

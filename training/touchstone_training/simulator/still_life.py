@@ -5,6 +5,7 @@ a face carries continuous tone next to its line work.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from touchstone_training.simulator.backdrops import fractal_noise
 from touchstone_training.simulator.elements import Colour
+from touchstone_training.simulator.photos import SCENES, scene
 
 _Field = NDArray[np.float32]
 _Pixels = NDArray[np.uint8]
@@ -19,6 +21,7 @@ _Pixels = NDArray[np.uint8]
 _LIGHT = np.array([-0.45, -0.6, 0.66], np.float32)
 _GREEN: Colour = (70, 130, 50)
 _FIRST_TONE_SHARE = 0.77
+_WORK_SIDE_PX = 448
 
 
 class _Canvas:
@@ -79,10 +82,10 @@ def _ellipsoid(
     canvas.over(rows, columns, np.zeros((*far.shape, 3), np.float32), shade)
     a, b, distance = _turned(x, y, radii, turn=turn)
     z = np.sqrt(np.clip(1 - distance * distance, 0, 1))
-    c, s = np.cos(turn), np.sin(turn)
+    c, s = float(np.cos(turn)), float(np.sin(turn))
     slope = (a * c - b * s) * _LIGHT[0] + (a * s + b * c) * _LIGHT[1]
     facing = np.clip(slope + z * _LIGHT[2], 0, 1)
-    mirror = facing**30 * gloss * 200
+    mirror = cv2.pow(facing, 30) * (gloss * 200)
     body = colour if colour2 is None else np.where(a[..., None] > 0, colour2, colour)
     lit = body * (0.35 + 0.8 * facing[..., None]) + mirror[..., None]
     alpha = np.clip((1 - distance) * min(radii) + 0.5, 0, 1)
@@ -296,16 +299,66 @@ def still_life(
 
     Args:
         size_px: (width, height).
-        variant: fruit, grain, pills, leaf, gear, device or swirl.
+        variant: fruit, grain, pills, leaf, gear, device, swirl, or one of ``SCENES``.
         seed: shape and places.
         colours: main and second colour.
 
     Returns:
         RGB (height, width, 3) and opacity (height, width), both uint8.
     """
+    # Drawn once at one size: a smaller face shows the same picture, only smaller.
+    share = _WORK_SIDE_PX / max(size_px)
+    work = max(8, round(size_px[0] * share)), max(8, round(size_px[1] * share))
+    drawn = _drawn(work, variant, seed, colours)
+    way = cv2.INTER_AREA if share > 1 else cv2.INTER_CUBIC
+    enlarged = cv2.resize(drawn, size_px, interpolation=way)
+    pixels, alpha = enlarged[..., :3], enlarged[..., 3]
+    if share < 1:
+        # A cut-out's edge stays as sharp as the press makes it.
+        alpha = cv2.convertScaleAbs(
+            cv2.subtract(alpha, _edge_level(share)), alpha=_edge_slope(share)
+        )
+    return with_grain(pixels, seed), np.ascontiguousarray(alpha)
+
+
+def _edge_slope(share: float) -> float:
+    return min(4.0, 1 / share)
+
+
+def _edge_level(share: float) -> float:
+    return 127.5 * (1 - 1 / _edge_slope(share))
+
+
+@lru_cache(maxsize=64)
+def _drawn(
+    size_px: tuple[int, int],
+    variant: str,
+    seed: int,
+    colours: tuple[Colour, Colour],
+) -> _Pixels:
+    # RGB and opacity, (h, w, 4).
     rng = np.random.default_rng(seed)
     canvas = _Canvas(size_px)
-    _PICTURES[variant](canvas, rng, *colours)
-    film = rng.normal(0, 2.5, canvas.alpha.shape)[..., None]
-    pixels = np.clip(canvas.colour + film, 0, 255).astype(np.uint8)
-    return pixels, (np.clip(canvas.alpha, 0, 1) * 255).astype(np.uint8)
+    if variant in SCENES:
+        canvas.colour = scene(size_px, variant, rng, colours=colours)
+        canvas.alpha += 1
+    else:
+        _PICTURES[variant](canvas, rng, *colours)
+    alpha = np.clip(canvas.alpha, 0, 1)[..., None] * 255
+    both = np.concatenate([np.clip(canvas.colour, 0, 255), alpha], axis=2)
+    return both.astype(np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _grain_tile() -> NDArray[np.int16]:
+    tile = np.random.default_rng(0).normal(0, 2.5, (512, 512))
+    return np.round(tile).astype(np.int16)
+
+
+def with_grain(pixels: _Pixels, seed: int) -> _Pixels:
+    """Film grain over a picture (h, w, 3)."""
+    height, width = pixels.shape[:2]
+    tile = np.roll(_grain_tile(), (seed % 509, seed % 503), axis=(0, 1))
+    side = tile.shape[0]
+    grain = np.tile(tile, (height // side + 1, width // side + 1))[:height, :width]
+    return np.asarray(cv2.add(pixels, cv2.merge([grain] * 3), dtype=cv2.CV_8U))

@@ -32,6 +32,8 @@ _CLEAN_EM_PX = 64.0
 _GREATEST_OVER = 4
 _LEAST_OVER_THINNED = 3
 _LEADING = 1.22
+_IDEOGRAPHS = range(0x3040, 0xA000)
+"""Kana and Chinese characters."""
 _BASELINE_SHARE = 0.42
 """Capitals stand a little above the middle, which leaves room for descenders."""
 
@@ -57,20 +59,31 @@ def face(font: Path, size_px: float) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(font, max(1.0, size_px), layout_engine=layout)
 
 
+@lru_cache(maxsize=1 << 16)
+def _unit_width(text: str, font: Path) -> float:
+    # In em.
+    return face(font, _METRIC_EM_PX).getlength(text) / _METRIC_EM_PX
+
+
+@lru_cache(maxsize=1024)
+def _unit_cap_height(font: Path) -> float:
+    top, bottom = (face(font, _METRIC_EM_PX).getbbox("H")[i] for i in (1, 3))
+    return float(bottom - top) / _METRIC_EM_PX
+
+
 def text_width(text: str, font: Path, size_px: float, *, spacing: float = 0.0) -> float:
     """Width of a line in px; ``spacing`` is extra tracking in em.
 
     Measured at one large size: small sizes are hinted to whole px, and a line would
     be wider or break elsewhere in a smaller drawing of the same face.
     """
-    measured = face(font, _METRIC_EM_PX).getlength(text) / _METRIC_EM_PX
+    measured = _unit_width(text, font)
     return size_px * (measured + spacing * (len(text) - 1))
 
 
 def cap_height(font: Path, size_px: float) -> float:
     """Height of a capital in px."""
-    top, bottom = (face(font, _METRIC_EM_PX).getbbox("H")[i] for i in (1, 3))
-    return float(bottom - top) * size_px / _METRIC_EM_PX
+    return _unit_cap_height(font) * size_px
 
 
 def fitting_size(
@@ -89,17 +102,19 @@ def _pieces(
     # Words (or letters, where they are tracked) and how far each lies from the start.
     if spacing != 0:
         places = [
-            text_width(text[:i] + "i", font, em_px, spacing=spacing)
-            - text_width("i", font, em_px)
+            text_width(text[:i], font, em_px) + spacing * em_px * i
             for i in range(len(text))
         ]
         return list(zip(places, text, strict=True))
-    starts = [i for i, c in enumerate(text) if i == 0 or text[i - 1] == " "]
-    ends = [*starts[1:], len(text)]
-    return [
-        (text_width(text[:a], font, em_px), text[a:b])
-        for a, b in zip(starts, ends, strict=True)
-    ]
+    found = []
+    x = 0.0
+    space = text_width(" ", font, em_px)
+    for word in text.split(" "):
+        if word:
+            found.append((x, word))
+            x += text_width(word, font, em_px)
+        x += space
+    return found
 
 
 def _line_mask(
@@ -175,16 +190,23 @@ def line_mask(
 def wrapped(
     text: str, font: Path, width_px: float, *, em_px: float, spacing: float = 0.0
 ) -> list[str]:
-    """Break a paragraph into lines no wider than ``width_px``."""
+    """Break a paragraph into lines no wider than ``width_px``.
+
+    Text with ideographs may break anywhere, other text at its spaces.
+    """
     lines: list[str] = []
-    line = ""
-    for word in text.split():
-        longer = f"{line} {word}".strip()
-        if line and text_width(longer, font, em_px, spacing=spacing) > width_px:
+    line, wide = "", 0.0
+    words, gap = text.split(), " "
+    if any(ord(c) in _IDEOGRAPHS for c in text[:20]):
+        words, gap = list(text), ""
+    space = len(gap) * text_width(" ", font, em_px) + (1 + len(gap)) * spacing * em_px
+    for word in words:
+        word_px = text_width(word, font, em_px, spacing=spacing)
+        if line and wide + space + word_px > width_px:
             lines.append(line)
-            line = word
+            line, wide = word, word_px
         else:
-            line = longer
+            line, wide = f"{line}{gap}{word}".strip(), wide + space + word_px
     return [*lines, line] if line else lines
 
 

@@ -79,6 +79,8 @@ class Vocabulary:
     taglines: tuple[str, ...]
     pictures: tuple[str, ...]
     facts: tuple[str, ...]
+    scenes: tuple[str, ...] = ("bokeh", "landscape", "liquid", "petals")
+    """Full pictures; ``pictures`` are cut out."""
 
 
 _MEDICINE = Vocabulary(
@@ -97,6 +99,7 @@ _MEDICINE = Vocabulary(
     taglines=("For oral use", "30 tablets", "Prescription only", "10 x 10 tablets"),
     pictures=("pills", "swirl", "none"),
     facts=("Active substance", "Lactose", "Sodium", "Starch", "Magnesium", "Coating"),
+    scenes=("bokeh", "liquid", "heap"),
 )
 _COSMETIC = Vocabulary(
     nouns=("Day Cream", "Night Serum", "Hand Balm", "Shampoo", "Body Lotion", "Gel"),
@@ -105,6 +108,7 @@ _COSMETIC = Vocabulary(
     taglines=("Hydrates 24 h", "For dry skin", "With vitamin E", "Soft and light"),
     pictures=("swirl", "leaf", "fruit"),
     facts=("Aqua", "Glycerin", "Parfum", "Tocopherol", "Citric acid", "Limonene"),
+    scenes=("petals", "liquid", "bokeh", "cloth"),
 )
 _FOOD = Vocabulary(
     nouns=("Crunchy Oats", "Fruit Bars", "Wafers", "Corn Chips", "Muesli", "Biscuits"),
@@ -113,6 +117,7 @@ _FOOD = Vocabulary(
     taglines=("Baked, not fried", "Source of fibre", "New recipe", "Family pack"),
     pictures=("fruit", "grain", "leaf"),
     facts=("Energy", "Fat", "Carbohydrate", "of which sugars", "Protein", "Salt"),
+    scenes=("heap", "heap", "landscape", "bokeh", "cloth"),
 )
 _DRINK = Vocabulary(
     nouns=("Green Tea", "Ground Coffee", "Nectar", "Spring Water", "Lemonade", "Syrup"),
@@ -121,6 +126,7 @@ _DRINK = Vocabulary(
     taglines=("Serve chilled", "Shake well", "No added sugar", "From the highlands"),
     pictures=("fruit", "leaf", "grain"),
     facts=("Energy", "Sugars", "Vitamin C", "Caffeine", "Sodium", "Fruit content"),
+    scenes=("landscape", "heap", "liquid", "bokeh", "petals"),
 )
 _PART = Vocabulary(
     nouns=("Brake Pads", "Oil Filter", "Wheel Bearing", "Spark Plug", "Drive Belt"),
@@ -129,6 +135,7 @@ _PART = Vocabulary(
     taglines=("Original quality", "Tested to norm", "Made to last", "Set of 4"),
     pictures=("gear", "gear", "none"),
     facts=("Width", "Height", "Thickness", "Thread", "Torque", "Weight"),
+    scenes=("tread", "stone", "cloth"),
 )
 _ELECTRONICS = Vocabulary(
     nouns=("Wall Charger", "Earbuds", "Power Bank", "LED Lamp", "Memory Card", "Toner"),
@@ -137,6 +144,43 @@ _ELECTRONICS = Vocabulary(
     taglines=("Fast and safe", "Up to 24 hours", "Works everywhere", "Type C"),
     pictures=("device", "device", "gear"),
     facts=("Input", "Output", "Power", "Capacity", "Frequency", "Weight"),
+    scenes=("bokeh", "liquid", "cloth"),
+)
+_TOY = Vocabulary(
+    nouns=("Brick Set", "Race Track", "Farm Animals", "Puzzle", "Play Dough", "Robot"),
+    variants=("City", "Junior", "Deluxe", "Jungle", "Space", "Mega"),
+    strengths=("48 pcs", "64 pcs", "120 pcs", "250 pcs", "360 pcs", "500 pcs"),
+    taglines=("Ages 3+", "Ages 6 and up", "Build and play", "Batteries not included"),
+    pictures=("device", "fruit", "none"),
+    facts=("Parts", "Players", "Length", "Height", "Batteries", "Weight"),
+    scenes=("bricks", "bricks", "landscape", "bokeh"),
+)
+_AGRO = Vocabulary(
+    nouns=("Herbicide", "Fungicide", "Insecticide", "Seed Dressing", "Foliar Feed"),
+    variants=("EC", "SL", "WG", "SC", "Ultra", "Pro"),
+    strengths=("250 EC", "360 SL", "480 SC", "50 WG", "100 ml", "250 ml", "1 L", "5 L"),
+    taglines=("For professional use", "Systemic", "Contact action", "Shake before use"),
+    pictures=("leaf", "grain", "fruit"),
+    facts=("Active matter", "Wheat", "Maize", "Rice", "Cotton", "Interval"),
+    scenes=("landscape", "petals", "heap", "landscape"),
+)
+_BULK = Vocabulary(
+    nouns=("Portland Cement", "Masonry Cement", "Tile Mortar", "Urea", "Granular NPK"),
+    variants=("Rapid", "Extra", "Super", "Classic", "Pro"),
+    strengths=("32.5 R", "42.5 N", "42.5 R", "52.5 N", "25 kg", "40 kg", "50 kg"),
+    taglines=("Net 50 kg", "High early strength", "For all works", "Keep dry"),
+    pictures=("grain", "gear", "none"),
+    facts=("Clinker", "Limestone", "Sulfate", "Chloride", "Nitrogen", "Potash"),
+    scenes=("stone", "landscape", "heap", "stone"),
+)
+_TYRE = Vocabulary(
+    nouns=("All Season", "Winter Grip", "Touring", "Cargo", "Rally", "Enduro"),
+    variants=("Plus", "Max", "Sport", "Eco", "Pro"),
+    strengths=("175/65 R14", "185/60 R15", "195/65 R15", "205/55 R16", "225/45 R17"),
+    taglines=("91 V tubeless", "Mud and snow", "Made to last", "Reinforced"),
+    pictures=("gear", "none"),
+    facts=("Load index", "Speed", "Noise dB", "Pressure", "Depth", "Rim"),
+    scenes=("tread", "tread", "stone"),
 )
 VOCABULARIES: dict[str, Vocabulary] = {
     "medicine_carton": _MEDICINE,
@@ -149,6 +193,12 @@ VOCABULARIES: dict[str, Vocabulary] = {
     "pouch": _FOOD,
     "part_box": _PART,
     "electronics_box": _ELECTRONICS,
+    "toy_box": _TOY,
+    "agro_label": _AGRO,
+    "cement_bag": _BULK,
+    "jar_label": _FOOD,
+    "tyre_label": _TYRE,
+    "tea_carton": _DRINK,
 }
 
 SENTENCES: tuple[str, ...] = (

@@ -1,0 +1,177 @@
+"""Faces drawn as they are printed: each design's reference, genuine and forged prints.
+
+Processes draw; the one that trains keeps the latest few thousand faces on its device.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import IterableDataset, get_worker_info
+
+from touchstone_training.simulator.artwork import design, render
+from touchstone_training.simulator.counterfeits import (
+    KINDS,
+    WHOLE_PRINT_KINDS,
+    counterfeit,
+)
+from touchstone_training.simulator.elements import Artwork
+
+LOCAL_KINDS = tuple(kind for kind in KINDS if kind not in WHOLE_PRINT_KINDS)
+FORGED = 6
+"""Forged prints of each design."""
+FACES = 2 + FORGED
+"""Of each design: the reference, a genuine print, forged ones."""
+MASK_PX = 4
+"""Pixels of a face per pixel of a mask."""
+_VISIBLE_LEVELS = 12
+_MARGIN = 0.008
+"""By which a variable region is widened, as a share of the long side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The faces of one design, landscape, at the upper left of a canvas (H, W)."""
+
+    pixels: NDArray[np.uint8]
+    """(FACES, H, W, 3): the reference, the genuine print, the forged ones."""
+    changed: NDArray[np.uint8]
+    """(FACES, H / 4, W / 4): 1 where a face differs from the genuine print."""
+    compared: NDArray[np.uint8]
+    """(H / 4, W / 4): 1 on the face, off its variable regions."""
+
+
+class Sheets(IterableDataset[tuple[torch.Tensor, ...]]):
+    """Sheets without end, of the designs from ``first_seed`` on, then over again."""
+
+    def __init__(
+        self,
+        *,
+        first_seed: int,
+        designs: int,
+        canvas: tuple[int, int],
+        fonts: Sequence[Path] = (),
+    ) -> None:
+        self._seeds = range(first_seed, first_seed + designs)
+        self._canvas, self._fonts = canvas, tuple(fonts)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        """Yield the tensors of one sheet."""
+        worker = get_worker_info()
+        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        cv2.setNumThreads(1)
+        turn = 0
+        while True:
+            for seed in self._seeds[first::step]:
+                made = sheet(seed, self._canvas, fonts=self._fonts, turn=turn)
+                yield tuple(
+                    torch.from_numpy(one)
+                    for one in (made.pixels, made.changed, made.compared)
+                )
+            turn += 1
+
+
+def sheet(
+    seed: int, canvas: tuple[int, int], *, fonts: Sequence[Path] = (), turn: int = 0
+) -> Sheet:
+    """Draw the faces of the design of ``seed``.
+
+    Args:
+        seed: of the design.
+        canvas: (height, width); multiples of 4.
+        fonts: see `touchstone_training.simulator.artwork.design`.
+        turn: another gives other forgeries of the same design.
+    """
+    artwork = design(seed, fonts=fonts) if fonts else design(seed)
+    rng = np.random.default_rng((seed, 23, turn))
+    long = canvas[1]
+    usual = render(artwork, long_side_px=long)
+    reference = render(artwork, long_side_px=long, variable_seed=1)
+    forged = _forged(artwork, usual, rng)
+    place = _Place.drawn(usual, canvas, rng)
+    faces = [place.laid(one) for one in (reference, usual, *forged)]
+    changed = [_mask(faces[1], face) for face in faces]
+    changed[0][:] = 0  # of the reference only the variable regions are others
+    return Sheet(np.stack(faces), np.stack(changed), _compared(artwork, usual, place))
+
+
+def _forged(
+    artwork: Artwork, usual: NDArray[np.uint8], rng: np.random.Generator
+) -> list[NDArray[np.uint8]]:
+    """Draw `FORGED` prints; the genuine one where a kind finds nothing to change."""
+    long = max(usual.shape[:2])
+    kinds = rng.permutation(LOCAL_KINDS)[:FORGED]
+    made = []
+    for kind in kinds:
+        severity = float(rng.uniform(0.05, 1.0))
+        try:
+            fake = counterfeit(
+                artwork,
+                str(kind),
+                rng,
+                severity=severity,
+                long_side_px=long,
+                genuine=usual,
+            )
+        except Exception:
+            made.append(usual)
+            continue
+        made.append(fake.pixels)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where on the canvas a face lies, and how it is turned."""
+
+    canvas: tuple[int, int]
+    is_upright: bool
+    skipped: int
+    """Rows of a face too high for the canvas that are left out above it."""
+
+    @staticmethod
+    def drawn(
+        face: NDArray[np.uint8], canvas: tuple[int, int], rng: np.random.Generator
+    ) -> "_Place":
+        is_upright = face.shape[0] > face.shape[1]
+        height = min(face.shape[:2])
+        return _Place(
+            canvas, is_upright, int(rng.integers(0, max(1, height - canvas[0] + 1)))
+        )
+
+    def laid(self, face: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if self.is_upright:
+            face = np.rot90(face)
+        part = face[self.skipped : self.skipped + self.canvas[0], : self.canvas[1]]
+        laid = np.zeros((*self.canvas, *face.shape[2:]), np.uint8)
+        laid[: part.shape[0], : part.shape[1]] = part
+        return laid
+
+
+def _mask(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    apart = cv2.absdiff(before, after).max(axis=2) > _VISIBLE_LEVELS
+    height, width = apart.shape
+    small = cv2.resize(
+        apart.astype(np.uint8) * 255,
+        (width // MASK_PX, height // MASK_PX),
+        interpolation=cv2.INTER_AREA,
+    )
+    return np.asarray(small > 0, np.uint8)
+
+
+def _compared(
+    artwork: Artwork, face: NDArray[np.uint8], place: _Place
+) -> NDArray[np.uint8]:
+    inside = np.full(face.shape[:2], 255, np.uint8)
+    scale = max(face.shape[:2]) / max(artwork.size_px)
+    margin = _MARGIN * max(face.shape[:2])
+    for x, y, w, h in artwork.variable_regions:
+        left, top = (max(0, int(v * scale - margin)) for v in (x, y))
+        right, bottom = (int(v * scale + margin) + 1 for v in (x + w, y + h))
+        inside[top:bottom, left:right] = 0
+    laid = place.laid(inside)
+    return np.ascontiguousarray(laid[::MASK_PX, ::MASK_PX] > 0).astype(np.uint8)

@@ -1,0 +1,103 @@
+"""Train on photographs that the engine itself registered, and judge by those held out.
+
+What the studio imitates (registration, bends, hands) is real here; there is less of it.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from touchstone.engine.comparator import planes
+from touchstone.errors import InvalidInputError
+from touchstone_training.comparator.aligned import Packed, packed
+from touchstone_training.comparator.learn import Batch, LearnConfig, train
+from touchstone_training.comparator.lessons import Lessons
+from touchstone_training.comparator.network import ComparatorNet
+from touchstone_training.ranking import auroc
+
+
+def tune(data: Path, out: Path, config: LearnConfig) -> dict[str, Any]:
+    """Train on the pairs that ``pack`` wrote to ``data``; keep the best in ``out``.
+
+    Returns:
+        The metrics of the best checkpoint.
+
+    Raises:
+        InvalidInputError: there are no pairs.
+    """
+    pairs = packed(data)
+    if not pairs:
+        raise InvalidInputError(f"{data} holds no aligned pairs.")
+    learned, held = held_out(pairs, config.held_out_share)
+    rng = np.random.default_rng(config.seed)
+    chosen = rng.permutation(len(held))[: config.eval_pairs]
+    judged = [held[n] for n in sorted(chosen)]
+    lessons = DataLoader(
+        Lessons(learned, batch=config.batch, seed=config.seed),
+        batch_size=None,
+        num_workers=config.workers,
+        prefetch_factor=4 if config.workers else None,
+    )
+    return train(
+        _batches(lessons),
+        lambda net: separation(net, judged),
+        out,
+        config,
+        facts={"designs": len({pair.design for pair in pairs}), "pairs": len(pairs)},
+    )
+
+
+def _batches(lessons: "DataLoader[tuple[torch.Tensor, ...]]") -> Iterator[Batch]:
+    for planes_, target, counts, told in lessons:
+        yield Batch(planes_, target, counts, told)
+
+
+def held_out(
+    pairs: Sequence[Packed], share: float
+) -> tuple[list[Packed], list[Packed]]:
+    """Return the pairs to train on, and those of the last ``share`` of designs."""
+    designs = sorted({pair.design for pair in pairs})
+    first_held = designs[min(len(designs) - 1, int(len(designs) * (1 - share)))]
+    return (
+        [pair for pair in pairs if pair.design < first_held],
+        [pair for pair in pairs if pair.design >= first_held],
+    )
+
+
+def planes_of(path: Path) -> NDArray[np.uint8]:
+    """(1, h, w, 8) of a packed pair, as the engine lays it out."""
+    kept = np.load(path)
+    expected, seen = (np.ascontiguousarray(kept[..., n : n + 3]) for n in (0, 3))
+    return planes(expected, seen, kept[..., 6])
+
+
+def as_learned(fed: NDArray[np.uint8]) -> torch.Tensor:
+    """(1, 7, h, w) of what the engine feeds: as the network was trained."""
+    return torch.from_numpy(np.ascontiguousarray(fed[..., :7].transpose(0, 3, 1, 2)))
+
+
+def separation(net: ComparatorNet, pairs: Sequence[Packed]) -> dict[str, Any]:
+    """Measure how well the whole-print number tells forged from genuine pairs."""
+    net.eval()
+    told = []
+    with torch.inference_mode():
+        for pair in pairs:
+            fed = as_learned(planes_of(pair.path))
+            _, whole = net(fed.to(next(net.parameters()).device))
+            told.append(float(whole[0, 0]))
+    values = np.array(told)
+    genuine = values[[pair.is_genuine for pair in pairs]]
+    kinds = sorted({pair.kind for pair in pairs if not pair.is_genuine})
+    of_kind = {kind: values[[pair.kind == kind for pair in pairs]] for kind in kinds}
+    every = np.concatenate(list(of_kind.values()))
+    threshold = float(np.quantile(genuine, 0.95))
+    return {
+        "auroc": round(auroc(every, genuine), 4),
+        "tpr_at_5_percent": round(float((every > threshold).mean()), 4),
+        "per_kind": {k: round(auroc(v, genuine), 3) for k, v in of_kind.items()},
+    }

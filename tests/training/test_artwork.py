@@ -1,3 +1,6 @@
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -35,8 +38,19 @@ def words(artwork: Artwork, kind: str) -> list[str]:
     return [e.text for e in artwork.elements if e.kind == kind]
 
 
-def test_there_are_at_least_eight_families() -> None:
-    assert len(set(FAMILY_NAMES)) >= 8
+def test_there_are_at_least_fourteen_families() -> None:
+    assert len(set(FAMILY_NAMES)) >= 14
+
+
+def test_elements_of_every_kind_are_drawn_somewhere() -> None:
+    seen = {
+        e.kind
+        for family in FAMILY_NAMES
+        for seed in range(6)
+        for e in design(seed, family=family).elements
+    }
+    assert {"hologram", "hazard", "arrow", "seal", "pattern", "photo_texture"} <= seen
+    assert {"table", "paragraph", "code2d", "barcode", "swoosh", "pictogram"} <= seen
 
 
 def test_the_same_seed_gives_the_same_artwork_to_the_pixel() -> None:
@@ -147,6 +161,31 @@ def test_a_smaller_rendering_is_the_larger_one_made_small() -> None:
         large, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_AREA
     )
     assert np.corrcoef(shrunk.ravel(), small.ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("effect", ["outlined", "shadowed"])
+def test_letters_with_an_effect_show_both_their_colours(effect: str) -> None:
+    artwork = design(4, family="cosmetic_carton")
+    brand = next(e for e in artwork.elements if e.kind == "brand_text")
+    ink, other = (200, 0, 10), (0, 10, 200)
+    alone = replace(brand, colour=ink, colour2=other, variant=effect)
+    pixels = render(replace(artwork, elements=(alone,)), long_side_px=700)
+    for colour in (ink, other):
+        apart = np.abs(pixels.astype(int) - colour).max(axis=2)
+        assert (apart < 6).sum() > 50
+
+
+def test_drawing_needs_no_package_that_only_some_faces_need() -> None:
+    code = (
+        "import sys, touchstone_training.simulator.counterfeits,"
+        " touchstone_training.simulator.photography;"
+        "print({'zxingcpp', 'fontTools', 'resvg_py', 'matplotlib', 'torch'}"
+        " & set(sys.modules))"
+    )
+    done = subprocess.run(  # noqa: S603 - the interpreter that runs the tests
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
 
 
 def test_only_the_fonts_that_are_given_are_used() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -16,14 +18,16 @@ from touchstone_training.simulator.counterfeits import (
     genuine_print,
     plant,
 )
-from touchstone_training.simulator.forgeries import recoloured
-from touchstone_training.simulator.printing import cast, to_lab
+from touchstone_training.simulator.forgeries import missing_pattern, recoloured
+from touchstone_training.simulator.likeness import nearest_first
+from touchstone_training.simulator.printing import cast, inkjet, to_lab
+from touchstone_training.simulator.typesetting import bundled_fonts
 
 SIDE = 320
 FAMILY_OF_SEED = {1: "medicine_carton", 3: "blister_foil"}
 
 
-def seeded(seed: int = 0) -> np.random.Generator:
+def seeded(seed: int | tuple[int, ...] = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
@@ -137,6 +141,70 @@ def test_a_wrong_code_reads_as_another_valid_number() -> None:
     (code,) = zxingcpp.read_barcodes(forged.pixels, formats=ean13)
     assert code.text != artwork.gtin
     assert sum(a != b for a, b in zip(code.text, artwork.gtin, strict=True)) <= 2
+
+
+def test_a_subtle_forger_takes_a_typeface_that_looks_like_the_right_one() -> None:
+    fonts = bundled_fonts()
+    names = [font.name for font in fonts]
+    sans = names.index("DejaVuSans.ttf")
+    others = [f for i, f in enumerate(fonts) if i != sans]
+    order = [others[i].name for i in nearest_first("Genuine", fonts[sans], others)]
+    assert order.index("DejaVuSans-Oblique.ttf") < order.index("STIXGeneral.ttf")
+    assert order.index("DejaVuSans-Oblique.ttf") < order.index(
+        "DejaVuSansMono-Bold.ttf"
+    )
+
+
+def test_a_hologram_is_copied_flat_faint_or_not_at_all() -> None:
+    artwork = design(1, family="tyre_label")
+    at = next(i for i, e in enumerate(artwork.elements) if e.kind == "hologram")
+    edits = set()
+    for seed in range(40):
+        edited = missing_pattern(artwork, seeded(seed), severity=0.5)
+        mark = edited[at]
+        if mark is None:
+            edits.add("left out")
+        elif mark.variant == "flat":
+            edits.add("flat")
+    assert edits == {"left out", "flat"}
+
+
+def test_without_a_security_mark_none_can_be_missing() -> None:
+    artwork = design(1, family="tyre_label")
+    bare = replace(
+        artwork,
+        elements=tuple(
+            e for e in artwork.elements if e.kind not in {"pattern", "hologram", "seal"}
+        ),
+    )
+    with pytest.raises(InvalidInputError, match="no security mark"):
+        counterfeit(bare, "missing_pattern", seeded(), long_side_px=SIDE)
+
+
+def test_an_inkjet_copy_is_made_of_dots_and_keeps_its_colours() -> None:
+    page = printed_page()
+    before = to_lab(page)
+    for severity, most in ((0.1, 8.0), (1.0, 20.0)):
+        copy = inkjet(page, seeded(), severity=severity)
+        soft = cv2.GaussianBlur(to_lab(copy), (0, 0), 6)
+        apart = np.linalg.norm(soft - cv2.GaussianBlur(before, (0, 0), 6), axis=2)
+        assert float(apart.mean()) < most
+    rough = cv2.Laplacian(cv2.cvtColor(copy, cv2.COLOR_RGB2GRAY), cv2.CV_64F).std()
+    smooth = cv2.Laplacian(cv2.cvtColor(page, cv2.COLOR_RGB2GRAY), cv2.CV_64F).std()
+    assert rough > smooth
+
+
+def test_units_of_one_run_differ_by_about_what_a_press_is_allowed() -> None:
+    apart = []
+    for seed in range(12):
+        page = render(design(seed), long_side_px=SIDE)
+        pair = [
+            cv2.blur(to_lab(genuine_print(page, seeded((seed, n)))), (9, 9))
+            for n in (1, 2)
+        ]
+        apart.append(float(np.median(np.linalg.norm(pair[0] - pair[1], axis=2))))
+    assert 0.7 < np.median(apart) < 2.5
+    assert max(apart) < 5
 
 
 def test_a_genuine_print_stays_within_tolerance_and_never_comes_out_twice() -> None:

@@ -23,6 +23,7 @@ from touchstone_training.embedder.retrieval import (
 )
 from touchstone_training.embedder.train import TrainConfig
 from touchstone_training.embedder.train import train as run_training
+from touchstone_training.simulator.commands import app as simulator
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(proving.calibrate)
@@ -30,6 +31,7 @@ app.command()(benchmark)
 app.command()(proving.seal)
 app.command()(proving.samples)
 app.add_typer(comparator, name="comparator")
+app.add_typer(simulator, name="simulator")
 
 _DataFolder = Annotated[
     Path, typer.Option(help="Folder with open/SET/manifest.csv, see DATA.")

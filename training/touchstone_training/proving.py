@@ -29,6 +29,7 @@ from touchstone_training.measuring import (
 )
 from touchstone_training.running import current_commit
 from touchstone_training.samples import make_samples
+from touchstone_training.simulator.fontbook import installed_fonts
 from touchstone_training.study import StudyOptions, real_matches, simulated
 
 _CALIBRATION_SEED = 700_000
@@ -41,8 +42,9 @@ Workers = Annotated[int, typer.Option(help="Processes; one a core.")]
 
 
 def fonts_of(data: Path) -> list[Path]:
-    """Return the openly licensed fonts of a data folder."""
-    return sorted((data / "open" / "fonts_open").glob("*.ttf"))
+    """Return the openly licensed fonts of a data folder, and Debian's if installed."""
+    own = sorted((data / "open" / "fonts_open").glob("*.ttf"))
+    return [*own, *installed_fonts()]
 
 
 def calibrate(

@@ -304,7 +304,7 @@ class _Run:
 
     def _save(self, name: str, step: int, metrics: dict[str, Any]) -> None:
         state = {
-            "net": self.average.state_dict(),
+            "net": {k: v.cpu() for k, v in self.average.state_dict().items()},
             "provenance": json.dumps(self.provenance, default=str),
             "step": step,
             "metrics": json.dumps(metrics),

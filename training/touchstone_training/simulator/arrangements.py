@@ -45,6 +45,8 @@ def striped(page: Page) -> None:
     block.prose(page, page.box((0.03, 0.8, 0.36, 0.18)), on_main, em_units=2.0)
     block.barcode(page, page.box((0.76, 0.7, 0.21, 0.27)))
     block.lot(page, page.box((0.6, 0.78, 0.15, 0.17)), code=False)
+    if page.chance(0.5):
+        panels.hologram(page, page.box((0.62, 0.57, 0.1, 0.18)))
 
 
 def heroic(page: Page) -> None:
@@ -177,6 +179,8 @@ def sided(page: Page) -> None:
     block.icons(page, page.box((0.37, 0.9, 0.22, 0.07)), colours.ink)
     block.barcode(page, page.box((0.6, 0.72, 0.19, 0.25)))
     block.lot(page, page.box((0.8, 0.78, 0.17, 0.16)), code=page.chance(0.4))
+    if page.chance(0.4):
+        panels.hologram(page, page.box((0.87, 0.02, 0.11, 0.15)))
 
 
 def slanted(page: Page) -> None:
@@ -192,3 +196,5 @@ def slanted(page: Page) -> None:
     block.facts(page, page.box((0.6, 0.56, 0.16, 0.4)), on_main)
     block.barcode(page, page.box((0.78, 0.56, 0.19, 0.22)))
     block.lot(page, page.box((0.78, 0.81, 0.19, 0.15)), code=False)
+    if page.chance(0.4):
+        panels.hologram(page, page.box((0.5, 0.36, 0.1, 0.15)))

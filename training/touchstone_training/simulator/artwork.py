@@ -45,6 +45,7 @@ _HEAVY = ("bold", "black", "bol.", "squareb", "roundb", "75f", "77f", "poster")
 _SCRIPTS = ("amatic", "charm", "pattaya", "sriracha", "itim", "chonburi", "amiri")
 _FOIL: Colour = (196, 200, 204)
 _FIGURES = "0123456789.,"
+_EFFECTS = ("", "", "", "outlined", "shadowed")
 _OTHER_SCRIPT_SHARE = 0.4
 _SCRIPT_ALONE_SHARE = 0.45
 
@@ -135,6 +136,7 @@ def _style(
         tracking=float(rng.choice([0.0, 0.0, 0.04, 0.12])),
         roundness=float(rng.choice([0.0, 0.3, 1.0])),
         tongue=_tongue(rng, tuple(fonts)),
+        effect=str(rng.choice(_EFFECTS)),
     )
 
 

@@ -1,7 +1,6 @@
 """Procedural surfaces behind a package: wood, cloth, concrete, table, tiles, shelf.
 
-All textures are grown from smooth noise at half of the photo's size, as a background
-that is out of focus carries no finer detail, and then enlarged.
+All textures are grown from smooth noise at half of the photo's size or less.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +12,8 @@ from numpy.typing import NDArray
 _Field = NDArray[np.float32]
 _Pixels = NDArray[np.uint8]
 _Colour = NDArray[np.float64]
+
+_WORK_SIDE_PX = 720
 
 
 def smooth_noise(
@@ -157,12 +158,12 @@ _TEXTURES: tuple[Callable[[np.random.Generator, tuple[int, int]], _Field], ...] 
 
 
 def _procedural(rng: np.random.Generator, size_px: tuple[int, int]) -> _Pixels:
-    half = (max(8, size_px[0] // 2), max(8, size_px[1] // 2))
+    share = min(0.5, _WORK_SIDE_PX / max(size_px))
+    half = (max(8, round(size_px[0] * share)), max(8, round(size_px[1] * share)))
     texture = _TEXTURES[int(rng.integers(len(_TEXTURES)))](rng, half)
     if rng.integers(2) and half[0] > 1:
         texture = texture[:, ::-1]
-    pixels = np.clip(texture, 0, 255).astype(np.uint8)
-    return np.asarray(cv2.resize(pixels, size_px, interpolation=cv2.INTER_LINEAR))
+    return np.ascontiguousarray(np.clip(texture, 0, 255).astype(np.uint8))
 
 
 def _cropped(
@@ -189,6 +190,9 @@ def backdrop(
     images: Sequence[_Pixels] = (),
 ) -> _Pixels:
     """What lies behind the package, (height, width, 3) RGB.
+
+    Procedural surfaces come at a part of the photo's size, to be enlarged: what is out
+    of focus carries no finer detail.
 
     Args:
         rng: source of chance.

@@ -159,25 +159,20 @@ def _touched(artwork: Artwork, edited: forgeries.Elements) -> list[Box]:
 def _tight(
     genuine: Image, forged: Image, boxes: list[Box], *, scale: float
 ) -> tuple[Box, ...]:
-    apart = cv2.absdiff(genuine, forged).max(axis=2)
-    height, width = apart.shape
+    height, width = genuine.shape[:2]
     found: list[Box] = []
     for x, y, w, h in boxes:
         left, top = (max(0, int(v * scale - _MARGIN_PX)) for v in (x, y))
         right = min(width, int((x + w) * scale + _MARGIN_PX) + 1)
         bottom = min(height, int((y + h) * scale + _MARGIN_PX) + 1)
-        part = apart[top:bottom, left:right]
-        if not part.size or part.max() <= _VISIBLE_LEVELS:
+        if right <= left or bottom <= top:
             continue
-        ys, xs = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
-        found.append(
-            (
-                float(left + xs[0]),
-                float(top + ys[0]),
-                float(xs[-1] - xs[0] + 1),
-                float(ys[-1] - ys[0] + 1),
-            )
-        )
+        place = slice(top, bottom), slice(left, right)
+        channels = cv2.split(cv2.absdiff(genuine[place], forged[place]))
+        apart = cv2.max(cv2.max(channels[0], channels[1]), channels[2])
+        if cv2.minMaxLoc(apart)[1] > _VISIBLE_LEVELS:
+            x0, y0, wide, tall = cv2.boundingRect(np.asarray(apart, np.uint8))
+            found.append((float(left + x0), float(top + y0), float(wide), float(tall)))
     return tuple(dict.fromkeys(found))
 
 

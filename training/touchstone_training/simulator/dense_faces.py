@@ -107,8 +107,8 @@ def graded(page: Page) -> None:
     panels.grades(page, page.box((0.05, 0.53, 0.42, 0.24)), colours.dark)
     panels.grades(page, page.box((0.53, 0.53, 0.42, 0.24)), colours.dark)
     block.facts(page, page.box((0.04, 0.79, 0.32, 0.19)), colours.ink)
-    block.barcode(page, page.box((0.37, 0.78, 0.37, 0.145)))
-    block.lot(page, page.box((0.41, 0.93, 0.3, 0.06)), code=False)
+    block.barcode(page, page.box((0.37, 0.772, 0.37, 0.172)))
+    block.lot(page, page.box((0.41, 0.944, 0.3, 0.05)), code=False)
     panels.hologram(page, page.box((0.75, 0.79, 0.21, 0.19)))
 
 

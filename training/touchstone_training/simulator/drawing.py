@@ -22,7 +22,7 @@ from touchstone_training.simulator.elements import (
     Element,
 )
 from touchstone_training.simulator.palettes import blend
-from touchstone_training.simulator.sheets import Layer, Sheet, composed, layers_of
+from touchstone_training.simulator.sheets import Sheet, composed
 from touchstone_training.simulator.still_life import still_life
 
 Mask = NDArray[np.uint8]
@@ -30,6 +30,7 @@ Pixels = NDArray[np.uint8]
 _Field = NDArray[np.float32]
 
 _SQUARE_BELOW_PX = 0.4
+_RIM_EM, _SHADOW_EM = 0.045, 0.05
 _WHOLE = 255
 
 
@@ -42,17 +43,29 @@ def _font(sheet: Sheet, element: Element) -> Path:
 
 
 def _text(sheet: Sheet, element: Element) -> None:
+    mask = _line(sheet, element, weight=element.weight)
+    em = _em(sheet, element)
+    if element.variant == "outlined":
+        sheet.ink(element, element.colour2, _line(sheet, element, weight=_RIM_EM))
+    elif element.variant == "shadowed":
+        shift = max(1, round(em * _SHADOW_EM))
+        shadow = np.zeros_like(mask)
+        shadow[shift:, shift:] = mask[:-shift, :-shift]
+        sheet.ink(element, element.colour2, shadow)
+    sheet.ink(element, element.colour, mask)
+
+
+def _line(sheet: Sheet, element: Element, *, weight: float) -> Mask:
     _, _, width, height = sheet.box_px(element)
-    mask = typesetting.line_mask(
+    return typesetting.line_mask(
         element.text,
         _font(sheet, element),
         (width, height),
         em_px=_em(sheet, element),
-        weight=element.weight,
+        weight=weight,
         spacing=element.spacing,
         align=element.align,
     )
-    sheet.ink(element, element.colour, mask)
 
 
 def _paragraph(sheet: Sheet, element: Element) -> None:
@@ -135,7 +148,7 @@ def gradient(
     order = np.array([[-0.5, 0.0], [0.25, -0.25]], np.float32)
     share = _share(size_px, variant)
     share += np.tile(order, (height // 2 + 1, width // 2 + 1))[:height, :width]
-    steps = cv2.convertScaleAbs(cv2.max(share, 0.0))
+    steps = cv2.convertScaleAbs(np.maximum(share, 0, out=share))
     a, b = (np.asarray(c, np.float64) for c in colours)
     ramp = a + (b - a) * np.linspace(0, 1, 256)[:, None]
     table = np.round(ramp).astype(np.uint8)[:, None]
@@ -363,9 +376,4 @@ def _paint(sheet: Sheet, element: Element) -> None:
 
 def drawn_face(artwork: Artwork, size_px: tuple[int, int], *, scale: float) -> Pixels:
     """The face at ``size_px`` (width, height), ``scale`` px per artwork px."""
-    fonts = artwork.fonts
-
-    def layers(element: Element) -> tuple[Layer, ...]:
-        return layers_of(element, _paint, scale=scale, fonts=fonts)
-
-    return composed(artwork.elements, size_px, scale=scale, fonts=fonts, layers=layers)
+    return composed(artwork.elements, size_px, _paint, scale=scale, fonts=artwork.fonts)

@@ -14,6 +14,7 @@ from touchstone.errors import InvalidInputError
 from touchstone_training.simulator import wording
 from touchstone_training.simulator.coverage import covers
 from touchstone_training.simulator.elements import TEXT_KINDS, Artwork, Colour, Element
+from touchstone_training.simulator.likeness import nearest_first
 from touchstone_training.simulator.printing import from_lab, to_lab
 from touchstone_training.simulator.typesetting import fitting_size, text_width
 
@@ -63,24 +64,37 @@ def _edited(
 
 
 def _other_font(
-    fonts: Sequence[Path], current: int, rng: np.random.Generator, *, text: str
+    fonts: Sequence[Path],
+    current: int,
+    rng: np.random.Generator,
+    *,
+    text: str,
+    severity: float,
 ) -> int:
+    # Among the nearest typefaces if subtle, among the least alike if crude.
     others = [
         i
         for i, font in enumerate(fonts)
         if i != current % len(fonts) and covers(font, text)
     ]
-    return int(rng.choice(others)) if others else current
+    if not others:
+        return current
+    mine = fonts[current % len(fonts)]
+    order = nearest_first(text, mine, [fonts[i] for i in others])
+    rank = float(np.clip(severity + rng.normal(0, 0.15), 0, 1))
+    return others[order[round(rank * (len(others) - 1))]]
 
 
 def typeface(
     artwork: Artwork, rng: np.random.Generator, *, severity: float
 ) -> Elements:
-    """Another typeface at the same width: one line, or a few."""
+    """Another typeface at the same width: a near one on a line, or any on a few."""
 
     def edit(element: Element) -> Element:
         fonts = artwork.fonts
-        font = _other_font(fonts, element.font, rng, text=element.text)
+        font = _other_font(
+            fonts, element.font, rng, text=element.text, severity=severity
+        )
         sample = element.text[:60]
         old = text_width(sample, fonts[element.font % len(fonts)], element.size_px)
         new = text_width(sample, fonts[font], element.size_px)
@@ -250,13 +264,14 @@ def recoloured(colour: Colour, delta_e: float, rng: np.random.Generator) -> Colo
 def element_colour(
     artwork: Artwork, rng: np.random.Generator, *, severity: float
 ) -> Elements:
-    """Things in the wrong ink: dE 6 at severity 0.2, dE 30 at 1."""
+    """Things in the wrong ink: dE 5 up to severity 0.17, dE 30 at 1."""
+    apart = max(5.0, 30 * severity)
 
     def edit(element: Element) -> Element:
         return replace(
             element,
-            colour=recoloured(element.colour, 30 * severity, rng),
-            colour2=recoloured(element.colour2, 30 * severity, rng),
+            colour=recoloured(element.colour, apart, rng),
+            colour2=recoloured(element.colour2, apart, rng),
         )
 
     chosen = _chosen(artwork, frozenset(_COLOURED), rng, severity=severity)
@@ -323,7 +338,7 @@ def relayout(
         if element.kind in TEXT_KINDS:
             written[element.font] = written.get(element.font, "") + element.text
     fonts = {
-        font: _other_font(artwork.fonts, font, rng, text=text)
+        font: _other_font(artwork.fonts, font, rng, text=text, severity=severity)
         for font, text in written.items()
     }
     reach = (0.01 + 0.07 * severity) * min(artwork.size_px)

@@ -8,6 +8,7 @@ from touchstone_training.simulator.elements import Box, Colour
 from touchstone_training.simulator.pages import (
     Fields,
     Page,
+    Style,
     aside,
     inset,
     split,
@@ -69,6 +70,8 @@ def brand(page: Page, box: Box, ink: Colour, *, align: str) -> None:
         "brand_text",
         text,
         line,
+        variant=style.effect,
+        colour2=_behind(style, ink),
         colour=ink,
         font=font,
         spacing=style.tracking if font == style.display else 0.0,
@@ -76,12 +79,22 @@ def brand(page: Page, box: Box, ink: Colour, *, align: str) -> None:
     )
 
 
+def _behind(style: Style, ink: Colour) -> Colour:
+    # What a rim or a shadow is printed in: far from the ink itself.
+    colours = style.colours
+    return colours.dark if not is_dark(ink) else colours.accent
+
+
 def name(page: Page, box: Box, ink: Colour, *, align: str) -> None:
     """Product name, a variant or tagline, and the strength or amount."""
     style = page.style
     first, second, third = split(box, 1.5, 0.55, 1.0)
     text, font = page.voiced(style.name, style.bold, words=2, share=0.0)
-    page.words("name_text", text, first, colour=ink, font=font, align=align)
+    page.words(
+        "name_text", text, first, colour=ink, font=font, align=align,
+        variant=style.effect if page.chance(0.4) else "",
+        colour2=_behind(style, ink),
+    )  # fmt: skip
     tagline = page.pick(style.vocabulary.taglines)
     text, font = page.voiced(tagline, style.text_font, words=2, share=0.7)
     page.words(

@@ -18,6 +18,8 @@ _SKIN = (
     (112, 70, 48),
     (236, 192, 164),
 )
+_TIP_TINT = np.array([0.0, 0.04, 0.06], np.float32)
+_NAIL_TONE = np.array([238, 206, 196], np.float32)
 
 
 def finger(
@@ -65,15 +67,24 @@ def finger(
     tone = (0.55 + 0.45 * rounded) * (1 + 0.07 * mottle) - np.clip(crease, 0, 1)
     tone *= 1 + 0.1 * (across / widening)
     skin_tone = np.asarray(_SKIN[skin % len(_SKIN)], np.float32)
-    tint = np.array([1.0, 0.96, 0.94], np.float32)
     tip_red = np.exp(-np.clip(along, 0, None) / (2 * radius))[..., None]
-    pixels = tone[..., None] * skin_tone * (1 - tip_red * (1 - tint))
+    pixels = tone[..., None] * skin_tone * (1 - tip_red * _TIP_TINT)
+    nail = _nail(along, across, radius)[..., None]
+    pixels = pixels + nail * (_NAIL_TONE * (0.6 + 0.4 * tone[..., None]) - pixels)
     return Cover(
         int(left),
         int(top),
         np.clip(pixels, 0, 255).astype(np.uint8),
         np.asarray(alpha, np.float32),
     )
+
+
+def _nail(along: _Field, across: _Field, radius: float) -> _Field:
+    # How much of the nail lies at each place, in px from the fingertip.
+    dx = along / np.float32(0.72 * radius) - np.float32(1.32)
+    dy = across / np.float32(0.56 * radius)
+    far = (dx * dx) ** 2 + dy * dy
+    return np.asarray(np.clip((1 - far) * 6, 0, 0.55), np.float32)
 
 
 def _sticker_face(rng: np.random.Generator) -> _Pixels:

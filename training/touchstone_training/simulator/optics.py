@@ -1,10 +1,11 @@
-"""Light, lens and sensor of a phone: linear light in, developed pixels out.
+"""Light, lens and sensor of a phone, and the JPEG it writes.
 
 Light is worked on as linear float32 in [0, 1] (1 = sensor full), so that exposure,
-shadow and noise act as they do in a camera; ``develop`` then applies the tone curve.
+shadow and noise act as they do in a camera; ``phones.develop`` makes pixels of it.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -18,7 +19,6 @@ _Pixels = NDArray[np.uint8]
 
 _GAMMA = 2.2
 _LINEAR: _Field = (np.linspace(0, 1, 256) ** _GAMMA).astype(np.float32)
-_FULL = 65535
 _FIELD_STEP = 8
 """Light varies slowly: its fields are computed on every eighth pixel."""
 
@@ -124,48 +124,43 @@ def blurred(light: _Field, kernel: _Field) -> _Field:
     )
 
 
-def add_noise(light: _Field, rng: np.random.Generator, *, sigma: float) -> _Field:
-    """Shot and read noise; ``sigma`` is the deviation at mid grey (0.2), linear.
+_NOISE_SPARE_PX = 96
+_LARGEST_TILE_PX = 2048
 
-    Luminance noise is per pixel, colour noise is blotchy: phones smooth it most.
-    """
-    if sigma <= 0:
-        return light
-    height, width = light.shape[:2]
-    level = np.maximum(light[..., 1], 0) * np.float32(4.25) + np.float32(0.15)
-    amount = np.sqrt(level) * np.float32(sigma)
-    fine = rng.standard_normal((height, width), dtype=np.float32)
+
+@lru_cache(maxsize=2)
+def _noise_tile(width: int, height: int) -> _Field:
+    # Fine grey noise and blotchy coloured noise, (h, w, 3), to cut pictures from.
+    rng = np.random.default_rng(0)
+    fine = rng.standard_normal((height, width, 1), dtype=np.float32)
     small = rng.standard_normal((height // 3 + 1, width // 3 + 1, 3), dtype=np.float32)
-    blotches = enlarged(small, (width, height))
-    fine *= amount
-    blotches *= np.float32(0.7) * amount[..., None]
-    blotches += fine[..., None]
-    blotches += light
-    return np.asarray(blotches, np.float32)
+    return np.asarray(enlarged(small, (width, height)) * np.float32(0.7) + fine)
 
 
-def develop(light: _Field, *, contrast: float, sharpening: float) -> _Pixels:
-    """Linear light to uint8 pixels: S-shaped tone curve, then the phone's sharpening.
+def drawn_noise(rng: np.random.Generator, size_px: tuple[int, int]) -> _Field:
+    """Noise for a photo, (h, w, 3), to be scaled by the light: see ``add_noise``.
 
-    Args:
-        light: (h, w, 3) linear.
-        contrast: 0 is a plain gamma, 1 a strong curve.
-        sharpening: weight of the unsharp mask, 0 to about 1.5.
+    Luminance noise is per pixel, colour noise is blotchy: phones smooth it most. It is
+    cut from one large tile at random, turned over at random.
     """
-    # OpenCV's product saturates, so over-exposed light clips as a sensor does.
-    whole = np.full(4, float(_FULL))
-    steps = cv2.multiply(light, whole, dtype=cv2.CV_16U)
-    pixels = _tone_table(contrast)[np.asarray(steps, np.uint16)]
-    if sharpening <= 0:
-        return np.asarray(pixels)
-    soft = cv2.GaussianBlur(pixels, (0, 0), 1.1)
-    return np.asarray(cv2.addWeighted(pixels, 1 + sharpening, soft, -sharpening, 0))
+    width, height = size_px
+    if max(size_px) > _LARGEST_TILE_PX:
+        # The pixels of very large photos are not independent: sensors have fewer.
+        half = drawn_noise(rng, ((width + 1) // 2, (height + 1) // 2))
+        return enlarged(half * np.float32(1.5), size_px)
+    tile = _noise_tile(width + _NOISE_SPARE_PX, height + _NOISE_SPARE_PX)
+    left, top = (int(v) for v in rng.integers(0, _NOISE_SPARE_PX, 2))
+    rows, columns = (int(v) for v in rng.choice([-1, 1], 2))
+    part = tile[top : top + height, left : left + width]
+    return np.asarray(part[::rows, ::columns], np.float32)
 
 
-def _tone_table(contrast: float) -> _Pixels:
-    level = np.linspace(0, 1, _FULL + 1) ** (1 / _GAMMA)
-    curve = level + contrast * 0.35 * level * (1 - level) * (2 * level - 1)
-    return np.asarray(np.clip(curve * 255 + 0.5, 0, 255), np.uint8)
+def add_noise(light: _Field, noise: _Field, *, sigma: float) -> _Field:
+    """Shot and read noise; ``sigma`` is the deviation at mid grey (0.2), linear."""
+    level = cv2.extractChannel(light, 1) * np.float32(4.25) + np.float32(0.15)
+    amount = cv2.sqrt(np.maximum(level, 0)) * np.float32(sigma)
+    noisy = cv2.multiply(np.ascontiguousarray(noise), cv2.merge([amount] * 3))
+    return np.asarray(cv2.add(noisy, light, dst=noisy), np.float32)
 
 
 def to_jpeg(pixels: _Pixels, quality: int = 88) -> bytes:

@@ -51,6 +51,8 @@ class Style:
     tracking: float
     roundness: float
     tongue: "Tongue | None" = None
+    effect: str = ""
+    """Of the brand's letters: none, ``outlined`` or ``shadowed``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,8 @@ def _tiled(
     # One period drawn with smooth edges, then repeated, turned and scaled.
     across, down = (pitch_px * p for p in _PERIOD.get(variant, (1.0, 1.0)))
     wide, tall = max(4, round(across)), max(4, round(down))
-    u = ((np.arange(wide, dtype=np.float32) + 0.5) / wide)[None, :]
-    v = ((np.arange(tall, dtype=np.float32) + 0.5) / tall)[:, None]
+    u = np.linspace(0, 1, wide, endpoint=False, dtype=np.float32)[None, :]
+    v = np.linspace(0, 1, tall, endpoint=False, dtype=np.float32)[:, None]
     inside = _TILES[variant](u, v) * across + 0.5
     tile = np.asarray(np.clip(inside * 255, 0, 255), np.uint8)
     c, s = np.cos(turn), np.sin(turn)

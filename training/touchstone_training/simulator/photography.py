@@ -7,17 +7,18 @@ seed gives the same bytes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone_training.simulator import optics
-from touchstone_training.simulator.backdrops import backdrop
+from touchstone_training.simulator import optics, phones
+from touchstone_training.simulator.backdrops import backdrop, smooth_noise
 from touchstone_training.simulator.cameras import Pose
 from touchstone_training.simulator.covers import Cover
 from touchstone_training.simulator.occlusions import finger, sticker
+from touchstone_training.simulator.phones import Phone
 from touchstone_training.simulator.surfaces import Placed, place
 
 __all__ = ["Conditions", "Image", "SimulatedPhoto", "photograph", "to_jpeg"]
@@ -30,6 +31,7 @@ to_jpeg = optics.to_jpeg
 _REFERENCE_SIDE_PX = 1600
 """Blur and noise are stated for a photo of this long side, and scaled from it."""
 
+_STRIP_ROWS = 48
 _SHAPE_SHARES = {"flat": 0.2, "carton": 0.45, "cylinder": 0.15, "pouch": 0.2}
 
 
@@ -40,6 +42,7 @@ class Conditions:
     Angles are in degrees. ``fill`` is the larger of the package's extents as a share
     of the photo's. ``defocus_px``, ``motion_px`` and ``noise`` (deviation at mid grey,
     linear) hold for a long side of 1600 px and are scaled to the photo's size.
+    ``varnish`` is the light that the print's gloss throws back, 1 a full sensor.
     """
 
     rotation_deg: float = 0.0
@@ -67,6 +70,8 @@ class Conditions:
     jpeg_quality: int = 92
     fingers: int = 0
     sticker: bool = False
+    varnish: float = 0.0
+    phone: Phone = field(default_factory=Phone)
 
     @staticmethod
     def sample(
@@ -120,6 +125,8 @@ class Conditions:
             jpeg_quality=int(rng.integers(round(82 - 35 * hard), 97)),
             fingers=int(rng.integers(1, 3)) if rng.random() < 0.12 + 0.3 * hard else 0,
             sticker=bool(rng.random() < 0.02 + 0.1 * hard),
+            varnish=_sometimes(rng, 0.3 + 0.3 * hard, high=0.015 + 0.09 * hard),
+            phone=Phone.sample(rng, difficulty=hard),
         )
 
 
@@ -159,6 +166,7 @@ def photograph(
     size_px: tuple[int, int] = (1600, 1200),
     backgrounds: Sequence[Image] = (),
     difficulty: float = 0.5,
+    compress: bool = True,
 ) -> SimulatedPhoto:
     """Photograph the artwork as a package.
 
@@ -169,20 +177,25 @@ def photograph(
         size_px: (width, height) of the photo.
         backgrounds: real background pictures; procedural surfaces when empty.
         difficulty: 0 to 1, see ``Conditions.sample``.
+        compress: pass the pixels through JPEG; not needed where ``to_jpeg`` follows.
     """
     taken = conditions or Conditions.sample(rng, difficulty=difficulty)
     placed = place(artwork, _pose(taken), size_px, rng=rng)
-    lamp = optics.enlarged(optics.light_field(_lamp(taken), rng, size_px), size_px)
-    light = optics.to_linear(backdrop(rng, size_px, images=backgrounds))
-    light *= lamp
-    light *= _contact_shadow(placed, rng, size_px)
+    lamp = optics.light_field(_lamp(taken), rng, size_px)
+    behind = backdrop(rng, size_px, images=backgrounds)
+    shadowed = lamp * _contact_shadow(placed, rng, size_px)
+    light = _scenery(behind, shadowed, size_px)
     glare = optics.glare_field(rng, size_px, strength=taken.glare)
-    _lay(light, placed, lamp=lamp, glare=optics.enlarged(glare, size_px))
+    sheen = taken.varnish * (0.6 + 0.4 * smooth_noise(rng, (8, 8), cells=(2, 2)))
+    full_lamp = _Lamp(lamp, size_px)
+    _lay(light, placed, full_lamp, glare=glare, sheen=sheen)
     artwork_px = (artwork.shape[1], artwork.shape[0])
     for cover in _covers(placed, taken, rng, size_px=size_px, artwork_px=artwork_px):
-        _lay_cover(light, cover, lamp)
+        _lay_cover(light, cover, full_lamp)
     return SimulatedPhoto(
-        _developed(light, taken, rng), placed.photo_from_artwork, taken
+        _developed(light, taken, rng, compress=compress),
+        placed.photo_from_artwork,
+        taken,
     )
 
 
@@ -211,43 +224,118 @@ def _lamp(taken: Conditions) -> optics.Lamp:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Lamp:
+    """A coarse field of light over a photo of ``size_px``, read anywhere."""
+
+    field: NDArray[np.float32]
+    size_px: tuple[int, int]
+
+    def at(
+        self, grid: tuple[NDArray[np.float64], NDArray[np.float64]]
+    ) -> NDArray[np.float32]:
+        """The light at photo points."""
+        return _read(self.field, grid, self.size_px)
+
+    def over(self, cover: Cover) -> NDArray[np.float32]:
+        """The light on every pixel of a cover, (h, w, 3)."""
+        rows, columns = cover.alpha.shape[:2]
+        share = optics.coarse_size((columns, rows))
+        x = np.linspace(0.5, columns - 0.5, share[0]) + cover.left
+        y = np.linspace(0.5, rows - 0.5, share[1]) + cover.top
+        field = self.at((np.tile(x, (share[1], 1)), np.tile(y[:, None], share[0])))
+        return optics.enlarged(field, (columns, rows))
+
+
+def _read(
+    field: NDArray[np.float32],
+    grid: tuple[NDArray[np.float64], NDArray[np.float64]],
+    size_px: tuple[int, int],
+) -> NDArray[np.float32]:
+    # A coarse field at photo points.
+    height, width = field.shape[:2]
+    x = (grid[0] * (width / size_px[0]) - 0.5).astype(np.float32)
+    y = (grid[1] * (height / size_px[1]) - 0.5).astype(np.float32)
+    found = cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found, np.float32)
+
+
+def _scenery(
+    behind: Image, lamp: NDArray[np.float32], size_px: tuple[int, int]
+) -> NDArray[np.float32]:
+    # Light from what lies behind the package, at the photo's size.
+    light = optics.to_linear(behind)
+    light *= optics.enlarged(lamp, (behind.shape[1], behind.shape[0]))
+    is_whole = (behind.shape[1], behind.shape[0]) == size_px
+    return light if is_whole else optics.enlarged(light, size_px)
+
+
 def _contact_shadow(
     placed: Placed, rng: np.random.Generator, size_px: tuple[int, int]
 ) -> NDArray[np.float32]:
-    # A narrow dark rim where the package touches, and a wide soft one to one side.
+    # A narrow dark rim where the package touches, and a wide soft one to one side;
+    # (h, w, 1) on the coarse lattice of light.
     width, height = optics.coarse_size(size_px)
-    mask = np.zeros((size_px[1], size_px[0]), np.float32)
+    coarse = np.zeros((height, width), np.float32)
     for piece in (*placed.sides, placed.front):
-        under = mask[piece.rows, piece.columns]
-        np.maximum(under, piece.alpha[..., 0], out=under)
-    coarse = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
+        _mark(coarse, piece, size_px)
+    coarse = np.asarray(cv2.GaussianBlur(coarse, (0, 0), 0.5), np.float32)
     shift = rng.normal(0, 0.02, 2) * width
     matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
     wide = cv2.warpAffine(coarse, matrix, (width, height))
     wide = cv2.GaussianBlur(wide, (0, 0), width * rng.uniform(0.012, 0.05))
     rim = cv2.GaussianBlur(coarse, (0, 0), max(0.6, width * 0.006))
     dark = 1 - rng.uniform(0.2, 0.6) * wide - rng.uniform(0.1, 0.35) * rim
-    return optics.enlarged(np.clip(dark, 0.08, 1), size_px)[..., None]
+    return np.clip(dark, 0.08, 1).astype(np.float32)[..., None]
+
+
+def _mark(coarse: NDArray[np.float32], piece: Cover, size_px: tuple[int, int]) -> None:
+    # Where a piece lies, at the middle of each coarse cell.
+    places = []
+    for cells, extent, start, length in zip(
+        coarse.shape,
+        (size_px[1], size_px[0]),
+        (piece.top, piece.left),
+        piece.alpha.shape[:2],
+        strict=True,
+    ):
+        at = ((np.arange(cells) + 0.5) * extent / cells).astype(int) - start
+        inside = np.flatnonzero((at >= 0) & (at < length))
+        places.append((inside, at[inside]))
+    if all(len(inside) for inside, _ in places):
+        (rows, v), (columns, u) = places
+        seen = piece.alpha[..., 0][np.ix_(v, u)]
+        under = coarse[np.ix_(rows, columns)]
+        coarse[np.ix_(rows, columns)] = np.maximum(under, seen)
 
 
 def _lay(
     light: NDArray[np.float32],
     placed: Placed,
+    lamp: _Lamp,
     *,
-    lamp: NDArray[np.float32],
     glare: NDArray[np.float32],
+    sheen: NDArray[np.float32],
 ) -> None:
     for side in placed.sides:
         _lay_cover(light, side, lamp)
-    rows, columns = placed.front.rows, placed.front.columns
-    front = optics.to_linear(placed.front.pixels)
-    front *= lamp[rows, columns]
-    front *= placed.shade
-    front += glare[rows, columns, None] * placed.gloss
-    under = light[rows, columns]
-    front -= under
-    front *= placed.front.alpha
-    under += front
+    front, window = placed.front, placed.window
+    grid = window.coarse_grid()
+    lit = lamp.at(grid)
+    # Varnish and foil throw some of the lamp's own light back, whatever is printed.
+    veil = cv2.resize(sheen, (lit.shape[1], lit.shape[0]))
+    mirrored = _read(glare, grid, lamp.size_px) * placed.gloss + veil
+    over = optics.to_linear(front.pixels)
+    over *= window.refine(lit * placed.shade[..., None])
+    if mirrored.max() > 0:
+        over += cv2.merge([window.refine(mirrored)] * 3)
+    _blend(light, front, over)
+
+
+def _blend(light: NDArray[np.float32], cover: Cover, over: NDArray[np.float32]) -> None:
+    under = light[cover.rows, cover.columns]
+    alpha = cover.alpha[..., 0]
+    under[:] = cv2.blendLinear(over, np.ascontiguousarray(under), alpha, 1 - alpha)
 
 
 def _covers(
@@ -284,23 +372,35 @@ def _covers(
     return [cover for cover in found if cover is not None]
 
 
-def _lay_cover(
-    light: NDArray[np.float32], cover: Cover, lamp: NDArray[np.float32]
-) -> None:
-    over = optics.to_linear(cover.pixels) * lamp[cover.rows, cover.columns]
-    under = light[cover.rows, cover.columns]
-    under += cover.alpha * (over - under)
+def _lay_cover(light: NDArray[np.float32], cover: Cover, lamp: _Lamp) -> None:
+    linear = optics.to_linear(cover.pixels)
+    _blend(light, cover, np.asarray(cv2.multiply(linear, lamp.over(cover)), np.float32))
 
 
 def _developed(
-    light: NDArray[np.float32], taken: Conditions, rng: np.random.Generator
+    light: NDArray[np.float32],
+    taken: Conditions,
+    rng: np.random.Generator,
+    *,
+    compress: bool,
 ) -> Image:
     scale = max(light.shape[:2]) / _REFERENCE_SIDE_PX
     kernel = optics.lens_kernel(
         taken.defocus_px * scale, taken.motion_px * scale, taken.motion_deg
     )
     light = optics.blurred(light, kernel)
+    light = phones.evened(light, taken.phone)
     # A smaller photo averages the sensor's pixels, which halves noise for half a side.
-    light = optics.add_noise(light, rng, sigma=taken.noise * min(1.0, scale**0.5))
-    pixels = optics.develop(light, contrast=taken.contrast, sharpening=taken.sharpening)
-    return optics.recompressed(pixels, taken.jpeg_quality)
+    sigma = taken.noise * min(1.0, scale**0.5)
+    height, width = light.shape[:2]
+    noise = optics.drawn_noise(rng, (width, height)) if sigma > 0 else light
+    pixels = np.empty(light.shape, np.uint8)
+    # Row by row of a strip that stays in the processor's cache.
+    for top in range(0, height, _STRIP_ROWS):
+        strip = slice(top, top + _STRIP_ROWS)
+        part = light[strip]
+        if sigma > 0:
+            part = optics.add_noise(part, noise[strip], sigma=sigma)
+        pixels[strip] = phones.toned(part, contrast=taken.contrast, phone=taken.phone)
+    pixels = phones.finished(pixels, sharpening=taken.sharpening, phone=taken.phone)
+    return optics.recompressed(pixels, taken.jpeg_quality) if compress else pixels

@@ -21,6 +21,7 @@ _SCREEN_DEG = (15.0, 75.0, 0.0, 45.0)
 """Customary screen angles of cyan, magenta, yellow and black."""
 
 _REFERENCE_SIDE_PX = 1400
+_SOLID, _BARE = 0.97, 0.05
 _DRIFT_DENSITY = 0.014
 """Deviation of an ink's density between runs, in logs: two runs differ by dE 1.5."""
 
@@ -66,7 +67,7 @@ def genuine_print(pixels: Image, rng: np.random.Generator) -> Image:
         curve = curve ** float(np.exp(density[index])) * white[index]
         table = np.clip(curve * 255 + 0.5, 0, 255).astype(np.uint8)
         dx, dy = rng.normal(0, reach, 2).clip(-2 * reach, 2 * reach)
-        plane = _shifted(cv2.extractChannel(pixels, index), dx, dy)
+        plane = _shifted(np.asarray(pixels[..., index], order="C"), dx, dy)
         planes.append(cv2.LUT(plane, table))
     grain = _paper(rng, (pixels.shape[1], pixels.shape[0]))
     printed = [cv2.add(plane, grain, dtype=cv2.CV_8U) for plane in planes]
@@ -78,7 +79,7 @@ def _grain_tile() -> NDArray[np.int16]:
     side = 1600
     grain = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
     soft = cv2.GaussianBlur(grain, (0, 0), 0.8) * np.float32(3.0)
-    return np.rint(soft).astype(np.int16)
+    return np.asarray(np.rint(soft), np.int16)
 
 
 def _paper(rng: np.random.Generator, size_px: tuple[int, int]) -> NDArray[np.int16]:
@@ -129,16 +130,22 @@ def _screen(
     turn_deg: float,
     phase: NDArray[np.float64],
 ) -> _Field:
-    # Spot function of a round dot: its level sets grow from dots to holes.
+    # Spot function of a round dot: its level sets grow from dots to holes. Waves along
+    # two turned axes, each the sum of two products of a row and a column.
     width, height = size_px
     turn = np.radians(turn_deg)
-    x = np.arange(width, dtype=np.float32)[None, :]
-    y = np.arange(height, dtype=np.float32)[:, None]
     step = 2 * np.pi / pitch_px
-    u = np.float32(step * np.cos(turn)) * x + np.float32(step * np.sin(turn)) * y
-    v = np.float32(step * np.cos(turn)) * y - np.float32(step * np.sin(turn)) * x
-    field = np.cos(u + np.float32(phase[0])) + np.cos(v + np.float32(phase[1]))
-    return np.asarray(0.5 - field / 4, np.float32)
+    across, down = step * np.cos(turn), step * np.sin(turn)
+    x, y = np.arange(width), np.arange(height)
+    u, v = across * x + phase[0], phase[1] - down * x
+    columns = np.stack([np.cos(u), -np.sin(u), np.cos(v), -np.sin(v)])
+    rows = np.stack(
+        [np.cos(down * y), np.sin(down * y), np.cos(across * y), np.sin(across * y)]
+    )
+    field = rows.T.astype(np.float32) @ columns.astype(np.float32)
+    field *= np.float32(-0.25)
+    field += np.float32(0.5)
+    return np.asarray(field, np.float32)
 
 
 def halftoned(pixels: Image, rng: np.random.Generator, *, severity: float) -> Image:
@@ -147,23 +154,32 @@ def halftoned(pixels: Image, rng: np.random.Generator, *, severity: float) -> Im
     The pitch is 2.2 to 6 px for a long side of 1400 px; each of cyan, magenta, yellow
     and black has its own angle, as on a press.
     """
-    height, width = pixels.shape[:2]
     pitch = max(2.0, (2.2 + 3.8 * severity) * _scale(pixels))
-    ink = 1 - pixels.astype(np.float32) / np.float32(255)
-    black = ink.min(axis=2) ** 2
-    planes = [*(ink[..., i] - black for i in range(3)), black]
-    paper = np.ones((height, width, 3), np.float32)
-    softness = 1.6 / pitch
-    for index, (plane, turn) in enumerate(zip(planes, _SCREEN_DEG, strict=True)):
-        screen = _screen((width, height), pitch, turn, rng.uniform(0, 6.3, 2))
-        dots = np.clip((plane - screen) / np.float32(softness) + 0.5, 0, 1)
-        # Solids stay solid and paper stays clean at the ends of the scale.
-        dots = np.where(plane > 0.97, 1, np.where(plane < 0.05, 0, dots))  # noqa: PLR2004
-        absorbs = slice(None) if index == len(planes) - 1 else slice(index, index + 1)
-        paper[..., absorbs] *= 1 - np.float32(0.96) * dots[..., None]
-    strength = np.float32(0.4 + 0.45 * severity)
-    mixed = (1 - ink) * (1 - strength) + paper * strength
-    return np.asarray(np.clip(mixed * 255, 0, 255), np.uint8)
+    ink = cv2.split(1 - pixels.astype(np.float32) * np.float32(1 / 255))
+    black = np.minimum(np.minimum(ink[0], ink[1]), ink[2]) ** 2
+    dark = 1 - np.float32(0.96) * _dots(black, pitch, _SCREEN_DEG[3], rng)
+    strength = np.float32(0.15 + 0.7 * severity)
+    printed = []
+    for plane, turn in zip(ink, _SCREEN_DEG, strict=False):
+        light = 1 - np.float32(0.96) * _dots(plane - black, pitch, turn, rng)
+        light *= dark
+        mixed = light * (255 * strength) + (1 - plane) * (255 * (1 - strength))
+        printed.append(np.clip(mixed, 0, 255).astype(np.uint8))
+    return np.asarray(cv2.merge(printed), np.uint8)
+
+
+def _dots(
+    plane: _Field, pitch: float, turn_deg: float, rng: np.random.Generator
+) -> _Field:
+    # How far one ink covers each place, 0 to 1.
+    size_px = (plane.shape[1], plane.shape[0])
+    screen = _screen(size_px, pitch, turn_deg, rng.uniform(0, 6.3, 2))
+    edge = pitch / 1.6
+    dots = np.asarray(cv2.addWeighted(plane, edge, screen, -edge, 0.5), np.float32)
+    # Solids stay solid and paper stays clean at the ends of the scale.
+    dots[plane > _SOLID] = 1
+    dots[plane < _BARE] = 0
+    return np.clip(dots, 0, 1, out=dots)
 
 
 def stretched(pixels: Image, rng: np.random.Generator, *, severity: float) -> Image:
@@ -194,7 +210,7 @@ def inkjet(pixels: Image, rng: np.random.Generator, *, severity: float) -> Image
     wet = cv2.GaussianBlur(pixels, (0, 0), 0.3 + 0.9 * severity * _scale(pixels))
     coarse = np.asarray(cv2.resize(wet, small, interpolation=cv2.INTER_AREA), np.uint8)
     dots = [
-        _thrown(cv2.extractChannel(coarse, index), rng, severity=severity)
+        _thrown(np.asarray(coarse[..., index], order="C"), rng, severity=severity)
         for index in range(3)
     ]
     large = cv2.resize(cv2.merge(dots), (width, height), interpolation=cv2.INTER_LINEAR)

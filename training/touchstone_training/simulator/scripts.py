@@ -19,17 +19,22 @@ _FIRST_FORM, _PAST_FORMS = 0xFE80, 0xFEF5
 _DUAL_JOINING_FORMS = 4
 _HANGUL, _VOWELS_PER_ONSET, _CODAS_PER_VOWEL = 0xAC00, 21, 28
 
-_CYRILLIC = ("бвгдзклмнпрстфхжшчц", "аоуиеяюы", ("", "", "н", "р", "л", "м", "й"))
-_GREEK = ("βγδζθκλμνπρστφχψ", "αεηιουω", ("", "", "ν", "ρ", "ς"))
+_CYRILLIC = ("бвгдзклмнпрстфхжшчц", "аоуиеяюы", ("", "", "н", "р", "л", "м", "й"))  # noqa: RUF001
+_GREEK = ("βγδζθκλμνπρστφχψ", "αεηιουω", ("", "", "ν", "ρ", "ς"))  # noqa: RUF001
 _THAI = "กขคงจชดตทนบปพมยรลวสห"
 _DEVANAGARI = "कखगचजटडतदनपबमयरलवसह"
 _ARABIC = "بتثجحخدرزسشصطعفقكلمنهوي"
+_ALEF = "\u0627"
 _CHINESE = (
     "清新天然健康美味优质特级精选有机纯正营养品牌产地中国山水茶叶谷物水果维生素"
     "片剂胶囊每日使用方法保存阴凉干燥处生产日期净含量配料表安全电器部件高级"
 )
-_KANA = "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミメモヤユヨラリルレロワ"
-_HIRA = "あいうえおかきくけこさしすせそたちつてとなにのはひふへほまみめもやゆよらりるれろわを"
+_KANA = (
+    "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミメモヤヨラリレロ"
+)
+_HIRA = (
+    "あいうえおかきくけこさしすせそたちつてとなにのはひふへほまみめもやゆよらりるれろ"
+)
 _KANJI = "新鮮天然健康美味品質特選有機純正栄養水果茶毎日使用方法保存生産内容量成分"
 
 
@@ -89,7 +94,7 @@ def _arabic(rng: np.random.Generator) -> str:
     for _ in range(int(rng.integers(2, 6))):
         # Lam and alef would have to become a ligature; two alefs never meet.
         is_long = letters[-1] not in "لا" and rng.integers(3) == 0
-        letters.append("ا" if is_long else _pick(rng, _ARABIC))
+        letters.append(_ALEF if is_long else _pick(rng, _ARABIC))
     return joined("".join(letters))
 
 
@@ -152,7 +157,9 @@ SCRIPTS: tuple[Script, ...] = (
     Script("greek", _flat(_GREEK)),
     Script(
         "arabic",
-        "".join(form for letter in (*_ARABIC, "ا") for form in _joined_forms()[letter]),
+        "".join(
+            form for letter in (*_ARABIC, _ALEF) for form in _joined_forms()[letter]
+        ),
     ),
     Script("thai", _THAI + "าีูิเแโอัไง"),
     Script("devanagari", _DEVANAGARI + "ाीुेों"),

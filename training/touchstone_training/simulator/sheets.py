@@ -5,7 +5,7 @@ so that a face whose one element changes is not drawn again from the start.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -85,7 +85,7 @@ class Sheet:
             self.layers.append(Layer(left, top, (width, height), what, None))
             return
         if element.opacity < 1:
-            mask = cv2.convertScaleAbs(mask, alpha=element.opacity)
+            mask = np.asarray(cv2.convertScaleAbs(mask, alpha=element.opacity))
         if turned:
             mask = _turned(mask, element.angle_deg)
             if not isinstance(what, tuple):
@@ -110,7 +110,7 @@ def _turned(pixels: NDArray[np.uint8], angle_deg: float) -> NDArray[np.uint8]:
 _Value = TypeVar("_Value")
 
 
-class _Recent(Generic[_Value]):
+class Recent(Generic[_Value]):
     """The last values by key, up to a budget of bytes."""
 
     def __init__(self, budget: int) -> None:
@@ -125,6 +125,7 @@ class _Recent(Generic[_Value]):
         make: Callable[[], _Value],
         size_of: Callable[[_Value], int],
     ) -> _Value:
+        """The value of ``key``, made where it is not held."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
@@ -140,16 +141,28 @@ class _Recent(Generic[_Value]):
                 self._held -= size
         return made
 
+    def clear(self) -> None:
+        """Drop them all."""
+        with self._lock:
+            self._values.clear()
+            self._held = 0
+
 
 Painter = Callable[[Sheet, Element], None]
-_layers: _Recent[tuple[Layer, ...]] = _Recent(_LAYER_BYTES)
+_Painted = tuple[Element, tuple[Layer, ...]]
+_layers: Recent[tuple[Layer, ...]] = Recent(_LAYER_BYTES)
+_font_sets: dict[tuple[Path, ...], int] = {}
 
 
-def layers_of(
-    element: Element, painter: Painter, *, scale: float, fonts: tuple[Path, ...]
+def _layers_of(
+    element: Element,
+    painter: Painter,
+    *,
+    scale: float,
+    fonts: tuple[Path, ...],
+    font_set: int,
 ) -> tuple[Layer, ...]:
-    """What ``painter`` lays for the element, painted once and kept."""
-
+    # What the painter lays for the element, painted once and kept.
     def make() -> tuple[Layer, ...]:
         sheet = Sheet(scale, fonts)
         painter(sheet, element)
@@ -158,13 +171,13 @@ def layers_of(
     def size_of(layers: tuple[Layer, ...]) -> int:
         return 512 + sum(layer.nbytes for layer in layers)
 
-    return _layers.get((element, scale, fonts), make, size_of)
+    return _layers.get((element, scale, font_set), make, size_of)
 
 
 @dataclass(frozen=True, slots=True)
 class _Canvas:
-    key: tuple[tuple[int, int], float, tuple[Path, ...]]
-    elements: tuple[Element, ...]
+    key: tuple[tuple[int, int], float, int]
+    painted: tuple[_Painted, ...]
     pixels: Pixels
 
 
@@ -175,36 +188,48 @@ _canvas_lock = Lock()
 def composed(
     elements: tuple[Element, ...],
     size_px: tuple[int, int],
+    painter: Painter,
     *,
     scale: float,
     fonts: tuple[Path, ...],
-    layers: Callable[[Element], Sequence[Layer]],
 ) -> Pixels:
     """The face of ``size_px`` (width, height) that the elements make, in their order.
 
     A face drawn before that has most of the elements is mended where they differ; the
     pixels are those of drawing it whole.
     """
-    key = (size_px, scale, fonts)
+    font_set = _font_sets.setdefault(fonts, len(_font_sets))
+    painted = tuple(
+        (e, _layers_of(e, painter, scale=scale, fonts=fonts, font_set=font_set))
+        for e in elements
+    )
+    key = (size_px, scale, font_set)
     page = (0, 0, *size_px)
     with _canvas_lock:
         known = [canvas for canvas in _canvases if canvas.key == key]
     for canvas in known:
-        rects = _differing(canvas.elements, elements, layers)
+        rects = _differing(canvas.painted, painted)
         if rects is None:
             continue
         rects = [r for r in (_cut(rect, page) for rect in rects) if r is not None]
         if sum(map(_area, rects)) < _ANEW_SHARE * size_px[0] * size_px[1]:
             pixels = canvas.pixels.copy()
-            for rect in rects:
+            for rect in dict.fromkeys(rects):
                 left, top, right, bottom = rect
-                pixels[top:bottom, left:right] = _drawn(elements, rect, layers)
+                pixels[top:bottom, left:right] = _drawn(painted, rect)
             return pixels
-    pixels = _drawn(elements, page, layers)
+    pixels = _drawn(painted, page)
     with _canvas_lock:
-        _canvases.insert(0, _Canvas(key, elements, pixels.copy()))
+        _canvases.insert(0, _Canvas(key, painted, pixels.copy()))
         del _canvases[_CANVASES:]
     return pixels
+
+
+def forget() -> None:
+    """Drop every face and layer that is kept."""
+    with _canvas_lock:
+        _canvases.clear()
+    _layers.clear()
 
 
 def _area(rect: Rect) -> int:
@@ -218,37 +243,32 @@ def _cut(rect: Rect, by: Rect) -> Rect | None:
 
 
 def _differing(
-    old: tuple[Element, ...],
-    new: tuple[Element, ...],
-    layers: Callable[[Element], Sequence[Layer]],
+    old: tuple[_Painted, ...], new: tuple[_Painted, ...]
 ) -> list[Rect] | None:
-    # Where faces differ; None if what they share stands in another order.
-    shared = Counter(old) & Counter(new)
+    # Where faces differ; None if little is shared, or it stands in another order.
+    shared = Counter(e for e, _ in old) & Counter(e for e, _ in new)
     if sum(shared.values()) < len(old) // 2:
         return None
-    common, changed = [], []
-    for elements in (old, new):
+    common: list[list[Element]] = []
+    changed: list[Rect] = []
+    for painted in (old, new):
         left = Counter(shared)
         kept = []
-        for element in elements:
+        for element, layers in painted:
             if left[element] > 0:
                 left[element] -= 1
                 kept.append(element)
             else:
-                changed += [layer.rect for layer in layers(element)]
+                changed += [layer.rect for layer in layers]
         common.append(kept)
     return changed if common[0] == common[1] else None
 
 
-def _drawn(
-    elements: tuple[Element, ...],
-    rect: Rect,
-    layers: Callable[[Element], Sequence[Layer]],
-) -> Pixels:
+def _drawn(painted: tuple[_Painted, ...], rect: Rect) -> Pixels:
     left, top, right, bottom = rect
     image = PilImage.new("RGB", (right - left, bottom - top), (255, 255, 255))
-    for element in elements:
-        for layer in layers(element):
+    for _, layers in painted:
+        for layer in layers:
             seen = _cut(layer.rect, rect)
             if seen is not None:
                 _paste(image, layer, seen, origin=(left, top))

@@ -73,11 +73,11 @@ def side_faces(
     contrast = float(rng.uniform(0, 0.6))
     found = []
     for index, (strip, outward) in enumerate(zip(strips, _OUTWARD, strict=True)):
-        face = _side_print(strip, rng, contrast=contrast)
         after = (index + 1) % len(strips)
         corners = np.stack([front[index], front[after], back[after], back[index]])
         if not camera.sees(corners[0], outward):
             continue
+        face = _side_print(strip, rng, contrast=contrast)
         height, width = face.shape[:2]
         flat = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
         seen = camera.project(corners).astype(np.float32)

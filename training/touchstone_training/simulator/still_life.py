@@ -21,7 +21,7 @@ _Pixels = NDArray[np.uint8]
 _LIGHT = np.array([-0.45, -0.6, 0.66], np.float32)
 _GREEN: Colour = (70, 130, 50)
 _FIRST_TONE_SHARE = 0.77
-_WORK_SIDE_PX = 448
+_WORK_SIDE_PX = 360
 
 
 class _Canvas:
@@ -315,18 +315,11 @@ def still_life(
     pixels, alpha = enlarged[..., :3], enlarged[..., 3]
     if share < 1:
         # A cut-out's edge stays as sharp as the press makes it.
-        alpha = cv2.convertScaleAbs(
-            cv2.subtract(alpha, _edge_level(share)), alpha=_edge_slope(share)
-        )
-    return with_grain(pixels, seed), np.ascontiguousarray(alpha)
-
-
-def _edge_slope(share: float) -> float:
-    return min(4.0, 1 / share)
-
-
-def _edge_level(share: float) -> float:
-    return 127.5 * (1 - 1 / _edge_slope(share))
+        steep = (np.arange(256) - 127.5) * min(4.0, 1 / share) + 127.5
+        alpha = cv2.LUT(alpha, np.clip(steep, 0, 255).astype(np.uint8))
+    return with_grain(np.asarray(pixels, np.uint8), seed), np.ascontiguousarray(
+        alpha, np.uint8
+    )
 
 
 @lru_cache(maxsize=64)

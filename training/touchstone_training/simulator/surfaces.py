@@ -30,27 +30,16 @@ _Pixels = NDArray[np.uint8]
 
 _COARSE_STEP_PX = 4
 _OVERSAMPLING = 1.25
+_SHRINK_BELOW = 0.85
+_SMOOTH_FROM = 1.5
+"""Magnified this much, straight interpolation between pixels would show."""
 _FIT_LEAST = 4
+_RIM_PX = 2
 _FIT_POINTS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A package laid into the photo: its front, and the sides that lie behind it.
-
-    ``shade`` (h, w, 1) is a factor of light on the front and ``gloss`` (h, w, 1) how
-    mirror-like each place faces the lamp.
-    """
-
-    front: Cover
-    shade: _Field
-    gloss: _Field
-    sides: tuple[Cover, ...]
-    photo_from_artwork: _Matrix
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
+class Window:
     """The part of the photo that is computed, in px."""
 
     left: int
@@ -67,9 +56,9 @@ class _Window:
         return x, y
 
     def refine(self, coarse: NDArray[np.floating]) -> _Field:
-        """A field on the coarse lattice -> every pixel, (height, width) float32."""
+        """A field on the coarse lattice -> every pixel, (height, width, ...)."""
         step = _COARSE_STEP_PX
-        rows, columns = coarse.shape
+        rows, columns = coarse.shape[:2]
         full = cv2.resize(
             coarse.astype(np.float32),
             (columns * step, rows * step),
@@ -78,14 +67,30 @@ class _Window:
         return np.asarray(full[step : step + self.height, step : step + self.width])
 
 
-def _window(points: _Matrix, photo_px: tuple[int, int]) -> _Window:
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A package laid into the photo: its front, and the sides that lie behind it.
+
+    ``shade`` is a factor of light on the front, ``gloss`` how mirror-like each place
+    faces the lamp; both lie on the coarse lattice of ``window``, round the front.
+    """
+
+    front: Cover
+    window: Window
+    shade: _Field
+    gloss: _Field
+    sides: tuple[Cover, ...]
+    photo_from_artwork: _Matrix
+
+
+def _window(points: _Matrix, photo_px: tuple[int, int]) -> Window:
     # Bent print reaches a little past the flat front.
     margin = 4 + 0.04 * float(np.ptp(points))
     low = np.floor(points.min(axis=0) - margin)
     high = np.ceil(points.max(axis=0) + margin)
     left, top = (int(v) for v in np.clip(low, 0, np.array(photo_px) - 2))
     right, bottom = (int(v) for v in np.clip(high, 2, np.array(photo_px)))
-    return _Window(left, top, max(2, right - left), max(2, bottom - top))
+    return Window(left, top, max(2, right - left), max(2, bottom - top))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +208,28 @@ def _coverage(
     return np.asarray(np.clip(distance * scale + 0.5, 0, 1), np.float32)
 
 
-def _sampled(artwork: _Pixels, u: _Field, v: _Field, *, scale: float) -> _Pixels:
+def _rounded(size_px: tuple[int, int], radius_px: float) -> _Pixels:
+    # 255 inside a rectangle with rounded corners, (h, w).
+    width, height = size_px
+    mask = np.full((height, width), 255, np.uint8)
+    reach = min(int(np.ceil(radius_px)), width // 2, height // 2)
+    away = radius_px - np.arange(reach, dtype=np.float32) - np.float32(0.5)
+    far = np.hypot(away[None, :], away[:, None])
+    corner = np.clip((radius_px - far + 0.5) * 255, 0, 255).astype(np.uint8)
+    mask[:reach, :reach] = corner
+    mask[:reach, width - reach :] = corner[:, ::-1]
+    mask[height - reach :, :reach] = corner[::-1]
+    mask[height - reach :, width - reach :] = corner[::-1, ::-1]
+    return mask
+
+
+def _sampled(
+    artwork: _Pixels, bend: _Bend, window: Window, *, scale: float, radius: float
+) -> tuple[_Pixels, _Pixels]:
+    # The print, (h, w, 3), and how far it covers each pixel, (h, w), 0 to 255.
     # Shrinking first by area is the mipmap: warping a full-size artwork would alias.
-    factor = min(1.0, scale * _OVERSAMPLING)
-    way = cv2.INTER_LINEAR if factor < 1 else cv2.INTER_CUBIC
+    factor = scale * _OVERSAMPLING
+    factor = factor if factor < _SHRINK_BELOW else 1.0
     size = (
         max(2, round(artwork.shape[1] * factor)),
         max(2, round(artwork.shape[0] * factor)),
@@ -215,10 +238,19 @@ def _sampled(artwork: _Pixels, u: _Field, v: _Field, *, scale: float) -> _Pixels
     if factor < 1:
         area = cv2.INTER_AREA
         small = np.asarray(cv2.resize(artwork, size, interpolation=area), np.uint8)
-        u = u * np.float32(size[0] / artwork.shape[1])
-        v = v * np.float32(size[1] / artwork.shape[0])
-    found = cv2.remap(small, u - 0.5, v - 0.5, way, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(found, np.uint8)
+    # A rim of print that covers nothing keeps edges from darkening.
+    rim = _RIM_PX
+    padded = cv2.copyMakeBorder(small, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
+    cover = _rounded(size, radius * size[0] / artwork.shape[1])
+    rimmed = cv2.copyMakeBorder(cover, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=0)
+    both = cv2.merge([*cv2.split(padded), rimmed])
+    u = window.refine(bend.u * (size[0] / artwork.shape[1]) + (rim - 0.5))
+    v = window.refine(bend.v * (size[1] / artwork.shape[0]) + (rim - 0.5))
+    way = cv2.INTER_LINEAR if scale < _SMOOTH_FROM else cv2.INTER_CUBIC
+    found = cv2.remap(both, u, v, way, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(cv2.cvtColor(found, cv2.COLOR_RGBA2RGB), np.uint8), np.asarray(
+        found[..., 3], np.uint8
+    )
 
 
 def _fitted(
@@ -240,12 +272,8 @@ _BODIES = ((88, 46, 18), (236, 236, 232), (38, 74, 46), (32, 34, 38), (176, 196,
 """Amber, white, green, black and pale glass or plastic."""
 
 
-def _on_body(
-    pixels: _Pixels, label: _Field, rng: np.random.Generator, *, plain: bool
-) -> _Pixels:
-    # A label's surroundings are the bottle; anything else has none.
-    if plain:
-        return pixels
+def _on_body(pixels: _Pixels, label: _Field, rng: np.random.Generator) -> _Pixels:
+    # A label's surroundings are the bottle.
     body = np.asarray(_BODIES[int(rng.integers(len(_BODIES)))], np.float32)
     mixed = body + label[..., None] * (pixels.astype(np.float32) - body)
     return np.asarray(mixed, np.uint8)
@@ -284,21 +312,21 @@ def place(
     grid = window.coarse_grid()
     bend = _bent(pose, _on_frame(grid, to_photo, frame_px), size, rng=rng)
     scale = _scale_of(camera.project(frame_corners(frame_px)), frame_px)
-    u, v = window.refine(bend.u), window.refine(bend.v)
     radius = _CORNER_SHARE[pose.shape] * max(size)
-    alpha = label = _coverage(u, v, size, radius=radius, scale=scale)
+    pixels, label = _sampled(artwork, bend, window, scale=scale, radius=radius)
+    alpha = label.astype(np.float32) * np.float32(1 / 255)
     if beyond:
+        pixels = _on_body(pixels, alpha, rng)
         around = (size[0], size[1] * (1 + 2 * beyond))
-        down = v + np.float32(size[1] * beyond)
-        alpha = _coverage(u, down, around, radius=0.1 * size[0], scale=scale)
-    pixels = _sampled(artwork, u, v, scale=scale)
-    pixels = _on_body(pixels, label, rng, plain=not beyond)
+        u, v = window.refine(bend.u), window.refine(bend.v + size[1] * beyond)
+        alpha = _coverage(u, v, around, radius=0.1 * size[0], scale=scale)
     fitted = None if pose.shape == "flat" else _fitted(bend, grid, size)
     stretch = np.diag([frame_px[0] / size[0], frame_px[1] / size[1], 1.0])
     return Placed(
         front=Cover(window.left, window.top, pixels, alpha[..., None]),
-        shade=window.refine(bend.shade)[..., None],
-        gloss=window.refine(bend.gloss)[..., None],
+        window=window,
+        shade=bend.shade.astype(np.float32),
+        gloss=bend.gloss.astype(np.float32),
         sides=_sides(artwork, camera, pose, frame_px=frame_px, at=(photo_px, rng)),
         photo_from_artwork=to_photo @ stretch if fitted is None else fitted,
     )

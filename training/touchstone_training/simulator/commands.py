@@ -1,0 +1,52 @@
+"""``python -m touchstone_training simulator …``: what is drawn, and how fast."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from touchstone.bootstrap import use_one_thread
+from touchstone_training.simulator.fontbook import installed_fonts
+from touchstone_training.simulator.pace import measured
+from touchstone_training.simulator.showing import write_sheets
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The simulator of packages: contact sheets and speed.",
+)
+
+_PHOTO_SIDES_PX = ((800, 600), (1600, 1200))
+_PRINT_SIDES_PX = (640, 960, 1400)
+
+
+@app.command()
+def sheets(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the sheets.")] = Path(
+        "runs/sheets"
+    ),
+    seed: Annotated[int, typer.Option(help="Of the designs.")] = 0,
+) -> None:
+    """Write contact sheets of families, counterfeits and photographs."""
+    for path in write_sheets(out, fonts=installed_fonts(), seed=seed):
+        typer.echo(path)
+
+
+@app.command()
+def speed(
+    *,
+    designs: Annotated[int, typer.Option(help="How many to draw.", min=1)] = 16,
+) -> None:
+    """Measure how many training pairs a second one core draws and photographs."""
+    use_one_thread()
+    fonts = installed_fonts()
+    for side in _PRINT_SIDES_PX:
+        pace = measured(designs, long_side_px=side, fonts=fonts)
+        typer.echo(f"{pace.pairs_per_second:.1f} prints of {side} px a second and core")
+    for size in _PHOTO_SIDES_PX:
+        side = size[0] * 7 // 8
+        pace = measured(designs, long_side_px=side, photo_px=size, fonts=fonts)
+        typer.echo(
+            f"{pace.pairs_per_second:.1f} photographed pairs of"
+            f" {size[0]} x {size[1]} px a second and core"
+        )

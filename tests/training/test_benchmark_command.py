@@ -17,7 +17,7 @@ from touchstone_training.benchmark import command
 from touchstone_training.benchmark.command import Sizes
 from touchstone_training.benchmark.pictures import TILE_PX
 from touchstone_training.benchmark.real import real_sets
-from touchstone_training.benchmark.simulated import Plan, taken, third
+from touchstone_training.benchmark.simulated import Plan, dealt_kind, taken, third
 from touchstone_training.benchmark.work import spread
 from touchstone_training.simulator.counterfeits import KINDS
 
@@ -143,18 +143,29 @@ def test_only_sets_with_unseen_products_are_measured(tmp_path: Path) -> None:
     assert len(found.references) == 3
 
 
-def test_two_designs_share_out_the_kinds_and_thirds() -> None:
-    plan = Plan(designs=2, genuine=1, forged=3)
-    rows = [one for seed in plan.seeds for one in taken(seed, plan)]
+def test_kinds_are_dealt_out_evenly() -> None:
+    for start in (0, 7 * len(KINDS)):
+        dealt = [dealt_kind(start + number) for number in range(len(KINDS))]
+        assert sorted(dealt) == sorted(KINDS)
+    assert [dealt_kind(n) for n in range(5)] != [dealt_kind(n + 18) for n in range(5)]
+
+
+def test_every_print_is_photographed_at_every_difficulty() -> None:
+    plan = Plan(designs=1, genuine=1, forged=3)
+    rows = list(taken(plan.seeds[0], plan))
     for source in ("inspector", "field"):
         own = [one for one in rows if one.source == source]
         fakes = [one for one in own if one.boxes]
-        assert len({one.kind for one in fakes}) == len(fakes)
-        assert {one.kind for one in fakes} <= set(KINDS)
-        assert {third(one.severity) for one in fakes} <= {"subtle", "middle", "crude"}
+        assert 1 <= len(fakes) <= 3
+        thirds = [third(one.severity) for one in fakes]
+        assert len(set(thirds)) == len(thirds)
     assert len({one.name for one in rows}) == len(rows)
     photo = cv2.imdecode(np.frombuffer(rows[0].jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert photo is not None
-    assert [third(value) for value in (0.15, 0.43, 0.44, 0.72, 1.0)] == [
-        "subtle", "subtle", "middle", "crude", "crude",
-    ]  # fmt: skip
+    again = next(iter(taken(plan.seeds[0], plan)))
+    assert again == rows[0]
+
+
+def test_severities_lie_in_thirds() -> None:
+    named = [third(value) for value in (0.15, 0.43, 0.44, 0.72, 1.0)]
+    assert named == ["subtle", "subtle", "middle", "crude", "crude"]

@@ -16,7 +16,7 @@ from touchstone_training.benchmark.observations import Box, Looked, Taken
 TILE_PX = 132
 _GAP_PX = 4
 _LEAST_CUT_PX = 110
-FINE_KINDS = frozenset({"rescan", "halftone"})
+FINE_KINDS = frozenset({"rescan", "halftone", "inkjet"})
 """Seen in detail alone."""
 _MARGIN = 1.5
 

@@ -82,8 +82,8 @@ def third(severity: float) -> str:
 def prints(seed: int, plan: Plan, fonts: tuple[Path, ...] = ()) -> Iterator[Print]:
     """Yield the prints of one design, the genuine ones first.
 
-    Two designs in a row share out the kinds between them, and the severities of each
-    are spread evenly over the thirds, so that every slice has as many photos.
+    Kinds are dealt out like cards, over all designs in a row, and the severities of
+    each design are spread evenly over the thirds: every slice has as many photos.
     """
     artwork = drawn(seed, fonts)
     rng = np.random.default_rng((seed, 7))
@@ -96,15 +96,19 @@ def prints(seed: int, plan: Plan, fonts: tuple[Path, ...] = ()) -> Iterator[Prin
                 rng,
             )
         )
-    couple, which = divmod(seed, 2)
-    kinds = np.random.default_rng((couple, 11)).permutation(KINDS)
     for number in range(plan.forged):
-        kind = str(kinds[(which * plan.forged + number) % len(kinds)])
+        kind = dealt_kind(seed * plan.forged + number)
         least = SEVERITIES[(seed + number) % len(SEVERITIES)][1]
         severity = float(rng.uniform(least, least + 0.85 / len(SEVERITIES)))
         forged = _forged(artwork, kind, rng, severity=min(1.0, severity))
         if forged is not None:
             yield forged
+
+
+def dealt_kind(number: int) -> str:
+    """Return a kind of counterfeit: each comes once before any comes again."""
+    deal, place = divmod(number, len(KINDS))
+    return str(np.random.default_rng((deal, 11)).permutation(KINDS)[place])
 
 
 def _forged(

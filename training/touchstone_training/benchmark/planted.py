@@ -2,7 +2,8 @@
 
 The change is made on the reference, put under the photo's light and focus, and its
 *difference* is added to the photo where registration says that this print lies: nothing
-else of the photo is touched, so that only the print changes.
+else of the photo is touched, so that only the print changes. Where the reference is
+coarser than the photo, ink that was taken away leaves traces of its edges.
 """
 
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def photographed_difference(
     if place is None:
         return None
     apart = lit_forged.astype(np.float32) - lit.astype(np.float32)
-    difference = softened(apart * np.float32(place.gain), softer_px)
+    difference = softened(apart * place.gains, softer_px)
     difference[~around] = 0
     # What is expected at x is seen at x + offset + shift.
     height, width = covered.shape
@@ -160,11 +161,12 @@ class _Place:
 
     dx: float
     dy: float
-    gain: float
+    gains: NDArray[np.float32]
+    """(3,): contrast of each colour in the photo, over what the light explains."""
 
 
 _REACH_PX = 6
-_GAINS = (0.4, 1.6)
+_GAINS = (0.4, 2.0)
 
 
 def _place(expected: Pixels, seen: Pixels, around: Mask) -> _Place | None:
@@ -178,22 +180,42 @@ def _place(expected: Pixels, seen: Pixels, around: Mask) -> _Place | None:
     top, bottom = max(int(ys[0]), _REACH_PX), min(int(ys[-1]) + 1, height - _REACH_PX)
     if min(right - left, bottom - top) < 2 * _REACH_PX:
         return None
-    template = grey(expected[top:bottom, left:right])
-    beyond = grey(
-        seen[top - _REACH_PX : bottom + _REACH_PX, left - _REACH_PX : right + _REACH_PX]
-    )
-    if template.std() < 1:
+    template, mask = expected[top:bottom, left:right], around[top:bottom, left:right]
+    beyond = seen[
+        top - _REACH_PX : bottom + _REACH_PX, left - _REACH_PX : right + _REACH_PX
+    ]
+    if grey(template)[mask].std() < 1:
         return None
-    match = np.asarray(cv2.matchTemplate(beyond, template, cv2.TM_CCOEFF_NORMED))
+    match = np.nan_to_num(
+        cv2.matchTemplate(
+            grey(beyond),
+            grey(template),
+            cv2.TM_CCOEFF_NORMED,
+            mask=mask.astype(np.uint8),
+        ),
+        nan=-1.0,
+        posinf=-1.0,
+    )
     row, column = np.unravel_index(int(match.argmax()), match.shape)
     if match[row, column] < _AGREEING_LEAST:
         return None
-    found = beyond[row : row + template.shape[0], column : column + template.shape[1]]
-    x, y = (one.astype(np.float64) - one.mean() for one in (template, found))
-    gain = float(np.clip((x * y).sum() / (x * x).sum(), *_GAINS))
+    found = beyond[row : row + mask.shape[0], column : column + mask.shape[1]]
     dx = column + _peak(match[row], int(column)) - _REACH_PX
     dy = row + _peak(match[:, column], int(row)) - _REACH_PX
-    return _Place(float(dx), float(dy), gain)
+    return _Place(float(dx), float(dy), _contrast(template[mask], found[mask]))
+
+
+def _contrast(
+    expected: NDArray[np.uint8], seen: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Return (3,) slopes of ``seen`` over ``expected``, both (n, 3)."""
+    x, y = (one.astype(np.float64) - one.mean(axis=0) for one in (expected, seen))
+    slopes = ((x * y).sum(axis=0) + _PRIOR) / ((x * x).sum(axis=0) + _PRIOR)
+    return np.asarray(np.clip(slopes, *_GAINS), np.float32)
+
+
+_PRIOR = 1e3
+"""Squared levels: a colour that hardly varies says nothing of its contrast."""
 
 
 def _peak(values: NDArray[Any], at: int) -> float:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from touchstone.engine.comparator import Differences
+from touchstone.engine.comparator import WAYS, Differences
 from touchstone.engine.pair import AlignedPair
 
 
@@ -15,7 +15,7 @@ class BlindComparator:
     def differences(self, pair: AlignedPair) -> Differences:
         height, width = pair.valid.shape
         nothing = np.zeros((height // 2, width // 2), np.float32)
-        return Differences(nothing, -6.0, -6.0, -2.0)
+        return Differences(nothing, -6.0, -6.0, -2.0, dict.fromkeys(WAYS, -4.0))
 
 
 BLIND = BlindComparator()

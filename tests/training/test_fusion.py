@@ -12,7 +12,6 @@ from touchstone.engine.policy import Policy
 from touchstone_training.calibration import (
     IDENTIFICATION_TERMS,
     Targets,
-    auroc,
     cllr,
     policy_document,
 )
@@ -24,6 +23,7 @@ from touchstone_training.fusion import (
     out_of_fold,
 )
 from touchstone_training.measuring import GENUINE, Row
+from touchstone_training.ranking import auroc
 
 MATCHED = [term.name for term in IDENTIFICATION_TERMS]
 RNG = np.random.default_rng(5)

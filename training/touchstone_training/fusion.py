@@ -156,6 +156,7 @@ _PHOTO = tuple(
     for name in ("resolution", "sharpness", "inlier_residual", "compared_fraction")
 )
 """How well the photo could show anything at all."""
+_LEARNED_PLACES = ("learned_peak", "learned_top", "learned_place")
 _LEARNED_WHOLE = TermChoice("learned_whole", direction=1)
 _NO_ACCUSATION = 0.0
 """Log10 of the highest likelihood ratio for what a photo can do by itself: coloured
@@ -167,7 +168,10 @@ WAYS = (
         "place",
         frozenset(),
         (
-            *(TermChoice(f"learned_{kind}", direction=1) for kind in ("peak", "top")),
+            *(
+                TermChoice(f"learned_{kind}", direction=1)
+                for kind in ("peak", "top", "place")
+            ),
             _LEARNED_WHOLE,
             TermChoice("blur_px"),
             TermChoice("glare_fraction"),
@@ -177,7 +181,11 @@ WAYS = (
     Way(
         "cast",
         frozenset({"cast"}),
-        (TermChoice("cast", direction=1), _COLOUR),
+        (
+            TermChoice("cast", direction=1),
+            _COLOUR,
+            TermChoice("learned_cast", direction=1),
+        ),
         most_log10_lr=_NO_ACCUSATION,
     ),
     Way(
@@ -187,9 +195,10 @@ WAYS = (
     ),
     Way(
         "screen",
-        frozenset({"halftone"}),
+        frozenset({"halftone", "inkjet"}),
         (
             TermChoice("grain", direction=1),
+            TermChoice("learned_screen", direction=1),
             _LEARNED_WHOLE,
             _COLOUR,
             TermChoice("blur_px"),
@@ -200,7 +209,12 @@ WAYS = (
     Way(
         "softness",
         frozenset({"rescan"}),
-        (TermChoice("blur_px", direction=1), _LEARNED_WHOLE, *_PHOTO),
+        (
+            TermChoice("blur_px", direction=1),
+            TermChoice("learned_softness", direction=1),
+            _LEARNED_WHOLE,
+            *_PHOTO,
+        ),
         most_log10_lr=_NO_ACCUSATION,
     ),
 )

@@ -1,10 +1,11 @@
 """The learned comparator: a network that was trained on genuine and forged prints.
 
 It sees an aligned pair and answers, for every place, how likely the print was changed
-there, and for the whole. Prepared here as it was for training.
+there, and for the whole, and in which way. Prepared here as it was for training.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +27,10 @@ CELL_PX = 4
 SIDE_MULTIPLE = 16
 """The network halves the frame four times: sides are padded to multiples of this."""
 
+WAYS = ("place", "cast", "screen", "softness")
+"""Ways in which a print may be another, in the order of the network's answers: a place
+was changed, the whole has another tint, a visible screen or dots, or less detail."""
+
 
 @dataclass(frozen=True, slots=True)
 class Differences:
@@ -40,6 +45,8 @@ class Differences:
     """Mean log odds of the few most suspicious places."""
     whole: float
     """Log odds that the print as a whole is another."""
+    ways: Mapping[str, float]
+    """Of each of `WAYS`: log odds that the print is another in that way."""
 
 
 class Comparator(Protocol):
@@ -137,23 +144,30 @@ class OnnxComparator(OnnxNetwork):
         """Refuse now what would fail, or answer nonsense, with every photo."""
         blank = np.zeros((1, 4 * SIDE_MULTIPLE, 4 * SIDE_MULTIPLE, PLANES), np.uint8)
         try:
-            cells, whole = self.answer(blank)
+            cells, told = self.answer(blank)
         except Exception as error:  # ORT raises its own untyped pybind exceptions
             raise ModelError(
                 f"The comparator cannot be fed as it must be: {error}"
             ) from error
-        if cells.ndim != 2 or not np.isfinite([cells.sum(), whole]).all():  # noqa: PLR2004
-            raise ModelError("The comparator gives no map of numbers and one number.")
+        is_usable = cells.ndim == 2 and told.size == 1 + len(WAYS)  # noqa: PLR2004
+        if not (is_usable and np.isfinite([cells.sum(), *told]).all()):
+            raise ModelError(
+                f"The comparator gives no map of numbers and {1 + len(WAYS)} numbers."
+            )
 
-    def answer(self, fed: NDArray[np.uint8]) -> tuple[Map, float]:
-        """Run the network on `planes`: log odds (h / 4, w / 4), and of the whole."""
+    def answer(self, fed: NDArray[np.uint8]) -> tuple[Map, NDArray[np.float32]]:
+        """Run the network on `planes`.
+
+        Returns:
+            log odds (h / 4, w / 4), and of the whole and each of `WAYS`, (5,).
+        """
         return self._answer(fed, inside_of(fed))
 
     def _answer(
         self, fed: NDArray[np.uint8], inside: NDArray[np.float32]
-    ) -> tuple[Map, float]:
-        cells, whole = self._session.run(None, {"planes": fed, "inside": inside})
-        return np.asarray(cells, np.float32)[0], float(np.asarray(whole).ravel()[0])
+    ) -> tuple[Map, NDArray[np.float32]]:
+        cells, told = self._session.run(None, {"planes": fed, "inside": inside})
+        return np.asarray(cells, np.float32)[0], np.asarray(told, np.float32).ravel()
 
     def differences(self, pair: AlignedPair) -> Differences:
         """Look at an aligned pair of at least 24 cells of 4 by 4 pixels.
@@ -163,8 +177,8 @@ class OnnxComparator(OnnxNetwork):
         """
         fed = planes(pair.expected, pair.seen, pair.valid)
         inside = inside_of(fed)
-        cells, whole = self._answer(fed, inside)
-        if not (np.isfinite(whole) and np.isfinite(cells).all()):
+        cells, told = self._answer(fed, inside)
+        if not (np.isfinite(told).all() and np.isfinite(cells).all()):
             raise ModelError("The comparator answered with what is no number.")
         shown = np.where(inside[0] > _MOSTLY, cells, _NOWHERE).astype(np.float32)
         patch = cv2.boxFilter(shown, -1, (3, 3))
@@ -180,7 +194,8 @@ class OnnxComparator(OnnxNetwork):
             map=np.asarray(grown[: height // 2, : width // 2], np.float32),
             peak=float(patch.max()),
             top=float(few.mean()),
-            whole=whole,
+            whole=float(told[0]),
+            ways=dict(zip(WAYS, told[1:].tolist(), strict=True)),
         )
 
 

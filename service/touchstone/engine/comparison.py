@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from touchstone.engine import channels
 from touchstone.engine.channels import CHANNELS
-from touchstone.engine.comparator import Comparator
+from touchstone.engine.comparator import WAYS, Comparator
 from touchstone.engine.image import Pixels, grey
 from touchstone.engine.normalisation import Luma, Map, match_blur
 from touchstone.engine.pair import AlignedPair, HalvedPair, Mask, aligned_pair, halved
 
-COMPARISON_VERSION = "3"
+COMPARISON_VERSION = "4"
 """Changes whenever the same pair would give other measurements."""
 
 COMPARISON_SIDE_PX = 640
@@ -116,6 +116,7 @@ def compare(
             "learned_peak": learned.peak,
             "learned_top": learned.top,
             "learned_whole": learned.whole,
+            **{f"learned_{way}": told for way, told in learned.ways.items()},
             "blur_px": 2 * blur_px,
             "contrast": float(np.log(pair.contrast)),
             "cast": pair.cast,
@@ -183,6 +184,7 @@ _KINDS = ("peak", "top", "high", "level")
 MEASUREMENTS = (
     *(f"{channel}_{kind}" for channel in CHANNELS for kind in _KINDS),
     *("learned_peak", "learned_top", "learned_whole"),
+    *(f"learned_{way}" for way in WAYS),
     *("blur_px", "contrast", "cast", "washed_fraction", "grain", "flat_fraction"),
 )
 """Every name in `Comparison.measurements`, in order."""

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
+from touchstone.engine.comparator import WAYS
 from touchstone_training.comparator.aligned import Packed
-from touchstone_training.comparator.network import STRIDE, WAYS
+from touchstone_training.comparator.network import STRIDE
 from touchstone_training.simulator.planting import LOCAL_KINDS, planted
 
 _Planes = NDArray[np.uint8]

@@ -13,15 +13,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from touchstone.engine.comparator import WAYS
+
 STRIDE = 4
 """Frame pixels per cell of the map."""
 PLANES = 7
 """expected (3), seen (3), valid (1); 0 to 255."""
 MIDDLE, RANGE = 127.5, 64.0
 """What the planes are centred on, and divided by."""
-WAYS = ("place", "cast", "screen", "softness")
-"""Ways in which a print may be another, each with log odds of its own: a place was
-changed, the whole has another tint, a visible screen or dots, or less detail."""
 _MOSTLY = 0.5
 _TOP = 24
 """Cells of the map that speak for the whole: a letter of small print has as many."""

@@ -244,6 +244,6 @@ def _measured(models: dict[str, bytes], pairs: Sequence[Packed]) -> dict[str, fl
         served = OnnxComparator.from_bytes(
             model, ComparatorManifest(name, "", digest), provider="cpu"
         )
-        told = np.array([served.answer(planes_of(one.path))[1] for one in some])
+        told = np.array([served.answer(planes_of(one.path))[1][0] for one in some])
         found[name] = round(auroc(told[~genuine], told[genuine]), 4)
     return found

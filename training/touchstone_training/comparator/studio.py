@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from touchstone.engine.comparator import WAYS
 from touchstone_training.comparator import reprints
 from touchstone_training.comparator.darkroom import Chance, Pictures, frames, jpeg
 from touchstone_training.comparator.faces import FACES, FORGED, MASK_PX
-from touchstone_training.comparator.network import STRIDE, WAYS
+from touchstone_training.comparator.network import STRIDE
 from touchstone_training.comparator.relighting import relit
 
 _NEAR_CELLS = 5

@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 from rich.console import Console
@@ -26,9 +27,11 @@ def spread(
             done, total=len(jobs), description=description, console=console
         )
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        done = pool.map(work, jobs)
-        yield from track(
-            done, total=len(jobs), description=description, console=console
-        )
+    done = _pool(workers).map(work, jobs)
+    yield from track(done, total=len(jobs), description=description, console=console)
+
+
+@cache
+def _pool(workers: int) -> ProcessPoolExecutor:
+    """Start processes once, for all that a run spreads: each loads torch."""
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))

@@ -64,6 +64,22 @@ def test_coverage_is_read_from_the_font() -> None:
     assert covers(sans, LATIN)
     assert covers(sans, BY_NAME["cyrillic"].alphabet)
     assert not covers(sans, BY_NAME["thai"].alphabet)
+    assert covers(sans, " ")
+
+
+def test_a_font_that_draws_one_box_for_every_letter_covers_nothing(
+    tmp_path: Path,
+) -> None:
+    from fontTools.ttLib import TTFont  # noqa: PLC0415 - this test alone makes a font
+
+    with TTFont(font("DejaVuSans.ttf")) as made:
+        for table in made["cmap"].tables:
+            for code in table.cmap:
+                if chr(code) in BY_NAME["greek"].alphabet:
+                    table.cmap[code] = ".notdef"
+        made.save(tmp_path / "boxes.ttf")
+    assert covers(tmp_path / "boxes.ttf", LATIN)
+    assert not covers(tmp_path / "boxes.ttf", BY_NAME["greek"].alphabet)
 
 
 def test_no_text_is_set_in_a_font_that_lacks_its_letters() -> None:

@@ -156,8 +156,17 @@ _PHOTO = tuple(
     for name in ("resolution", "sharpness", "inlier_residual", "compared_fraction")
 )
 """How well the photo could show anything at all."""
-_LEARNED_PLACES = ("learned_peak", "learned_top", "learned_place")
-_LEARNED_WHOLE = TermChoice("learned_whole", direction=1)
+
+
+def _told(*names: str) -> tuple[TermChoice, ...]:
+    """What the comparator says, seen from afar and from close by."""
+    return tuple(
+        TermChoice(f"{look}_{name}", direction=1)
+        for name in names
+        for look in ("learned", "near")
+    )
+
+
 _NO_ACCUSATION = 0.0
 """Log10 of the highest likelihood ratio for what a photo can do by itself: coloured
 light, noise and want of focus make any print look tinted, grainy and soft."""
@@ -168,11 +177,8 @@ WAYS = (
         "place",
         frozenset(),
         (
-            *(
-                TermChoice(f"learned_{kind}", direction=1)
-                for kind in ("peak", "top", "place")
-            ),
-            _LEARNED_WHOLE,
+            *_told("peak", "top", "place", "whole"),
+            TermChoice("is_near"),
             TermChoice("blur_px"),
             TermChoice("glare_fraction"),
             *_PHOTO,
@@ -184,7 +190,7 @@ WAYS = (
         (
             TermChoice("cast", direction=1),
             _COLOUR,
-            TermChoice("learned_cast", direction=1),
+            *_told("cast"),
         ),
         most_log10_lr=_NO_ACCUSATION,
     ),
@@ -198,8 +204,7 @@ WAYS = (
         frozenset({"halftone", "inkjet"}),
         (
             TermChoice("grain", direction=1),
-            TermChoice("learned_screen", direction=1),
-            _LEARNED_WHOLE,
+            *_told("screen", "whole"),
             _COLOUR,
             TermChoice("blur_px"),
             *_PHOTO,
@@ -211,8 +216,7 @@ WAYS = (
         frozenset({"rescan"}),
         (
             TermChoice("blur_px", direction=1),
-            TermChoice("learned_softness", direction=1),
-            _LEARNED_WHOLE,
+            *_told("softness", "whole"),
             *_PHOTO,
         ),
         most_log10_lr=_NO_ACCUSATION,

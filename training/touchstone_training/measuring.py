@@ -132,7 +132,7 @@ def _photographed(
     boxes: tuple[tuple[float, float, float, float], ...] = (),
 ) -> Sample:
     taken = conditions(rng, difficulty)
-    photo = photograph(print_, rng, conditions=taken, size_px=PHOTO_PX)
+    photo = photograph(print_, rng, conditions=taken, size_px=PHOTO_PX, compress=False)
     jpeg = to_jpeg(photo.pixels, photo.conditions.jpeg_quality)
     return Sample(seed, artwork.family, kind, severity, boxes, jpeg)
 

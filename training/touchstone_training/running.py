@@ -24,6 +24,14 @@ def schedule(share: float, *, warm_up: float) -> float:
     return float(0.5 * (1 + np.cos(np.pi * min(1.0, along))))
 
 
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Say whether 16-bit arithmetic saves time: many CPUs only imitate it."""
+    if device.type != "cpu":
+        return True
+    told = torch.cpu.get_capabilities()
+    return bool(told.get("avx512_bf16") or told.get("amx_bf16"))
+
+
 def current_commit() -> str:
     """Return the code's git commit, ``-dirty`` if altered; ``unknown`` without git."""
     try:

@@ -9,8 +9,17 @@ import typer
 
 from touchstone_training.comparator.aligned import pack as align_pairs
 from touchstone_training.comparator.aligned import pack_real
-from touchstone_training.comparator.learn import LearnConfig, StudioConfig
-from touchstone_training.comparator.learn import learn as run_learning
+from touchstone_training.comparator.drawing import (
+    Batch,
+    Minutes,
+    Rate,
+    Resume,
+    Run,
+    Seed,
+    Threads,
+    learn,
+)
+from touchstone_training.comparator.learn import LearnConfig
 from touchstone_training.comparator.pairs import FIRST_SEED, make_pairs
 from touchstone_training.comparator.release import release_comparator
 from touchstone_training.comparator.tune import tune as run_tuning
@@ -20,12 +29,12 @@ from touchstone_training.study import REAL_TRAINING_SET
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Make the learned comparator: pairs, pack, learn, export.",
+    help="Make the learned comparator: learn, pairs, pack, tune, export.",
 )
+app.command()(learn)
 
 _Pairs = Annotated[Path, typer.Option(help="Folder of photographed pairs.")]
 _Aligned = Annotated[Path, typer.Option(help="Folder of aligned pairs.")]
-_Run = Annotated[Path, typer.Option(help="Folder of the run.")]
 _Workers = Annotated[int, typer.Option(help="Processes; one a core.")]
 _Data = Annotated[Path | None, typer.Option(help="Folder with open/fonts_open.")]
 
@@ -66,60 +75,18 @@ def pack(
         typer.echo(f"{pack_real(real, out)} pairs of real packages")
 
 
-_Minutes = Annotated[float, typer.Option(help="How long to train.")]
-_Seed = Annotated[int, typer.Option(help="Of weights and lessons.")]
-_Rate = Annotated[float, typer.Option(help="Highest learning rate.")]
-_Threads = Annotated[int, typer.Option(help="Threads of the network.")]
-_Batch = Annotated[int, typer.Option(help="Pairs a step.")]
-_Resume = Annotated[
-    Path | None, typer.Option(help="Checkpoint whose weights to start from.")
-]
-
-
-@app.command()
-def learn(
-    *,
-    out: _Run = Path("runs/comparator"),
-    minutes: _Minutes = 40,
-    seed: _Seed = 0,
-    peak_rate: _Rate = 2e-3,
-    batch: _Batch = 48,
-    threads: _Threads = 2,
-    workers: Annotated[int, typer.Option(help="Processes that draw faces.")] = 1,
-    kept: Annotated[
-        int, typer.Option(help="Designs at hand, 27 MB of the device's memory each.")
-    ] = 1200,
-    data: _Data = None,
-    resume: _Resume = None,
-) -> None:
-    """Train on pairs that are drawn and photographed on the device meanwhile."""
-    config = replace(
-        LearnConfig(),
-        minutes=minutes,
-        batch=batch,
-        seed=seed,
-        peak_rate=peak_rate,
-        threads=threads,
-        workers=workers,
-        resume=None if resume is None else str(resume),
-    )
-    fonts = () if data is None else tuple(fonts_of(data))
-    studio = replace(StudioConfig(), kept=kept, fonts=fonts)
-    typer.echo(json.dumps(run_learning(out, config, studio), indent=1))
-
-
 @app.command()
 def tune(
     *,
     aligned: _Aligned = Path("runs/aligned"),
-    out: _Run = Path("runs/tuned"),
-    minutes: _Minutes = 30,
-    seed: _Seed = 0,
-    peak_rate: _Rate = 5e-4,
-    batch: _Batch = 12,
-    threads: _Threads = 2,
+    out: Run = Path("runs/tuned"),
+    minutes: Minutes = 30,
+    seed: Seed = 0,
+    peak_rate: Rate = 5e-4,
+    batch: Batch = 12,
+    threads: Threads = 2,
     workers: Annotated[int, typer.Option(help="Processes that make crops.")] = 1,
-    resume: _Resume = None,
+    resume: Resume = None,
 ) -> None:
     """Train on photographs that the engine registered, from what `learn` gave."""
     config = replace(
@@ -138,7 +105,7 @@ def tune(
 @app.command()
 def export(
     *,
-    run: _Run = Path("runs/comparator"),
+    run: Run = Path("runs/comparator"),
     aligned: _Aligned = Path("runs/aligned"),
     out: Annotated[Path, typer.Option(help="Folder of served models.")] = Path(
         "models"

@@ -22,7 +22,12 @@ from touchstone_training.comparator.faces import Sheets
 from touchstone_training.comparator.network import ComparatorNet
 from touchstone_training.comparator.studio import SORTS, Lesson, Studio
 from touchstone_training.ranking import auroc
-from touchstone_training.running import current_commit, schedule, update_average
+from touchstone_training.running import (
+    computes_in_bfloat16,
+    current_commit,
+    schedule,
+    update_average,
+)
 
 FIRST_SEED = 3_000_000
 """Designs drawn for the studio: nobody else's."""
@@ -219,6 +224,7 @@ class _Run:
         self.config, self.out = config, out
         self.best: dict[str, Any] = {}
         self.device = _device()
+        self.is_half = computes_in_bfloat16(self.device)
         self.net = ComparatorNet().to(self.device).to(memory_format=torch.channels_last)
         if config.resume is not None:
             state = torch.load(config.resume, map_location="cpu", weights_only=True)
@@ -262,7 +268,9 @@ class _Run:
             group["lr"] = self.config.peak_rate * factor
         batch = Batch(*(one.to(self.device) for one in next(self.batches)))
         self.net.train()
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.is_half
+        ):
             planes = batch.planes.to(memory_format=torch.channels_last)
             cells, whole = self.net(planes)
         losses = self._losses(cells, whole.float(), batch)

@@ -96,14 +96,21 @@ def lesson(pairs: Sequence[Packed], rng: np.random.Generator) -> Lesson:
     )
 
 
-_WAY_OF = {"cast": "cast", "halftone": "screen", "inkjet": "screen"}
+_WAY_OF = {
+    "cast": "cast",
+    "halftone": "screen",
+    "inkjet": "screen",
+    "rescan": "softness",
+}
 
 
 def _told(pair: Packed, *, is_shown: bool) -> NDArray[np.float32]:
     """(5,): 1 for another print, then for each of `WAYS`."""
     told = np.zeros(1 + len(WAYS), np.float32)
     if pair.is_whole:
-        told[[0, 1 + WAYS.index(_WAY_OF.get(pair.kind, "softness"))]] = 1
+        told[0] = 1
+        if pair.kind in _WAY_OF:
+            told[1 + WAYS.index(_WAY_OF[pair.kind])] = 1
     elif is_shown:
         told[[0, 1 + WAYS.index("place")]] = 1
     return told

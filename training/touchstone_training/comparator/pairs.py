@@ -133,7 +133,9 @@ def _changed(before: Pixels, after: Pixels, *, is_whole: bool) -> NDArray[np.uin
     small = width // _SHRINK, height // _SHRINK
     if is_whole:
         return np.full((small[1], small[0]), 255, np.uint8)
-    apart = cv2.absdiff(before, after).max(axis=2) > _VISIBLE_LEVELS
+    channels = cv2.split(cv2.absdiff(before, after))
+    apart = np.maximum(np.maximum(channels[0], channels[1]), channels[2])
+    apart = apart > _VISIBLE_LEVELS
     mask = cv2.resize(apart.astype(np.uint8) * 255, small, interpolation=cv2.INTER_AREA)
     return np.asarray(np.where(mask > 0, 255, 0), np.uint8)
 
@@ -143,7 +145,11 @@ def _photographed(
 ) -> bytes:
     taken = conditions(rng, options.difficulty)
     photo = photograph(
-        genuine_print(print_, rng), rng, conditions=taken, size_px=PHOTO_PX
+        genuine_print(print_, rng),
+        rng,
+        conditions=taken,
+        size_px=PHOTO_PX,
+        compress=False,
     )
     return to_jpeg(photo.pixels, photo.conditions.jpeg_quality)
 

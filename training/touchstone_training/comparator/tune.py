@@ -30,7 +30,7 @@ def tune(data: Path, out: Path, config: LearnConfig) -> dict[str, Any]:
     Raises:
         InvalidInputError: there are no pairs.
     """
-    pairs = packed(data)
+    pairs = [pair for pair in packed(data) if pair.kind not in _UNSEEN_KINDS]
     if not pairs:
         raise InvalidInputError(f"{data} holds no aligned pairs.")
     learned, held = held_out(pairs, config.held_out_share)
@@ -50,6 +50,10 @@ def tune(data: Path, out: Path, config: LearnConfig) -> dict[str, Any]:
         config,
         facts={"designs": len({pair.design for pair in pairs}), "pairs": len(pairs)},
     )
+
+
+_UNSEEN_KINDS = frozenset({"aspect"})
+"""Of counterfeits that registration lays over their references: it measures them."""
 
 
 def _batches(lessons: "DataLoader[tuple[torch.Tensor, ...]]") -> Iterator[Batch]:

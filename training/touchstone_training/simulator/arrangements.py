@@ -8,6 +8,7 @@ from touchstone_training.simulator import layouts as block
 from touchstone_training.simulator import panels
 from touchstone_training.simulator.elements import Box, Colour
 from touchstone_training.simulator.pages import Page
+from touchstone_training.simulator.palettes import is_dark
 
 
 def banded(page: Page) -> None:
@@ -106,7 +107,8 @@ def tiled(page: Page) -> None:
     block.ground(page)
     rows, columns = int(rng.integers(4, 7)), int(rng.integers(2, 4))
     ink = style.colours.main
-    second = style.colours.accent if page.chance(0.5) else ink
+    accent = style.colours.accent
+    second = accent if page.chance(0.5) and is_dark(accent) else ink
     high = 0.86 / rows
     for row in range(rows):
         for column in range(columns):

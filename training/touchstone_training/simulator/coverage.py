@@ -4,7 +4,12 @@ from functools import lru_cache
 from pathlib import Path
 from string import ascii_letters, digits
 
+from touchstone_training.simulator.typesetting import face
+
 LATIN = ascii_letters + digits + " .,:;/%-+°éüñł"
+
+
+_SAMPLE, _SAMPLE_PX = 12, 24.0
 
 
 @lru_cache(maxsize=512)
@@ -17,5 +22,20 @@ def _code_points(font: Path) -> frozenset[int]:
 
 @lru_cache(maxsize=1 << 14)
 def covers(font: Path, text: str) -> bool:
-    """Whether the font has every letter of the text."""
-    return _code_points(font).issuperset(map(ord, set(text) - {" "}))
+    """Whether the font has every letter of the text, and draws them apart.
+
+    Some fonts promise letters for which they all draw the same empty box.
+    """
+    letters = sorted(set(text) - {" "})
+    if not _code_points(font).issuperset(map(ord, letters)):
+        return False
+    if not letters:
+        return True
+    sample = letters[:: max(1, len(letters) // _SAMPLE)]
+    return len({_drawn(font, c) for c in sample}) > len(sample) // 2
+
+
+@lru_cache(maxsize=1 << 14)
+def _drawn(font: Path, letter: str) -> tuple[tuple[int, int], bytes]:
+    mask = face(font, _SAMPLE_PX).getmask(letter)
+    return mask.size, bytes(mask)

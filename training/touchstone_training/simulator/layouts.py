@@ -154,7 +154,7 @@ def ornament(page: Page, box: Box, ink: Colour) -> None:
         colour=ink,
         variant=page.pick(_PATTERNS),
         seed=page.seed(),
-        opacity=float(page.rng.uniform(0.12, 0.5)),
+        opacity=float(page.rng.uniform(0.1, 0.36)),
     )
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone_training.simulator.coverage import LATIN, covers
+from touchstone_training.simulator.scripts import SCRIPTS
 from touchstone_training.simulator.typesetting import line_mask, text_width
 
 _LATIN_SAMPLE = "Rage3xg"
@@ -27,11 +27,21 @@ def _look(font: Path, sample: str) -> NDArray[np.float32]:
     return np.append(soft.ravel(), np.float32(wide / 12)).astype(np.float32)
 
 
+def _sample(text: str) -> str:
+    # The same few letters for all texts of a script, so that looks are drawn once.
+    letters = set(text)
+    for script in SCRIPTS:
+        if letters & set(script.alphabet):
+            return script.alphabet[:_SAMPLE_LETTERS]
+    return _LATIN_SAMPLE
+
+
 def nearest_first(text: str, current: Path, others: Sequence[Path]) -> list[int]:
-    """Indices of ``others``, those that look most like ``current`` first."""
-    is_latin = all(covers(font, LATIN) for font in (current, *others))
-    letters = "".join(dict.fromkeys(text.replace(" ", "")))[:_SAMPLE_LETTERS]
-    sample = _LATIN_SAMPLE if is_latin or not letters else letters
+    """Indices of ``others``, those that look most like ``current`` first.
+
+    ``text`` says in which script they are compared.
+    """
+    sample = _sample(text)
     look = _look(current, sample)
     apart = [float(np.linalg.norm(_look(font, sample) - look)) for font in others]
     return sorted(range(len(others)), key=apart.__getitem__)

@@ -298,7 +298,7 @@ def swoosh(size_px: tuple[int, int], variant: str, seed: int) -> Mask:
     pen = Pen(size_px)
     ratio = np.array(size_px) / min(size_px)
     x = np.linspace(-1, 1, 80)
-    depth, phase = rng.uniform(0.15, 0.5), rng.uniform(0, 2 * np.pi)
+    depth, phase = rng.uniform(0.08, 0.28), rng.uniform(0, 2 * np.pi)
     edges = {
         "wave": -1 + depth + depth * np.sin(x * rng.uniform(1.5, 3.5) + phase),
         "slope": -1 + depth * (1 + x * (1 if seed % 2 else -1)),

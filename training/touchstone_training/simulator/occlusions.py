@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone_training.simulator.backdrops import fractal_noise
 from touchstone_training.simulator.covers import Cover, warped_cover
+from touchstone_training.simulator.noise import fractal_noise
 
 _Field = NDArray[np.float32]
 _Pixels = NDArray[np.uint8]

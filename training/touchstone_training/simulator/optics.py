@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.errors import InvalidInputError
-from touchstone_training.simulator.backdrops import smooth_noise
+from touchstone_training.simulator.noise import smooth_noise
 
 _Field = NDArray[np.float32]
 _Pixels = NDArray[np.uint8]

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone_training.simulator.backdrops import fractal_noise, smooth_noise
 from touchstone_training.simulator.elements import Colour
+from touchstone_training.simulator.noise import fractal_noise, smooth_noise
 
 _Field = NDArray[np.float32]
 _Size = tuple[int, int]

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone_training.simulator.backdrops import smooth_noise
+from touchstone_training.simulator.noise import smooth_noise
 from touchstone_training.simulator.optics import recompressed
 
 Image = NDArray[np.uint8]

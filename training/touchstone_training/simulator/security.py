@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone_training.simulator import marks, patterns
-from touchstone_training.simulator.backdrops import smooth_noise
 from touchstone_training.simulator.marks import Pen, ring
+from touchstone_training.simulator.noise import smooth_noise
 
 Mask = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone_training.simulator.backdrops import fractal_noise
 from touchstone_training.simulator.elements import Colour
+from touchstone_training.simulator.noise import fractal_noise
 from touchstone_training.simulator.photos import SCENES, scene
 
 _Field = NDArray[np.float32]

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone_training.simulator.backdrops import smooth_noise
 from touchstone_training.simulator.cameras import (
     Camera,
     Pose,
@@ -20,6 +19,7 @@ from touchstone_training.simulator.cameras import (
     photo_from_frame,
 )
 from touchstone_training.simulator.covers import Cover
+from touchstone_training.simulator.noise import smooth_noise
 from touchstone_training.simulator.sides import side_faces
 
 SHAPES = ("flat", "carton", "cylinder", "pouch")

@@ -45,7 +45,7 @@ bench: $(DEV)  ## how fast, stage by stage
 	$(BIN)/python -m touchstone_training bench $(ARGS)
 
 benchmark: $(DEV)  ## how right, beside two peers; ARGS="--data DIR"
-	$(BIN)/python -m touchstone_training evaluate $(ARGS)
+	$(BIN)/python -m touchstone_training benchmark $(ARGS)
 
 image:  ## the container image; VARIANT=gpu for CUDA
 	docker build --build-arg VARIANT=$(VARIANT) --tag touchstone:$(VARIANT) .

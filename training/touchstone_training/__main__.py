@@ -10,6 +10,7 @@ from rich.console import Console
 
 from touchstone_training import proving
 from touchstone_training.bench.suite import Part, run_suite
+from touchstone_training.benchmark.command import benchmark
 from touchstone_training.comparator.commands import app as comparator
 from touchstone_training.data import HELD_OUT_SEED, PictureCache
 from touchstone_training.embedder.export import Provenance, export_embedder
@@ -26,7 +27,7 @@ from touchstone_training.simulator.commands import app as simulator
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(proving.calibrate)
-app.command()(proving.evaluate)
+app.command()(benchmark)
 app.command()(proving.seal)
 app.command()(proving.samples)
 app.add_typer(comparator, name="comparator")

@@ -1,10 +1,10 @@
-"""Commands that calibrate the policy, prove the service, and draw the samples."""
+"""Commands that calibrate the policy, seal the models, and draw the samples."""
 
 import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -18,19 +18,9 @@ from touchstone.bootstrap import (
     SEAL,
     open_comparator,
     open_embedder,
-    open_policy,
 )
-from touchstone.engine.policy import Policy
 from touchstone.settings import Settings
 from touchstone_training.calibration import Targets, policy_document
-from touchstone_training.card import write_card
-from touchstone_training.evaluation import (
-    REAL_SETS,
-    Share,
-    counterfeit_report,
-    evaluate_set,
-    write_report,
-)
 from touchstone_training.measuring import (
     Row,
     read_judged,
@@ -44,8 +34,6 @@ from touchstone_training.study import StudyOptions, real_matches, simulated
 
 _CALIBRATION_SEED = 700_000
 """Designs for calibration: below the held-out seeds, above the embedder's."""
-_EVALUATION_SEED = 1_100_000
-"""Designs for evaluation: never trained on, calibrated on or looked at."""
 
 Data = Annotated[Path, typer.Option(help="Folder with open/ and measure/, see DATA.")]
 Models = Annotated[Path, typer.Option(help="Folder of served models.")]
@@ -114,94 +102,6 @@ def seal(models: Models = Path("models")) -> None:
     }
     text = json.dumps(digests, indent=1, sort_keys=True)
     (models / SEAL).write_text(text + "\n", encoding="utf-8")
-
-
-def evaluate(
-    *,
-    data: Data,
-    models: Models = Path("models"),
-    out: Annotated[Path, typer.Option(help="Report.")] = Path("models/evaluation.json"),
-    runs: Runs = Path("runs/evaluation"),
-    designs: Annotated[int, typer.Option(help="Unseen designs; 0: none.")] = 40,
-    every_nth: Annotated[int, typer.Option(help="Look at every nth real photo.")] = 1,
-    workers: Workers = 2,
-) -> None:
-    """Measure the whole service on real photographs and on simulated counterfeits."""
-    runs.mkdir(parents=True, exist_ok=True)
-    report: dict[str, Any] = {"commit": current_commit()}
-    policy = open_policy(Settings.load(model_dir=models))
-    report["policy"] = policy.digest
-    report["real"] = {
-        name: evaluate_set(name, data / folder, every_nth=every_nth).document()
-        for name, folder in REAL_SETS
-        if (data / folder).is_dir()
-    }
-    report["real_overall"] = _pooled(report["real"])
-    if designs:
-        report["simulated"] = {
-            name: _simulated(
-                models,
-                fonts_of(data),
-                policy=policy,
-                runs=runs,
-                designs=designs,
-                difficulty=hard,
-                workers=workers,
-            )
-            for name, hard in (("inspector", 0.12), ("field", 0.3))
-        }
-    write_report(out, report)
-    if designs and out == models / "evaluation.json":
-        write_card(models)
-    typer.echo(out.read_text(encoding="utf-8"))
-
-
-def _pooled(sets: dict[str, Any]) -> dict[str, Any]:
-    """Add up the shares of all sets: every photo counts once."""
-    names = ("recall_at_1", "accepted_wrong", "known_lost", "genuine_inconsistent")
-    return {
-        name: Share(
-            sum(one[name]["hits"] for one in sets.values()),
-            sum(one[name]["total"] for one in sets.values()),
-        ).document()
-        for name in names
-    }
-
-
-def _simulated(
-    models: Path,
-    fonts: list[Path],
-    *,
-    policy: Policy,
-    runs: Path,
-    designs: int,
-    difficulty: float,
-    workers: int,
-) -> dict[str, object]:
-    options = StudyOptions(
-        first_seed=_EVALUATION_SEED,
-        designs=designs,
-        genuine=6,
-        forged=8,
-        difficulty=difficulty,
-        decoys=1,
-        with_peers=True,
-    )
-    rows = [row for row, _ in simulated(models, options, fonts, workers=workers)]
-    write_rows(runs / f"rows-{difficulty}.jsonl", rows)
-    report = counterfeit_report(rows, [_log10_lr(row, policy) for row in rows])
-    return {"options": asdict(options), **report}
-
-
-def _log10_lr(row: Row, policy: Policy) -> float:
-    """Uncapped log10 LR; NaN where the policy would not compare the photo."""
-    measured = row.measurements
-    if not measured or any(
-        not least <= measured[name] <= most
-        for name, (least, most) in policy.quality_limits.items()
-    ):
-        return float("nan")
-    return -policy.fusion.logit(measured) / float(np.log(10))
 
 
 def samples(

@@ -1,0 +1,154 @@
+"""Which product is it: simulated packages with a sibling each, and packages unknown.
+
+Every design is enrolled beside a sibling, which differs in strength and GTIN and mostly
+in colour. The photos are the genuine ones on which counterfeits are measured.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from touchstone.engine.image import Pixels
+from touchstone_training.benchmark.real import likeliest
+from touchstone_training.benchmark.scores import share_document
+from touchstone_training.benchmark.services import enrol_all, opened
+from touchstone_training.benchmark.work import spread
+from touchstone_training.measuring import drawn, reference_print
+from touchstone_training.simulator.artwork import sibling
+from touchstone_training.simulator.photography import to_jpeg
+
+_SIBLING = "sibling of "
+_JPEG_QUALITY = 95
+_CHUNK = 30
+"""Photos of a job: two processes should end together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A genuine photo on disk."""
+
+    path: Path
+    product: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the service named."""
+
+    source: str
+    product: str
+    is_enrolled: bool
+    named: str | None
+    likeliest: str | None
+    """With acceptance set aside, where the product is enrolled."""
+
+
+def enrolled_prints(seed: int, fonts: tuple[Path, ...]) -> list[tuple[str, bytes]]:
+    """Return (code, file) of the flat print of a design, and of its sibling's."""
+    artwork = drawn(seed, fonts)
+    other = sibling(artwork, np.random.default_rng((seed, 17)))
+    return [
+        (str(seed), _file(reference_print(artwork))),
+        (f"{_SIBLING}{seed}", _file(reference_print(other))),
+    ]
+
+
+def _file(pixels: Pixels) -> bytes:
+    return to_jpeg(pixels, _JPEG_QUALITY)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Photos, and the service that is asked about them."""
+
+    queries: Sequence[Query]
+    service: Path
+    is_enrolled: bool
+
+
+def identify(
+    queries: Sequence[Query],
+    seeds: Sequence[int],
+    models: Path,
+    fonts: tuple[Path, ...],
+    *,
+    workers: int,
+) -> list[Answer]:
+    """Ask for every photo: with all designs enrolled, and with every other one."""
+    draw = partial(enrolled_prints, fonts=fonts)
+    drawn_pairs = spread(draw, seeds, workers=workers, description="Their references")
+    files = [file for pair in drawn_pairs for file in pair]
+    unknown = frozenset(sorted(str(seed) for seed in seeds)[1::2])
+    foreign = [query for query in queries if query.product in unknown]
+    with tempfile.TemporaryDirectory(prefix="touchstone-benchmark-") as folder:
+        every, half = (Path(folder) / name for name in ("all", "half"))
+        known = [file for file in files if _design(file[0]) not in unknown]
+        enrol_all({every: files, half: known}, models, workers=workers)
+        jobs = [
+            _Asked(asked[start : start + _CHUNK], service, service == every)
+            for asked, service in ((queries, every), (foreign, half))
+            for start in range(0, len(asked), _CHUNK)
+        ]
+        work = partial(_answered, models=models)
+        done = spread(work, jobs, workers=workers, description="Identification")
+        return [answer for answers in done for answer in answers]
+
+
+def _design(code: str) -> str:
+    return code.removeprefix(_SIBLING)
+
+
+def _answered(asked: _Asked, *, models: Path) -> list[Answer]:
+    answers = []
+    with opened(asked.service, models) as (application, caller):
+        verifier = application.verifier
+        for query in asked.queries:
+            data = query.path.read_bytes()
+            product = verifier.assess(caller, [data]).product
+            named = product.product_id if product else None
+            first = named
+            if asked.is_enrolled and named is None:
+                first = likeliest(verifier, caller, data)
+            answers.append(
+                Answer(query.source, query.product, asked.is_enrolled, named, first)
+            )
+    return answers
+
+
+def identification_document(answers: Sequence[Answer]) -> dict[str, object]:
+    """Sum up answers, by how the photos were taken and over all."""
+    sources = sorted({one.source for one in answers})
+    return {
+        name: _shares([one for one in answers if name in {one.source, "all"}])
+        for name in (*sources, "all")
+    }
+
+
+def _shares(answers: Sequence[Answer]) -> dict[str, object]:
+    known = [one for one in answers if one.is_enrolled]
+    unknown = [one for one in answers if not one.is_enrolled]
+    tests: dict[str, tuple[Sequence[Answer], Callable[[Answer], bool]]] = {
+        "recall_at_1": (known, lambda one: one.likeliest == one.product),
+        "design_or_sibling_at_1": (known, lambda one: _is_of(one.likeliest, one)),
+        "named_sibling": (known, lambda one: one.named == _SIBLING + one.product),
+        "named_another": (
+            known,
+            lambda one: one.named is not None and not _is_of(one.named, one),
+        ),
+        "known_lost": (known, lambda one: one.named is None),
+        "unknown_rejected": (unknown, lambda one: one.named is None),
+    }
+    return {
+        name: share_document([(one.product, holds(one)) for one in own])
+        for name, (own, holds) in tests.items()
+    }
+
+
+def _is_of(code: str | None, answer: Answer) -> bool:
+    """Tell whether ``code`` is the product or its sibling."""
+    return code is not None and _design(code) == answer.product

@@ -24,7 +24,7 @@ from touchstone.engine.policy import Policy
 from touchstone.settings import Settings
 from touchstone_training.calibration import Targets, policy_document
 from touchstone_training.card import write_card
-from touchstone_training.embedder.train import current_commit
+from touchstone_training.running import current_commit
 from touchstone_training.evaluation import (
     REAL_SETS,
     Share,

@@ -22,7 +22,7 @@ from touchstone_training.calibration import auroc
 from touchstone_training.comparator.aligned import Packed, packed
 from touchstone_training.comparator.lessons import Lessons
 from touchstone_training.comparator.network import ComparatorNet
-from touchstone_training.embedder.train import current_commit, schedule, update_average
+from touchstone_training.running import current_commit, schedule, update_average
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """The training loop: batches in, checkpoints and metrics.jsonl out."""
 
 import json
-import subprocess
 import time
 from collections.abc import Sequence
 from copy import deepcopy
@@ -43,6 +42,7 @@ from touchstone_training.embedder.views import (
     ViewOptions,
     normalised,
 )
+from touchstone_training.running import current_commit, schedule, update_average
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,22 +255,6 @@ class _Run:
             log.write(line + "\n")
 
 
-def update_average(average: nn.Module, net: nn.Module, *, decay: float) -> None:
-    """Move the running average of the weights towards ``net``, in place."""
-    with torch.no_grad():
-        pairs = zip(average.parameters(), net.parameters(), strict=True)
-        for kept, fresh in pairs:
-            kept.lerp_(fresh, 1 - decay)
-
-
-def schedule(share: float, *, warm_up: float) -> float:
-    """Linear rise, then half a cosine down to zero, as a factor in [0, 1]."""
-    if share < warm_up:
-        return (share + 1e-3) / (warm_up + 1e-3)
-    along = (share - warm_up) / (1 - warm_up)
-    return float(0.5 * (1 + np.cos(np.pi * min(1.0, along))))
-
-
 def embedder(
     net: nn.Module, architecture: Architecture, *, projected: bool = True
 ) -> Embed:
@@ -311,18 +295,3 @@ def load_state(net: EmbeddingNet, path: Path) -> dict[str, Any]:
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     net.load_state_dict(checkpoint["state"])
     return dict(checkpoint)
-
-
-def current_commit() -> str:
-    """Return the code's git commit, ``-dirty`` if altered; ``unknown`` without git."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - the developer's own git
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=Path(__file__).parent,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()

@@ -149,6 +149,10 @@ class SimulatedPhoto:
     pixels: Image
     photo_from_artwork: NDArray[np.float64]
     conditions: Conditions
+    print_share: NDArray[np.uint8]
+    """(H, W): how much of each pixel the print takes, 255 is all, covered or not."""
+    artwork_px: tuple[int, int]
+    """(width, height) of what was photographed."""
 
 
 def photograph(
@@ -181,8 +185,11 @@ def photograph(
     artwork_px = (artwork.shape[1], artwork.shape[0])
     for cover in _covers(placed, taken, rng, size_px=size_px, artwork_px=artwork_px):
         _lay_cover(light, cover, lamp)
+    pixels = _developed(light, taken, rng)
+    shown = np.zeros(pixels.shape[:2], np.uint8)
+    shown[placed.front.rows, placed.front.columns] = placed.printed * np.float32(255)
     return SimulatedPhoto(
-        _developed(light, taken, rng), placed.photo_from_artwork, taken
+        pixels, placed.photo_from_artwork, taken, shown, artwork_px
     )
 
 

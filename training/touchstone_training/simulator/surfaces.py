@@ -39,10 +39,12 @@ class Placed:
     """A package laid into the photo: its front, and the sides that lie behind it.
 
     ``shade`` (h, w, 1) is a factor of light on the front and ``gloss`` (h, w, 1) how
-    mirror-like each place faces the lamp.
+    mirror-like each place faces the lamp; ``printed`` (h, w) is the share of each pixel
+    of the front that the print takes, without the bottle around a label.
     """
 
     front: Cover
+    printed: _Field
     shade: _Field
     gloss: _Field
     sides: tuple[Cover, ...]
@@ -297,6 +299,7 @@ def place(
     stretch = np.diag([frame_px[0] / size[0], frame_px[1] / size[1], 1.0])
     return Placed(
         front=Cover(window.left, window.top, pixels, alpha[..., None]),
+        printed=label,
         shade=window.refine(bend.shade)[..., None],
         gloss=window.refine(bend.gloss)[..., None],
         sides=_sides(artwork, camera, pose, frame_px=frame_px, at=(photo_px, rng)),

@@ -1,0 +1,39 @@
+"""What every training run does the same way: its schedule, its average, its commit."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def update_average(average: nn.Module, net: nn.Module, *, decay: float) -> None:
+    """Move the running average of the weights towards ``net``, in place."""
+    with torch.no_grad():
+        pairs = zip(average.parameters(), net.parameters(), strict=True)
+        for kept, fresh in pairs:
+            kept.lerp_(fresh, 1 - decay)
+
+
+def schedule(share: float, *, warm_up: float) -> float:
+    """Linear rise, then half a cosine down to zero, as a factor in [0, 1]."""
+    if share < warm_up:
+        return (share + 1e-3) / (warm_up + 1e-3)
+    along = (share - warm_up) / (1 - warm_up)
+    return float(0.5 * (1 + np.cos(np.pi * min(1.0, along))))
+
+
+def current_commit() -> str:
+    """Return the code's git commit, ``-dirty`` if altered; ``unknown`` without git."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - the developer's own git
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parent,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()

@@ -20,11 +20,10 @@ from touchstone_training.embedder.retrieval import (
 )
 from touchstone_training.embedder.train import (
     TrainConfig,
-    schedule,
     train,
-    update_average,
 )
 from touchstone_training.embedder.views import BatchOptions, ViewOptions
+from touchstone_training.running import schedule, update_average
 
 _PLAIN = Materials(pictures=(), marks=(), fonts=())
 _TINY = TrainConfig(

@@ -14,6 +14,8 @@ from touchstone.bootstrap import (
     COMPARATOR,
     COMPARATOR_MANIFEST,
     EMBEDDER,
+    LOCALISER,
+    LOCALISER_MANIFEST,
     MANIFEST,
     SEAL,
     open_comparator,
@@ -24,7 +26,6 @@ from touchstone.engine.policy import Policy
 from touchstone.settings import Settings
 from touchstone_training.calibration import Targets, policy_document
 from touchstone_training.card import write_card
-from touchstone_training.running import current_commit
 from touchstone_training.evaluation import (
     REAL_SETS,
     Share,
@@ -38,6 +39,7 @@ from touchstone_training.measuring import (
     read_measured,
     write_rows,
 )
+from touchstone_training.running import current_commit
 from touchstone_training.samples import make_samples
 from touchstone_training.study import StudyOptions, real_matches, simulated
 
@@ -104,7 +106,15 @@ def calibrate(
 
 def seal(models: Models = Path("models")) -> None:
     """Write manifest.json: the SHA-256 that each model file must have to be loaded."""
-    names = (EMBEDDER, MANIFEST, COMPARATOR, COMPARATOR_MANIFEST, CALIBRATION)
+    names = (
+        EMBEDDER,
+        MANIFEST,
+        COMPARATOR,
+        COMPARATOR_MANIFEST,
+        LOCALISER,
+        LOCALISER_MANIFEST,
+        CALIBRATION,
+    )
     digests = {
         name: hashlib.sha256((models / name).read_bytes()).hexdigest()
         for name in names

@@ -164,7 +164,7 @@ class Answer:
 
 
 def face_of(answer: Answer, frame: Framed, pixels: Pixels) -> Face:
-    """Lay a quad around what ``answer`` marks; the whole photo where that is nothing."""
+    """Lay a quad around what ``answer`` marks; the whole photo if that is nothing."""
     outline = _largest_outline(answer.printed, frame)
     if outline is None:
         return whole_photo(pixels)
@@ -213,7 +213,7 @@ def quad_around(hull: NDArray[np.float32]) -> Quad | None:
         return None
     box = np.asarray(cv2.boxPoints(cv2.minAreaRect(hull)), np.float32)
     try:
-        found = cv2.approxPolyN(hull[:, None], 4, None, -1.0, True)  # type: ignore[call-overload]
+        found = cv2.approxPolyN(hull[:, None], 4, None, -1.0, True)
     except cv2.error:
         return box
     quad = np.asarray(found, np.float32).reshape(-1, 2)
@@ -337,7 +337,22 @@ class OnnxLocaliser(OnnxNetwork):
 
 # --- the face, cut out ----------------------------------------------------------------
 
+SURE = 0.5
+"""Confidence from which the face alone is what references are searched with."""
+POSSIBLE = 0.2
+"""Confidence from which it is searched with beside the whole photo."""
+MARGIN = 0.04
+"""Surroundings that are kept about a face, as a share of its sides: a quad that is a
+little too small would else cut off print."""
 _CUT_OUT_SIDE_PX = 448
+
+
+def queries_of(pixels: Pixels, face: Face) -> list[Pixels]:
+    """Return what to search the references with: the face, the photo, or both."""
+    if face.confidence < POSSIBLE:
+        return [pixels]
+    cut = cut_out(pixels, face.quad, margin=MARGIN)
+    return [cut] if face.confidence >= SURE else [cut, pixels]
 
 
 def cut_out(pixels: Pixels, quad: Quad, *, margin: float) -> Pixels:

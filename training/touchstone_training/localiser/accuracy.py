@@ -69,8 +69,8 @@ _TRIANGLE = 3
 
 
 def _common(one: Quad, other: Quad) -> Quad | None:
-    _, polygon = cv2.intersectConvexConvex(one, other)
-    if polygon is None or len(polygon) < _TRIANGLE:
+    area, polygon = cv2.intersectConvexConvex(one, other)
+    if area <= 0 or len(polygon) < _TRIANGLE:
         return None
     return np.asarray(polygon, np.float32).reshape(-1, 2)
 
@@ -78,9 +78,7 @@ def _common(one: Quad, other: Quad) -> Quad | None:
 def corner_distance(one: Quad, other: Quad) -> float:
     """Mean distance of the corners in px, whichever of them is called the first."""
     turns = [np.roll(one, turn, axis=0) for turn in range(4)]
-    return float(
-        min(np.linalg.norm(turned - other, axis=1).mean() for turned in turns)
-    )
+    return float(min(np.linalg.norm(turned - other, axis=1).mean() for turned in turns))
 
 
 def held_out_scenes(pack: Pack, count: int, *, shape: str | None = None) -> list[Scene]:

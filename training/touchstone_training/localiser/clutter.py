@@ -76,7 +76,7 @@ def _lay(
         (max(2, round(width * scale)), max(2, round(height * scale))),
         interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
     )
-    small = np.asarray(cv2.multiply(small, _shade(rng)), np.uint8)
+    small = np.asarray(small * _shade(rng), np.uint8)
     tall, wide = small.shape[:2]
     corners = np.array([[0, 0], [wide, 0], [wide, tall], [0, tall]], np.float32)
     target = _strewn(corners, rng, (scene.shape[1], scene.shape[0]))
@@ -92,10 +92,9 @@ def _lay(
     np.copyto(scene, over, where=(alpha > 127)[..., None])  # noqa: PLR2004 (half)
 
 
-def _shade(rng: np.random.Generator) -> tuple[float, float, float, float]:
-    light = float(rng.uniform(0.45, 1.05))
-    red, green, blue = (light * float(rng.uniform(0.92, 1.08)) for _ in range(3))
-    return red, green, blue, 0.0
+def _shade(rng: np.random.Generator) -> NDArray[np.float32]:
+    tint = rng.uniform(0.45, 1.0) * rng.uniform(0.9, 1.0, 3)
+    return np.asarray(tint, np.float32)
 
 
 def _strewn(

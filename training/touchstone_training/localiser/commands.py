@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from touchstone_training.localiser.learn import LearnConfig
 from touchstone_training.localiser.learn import learn as run_learning
-from touchstone_training.localiser.pack import write_pack
+from touchstone_training.localiser.pack import read_pack, write_pack
 
 app = typer.Typer(
     no_args_is_help=True, help="Make the localiser: pictures, learn, export, measure."
@@ -17,6 +18,7 @@ app = typer.Typer(
 
 _Pictures = Annotated[Path, typer.Option(help="Pack made by `pictures`.")]
 _Run = Annotated[Path, typer.Option(help="Folder of the run.")]
+_Models = Annotated[Path, typer.Option(help="Folder of served models.")]
 _PACK, _RUN = Path("runs/localiser-pictures.npz"), Path("runs/localiser")
 
 
@@ -38,7 +40,9 @@ def pictures(
     stream = localiser_pictures(
         data, designs=designs, collages=collages, long_side_px=long_side_px
     )
-    typer.echo(json.dumps({"pictures": write_pack(out, stream, long_side_px=long_side_px)}))
+    typer.echo(
+        json.dumps({"pictures": write_pack(out, stream, long_side_px=long_side_px)})
+    )
 
 
 @app.command()
@@ -68,3 +72,51 @@ def learn(
         resume=None if resume is None else str(resume),
     )
     typer.echo(json.dumps(run_learning(pictures, out, config), indent=1))
+
+
+@app.command()
+def export(
+    *,
+    run: _Run = _RUN,
+    pictures: _Pictures = _PACK,
+    out: _Models = Path("models"),
+    version: Annotated[str, typer.Option(help="Version of the model.")] = "0.1.0",
+    float32: Annotated[
+        bool, typer.Option("--float32", help="Do not quantise to int8.")
+    ] = False,
+) -> None:
+    """Write localiser.onnx and localiser.json, measured against the trained network."""
+    from touchstone_training.localiser.release import release_localiser  # noqa: PLC0415
+    from touchstone_training.proving import seal  # noqa: PLC0415
+
+    manifest = release_localiser(
+        run, pictures, out, version=version, is_int8=not float32
+    )
+    seal(out)
+    typer.echo(json.dumps(manifest["held_out"], indent=1))
+
+
+@app.command()
+def measure(
+    *,
+    pictures: _Pictures = _PACK,
+    models: _Models = Path("models"),
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with open/ and measure/; real photos.")
+    ] = None,
+    scenes: Annotated[int, typer.Option(help="Held-out scenes of each shape.")] = 120,
+    designs: Annotated[int, typer.Option(help="Held-out designs to search.")] = 120,
+    out: Annotated[Path, typer.Option(help="JSON file of the figures.")] = Path(
+        "runs/localiser.json"
+    ),
+) -> None:
+    """Measure where faces are found, and how often search is right with and without."""
+    from touchstone_training.localiser import measuring  # noqa: PLC0415
+
+    report = measuring.measure(
+        models, read_pack(pictures), data, scenes=scenes, designs=designs
+    )
+    measuring.show(report, Console(stderr=True))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    typer.echo(out)

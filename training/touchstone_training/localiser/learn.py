@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from rich.progress import Progress
@@ -54,6 +55,8 @@ def learn(pictures: Path, out: Path, config: LearnConfig) -> dict[str, Any]:
     Raises:
         InvalidInputError: there is no usable pack.
     """
+    # OpenCV's own threads do not survive the fork that makes the workers.
+    cv2.setNumThreads(1)
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
     pack = read_pack(pictures)
@@ -75,7 +78,7 @@ class _Run:
         if config.resume is not None:
             state = torch.load(config.resume, map_location="cpu", weights_only=True)
             net.load_state_dict(state["net"])
-        self.net = net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = net.to(self.device).to(memory_format=torch.channels_last)
         self.average = deepcopy(self.net).eval()
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=config.peak_rate, weight_decay=config.weight_decay
@@ -128,9 +131,7 @@ class _Run:
         values = centred(canvas).contiguous(memory_format=torch.channels_last)
         # Half the bits are three times as slow on a CPU at these widths.
         is_cuda = self.device.type == "cuda"
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=is_cuda
-        ):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_cuda):
             answers = self.net(values)
         parts = losses_of(answers, targets[0], targets[1], targets[2])
         loss = (
@@ -139,7 +140,7 @@ class _Run:
             + self.config.shown_weight * parts[2]
         )
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
         self.optimiser.step()
         update_average(self.average, self.net, decay=self._averaging(share))

@@ -63,6 +63,7 @@ def draw_scene(
     *,
     size_px: tuple[int, int] | None = None,
     shape: str | None = None,
+    is_stained: bool = True,
 ) -> Scene:
     """Draw a scene.
 
@@ -71,17 +72,21 @@ def draw_scene(
         rng: source of chance.
         size_px: (width, height) of the photo; drawn when absent.
         shape: one of ``surfaces.SHAPES``; any, or no package at all, when absent.
+        is_stained: print some faces in other tones.
     """
     size = size_px or _SIZES_PX[int(rng.integers(len(_SIZES_PX)))]
     if shape is None and chance(rng, _NO_PACKAGE):
         return _without_package(materials, rng, size)
+
+    def photo_of(taken: Conditions) -> SimulatedPhoto:
+        return _photo(materials, rng, size, taken, is_stained=is_stained)
+
     for _ in range(_ATTEMPTS):
-        photo = _photo(materials, rng, size, _conditions(rng, shape))
-        scene = _scene_of(photo)
+        scene = _scene_of(photo_of(_conditions(rng, shape)))
         if scene is not None:
             return scene
     middling = replace(_conditions(rng, shape), fill=0.7, offset=(0.0, 0.0))
-    scene = _scene_of(_photo(materials, rng, size, middling))
+    scene = _scene_of(photo_of(middling))
     return scene or _without_package(materials, rng, size)
 
 
@@ -112,9 +117,11 @@ def _photo(
     rng: np.random.Generator,
     size_px: tuple[int, int],
     taken: Conditions,
+    *,
+    is_stained: bool,
 ) -> SimulatedPhoto:
     artwork = materials.artworks[int(rng.integers(len(materials.artworks)))]
-    if chance(rng, 0.5):
+    if is_stained and chance(rng, 0.5):
         artwork = stained(artwork, rng)
     behind = (1.3 * size_px[0], 1.3 * size_px[1])
     background = cluttered(

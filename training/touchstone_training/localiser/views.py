@@ -52,8 +52,6 @@ class Looks(IterableDataset[Batch]):
         """Yield batches; each worker has its own chance."""
         worker = get_worker_info()
         rng = np.random.default_rng((self._seed, worker.id if worker else 0))
-        cv2.setNumThreads(1)
-        torch.set_num_threads(1)
         pool: list[Scene] = []
         looks: list[Look] = []
         while True:
@@ -63,8 +61,8 @@ class Looks(IterableDataset[Batch]):
             else:
                 pool[int(rng.integers(_POOL))] = scene
             looks.append(look(scene, rng))
-            for _ in range(_LOOKS_PER_SCENE - 1):
-                looks.append(look(pool[int(rng.integers(len(pool)))], rng))
+            again = rng.integers(len(pool), size=_LOOKS_PER_SCENE - 1)
+            looks.extend(look(pool[int(number)], rng) for number in again)
             while len(looks) >= self._batch:
                 yield batched(looks[: self._batch])
                 del looks[: self._batch]
@@ -81,7 +79,7 @@ def batched(looks: list[Look]) -> Batch:
 
 
 def look(scene: Scene, rng: np.random.Generator | None = None) -> Look:
-    """Frame ``scene`` as the service would; with ``rng``, turned and toned at random."""
+    """Frame ``scene`` as the service would; with ``rng``, turned and toned too."""
     frame = framed(scene.pixels)
     canvas, printed = frame.canvas, _printed_frame(scene)
     quad = None if scene.quad is None else frame.to_frame(scene.quad)

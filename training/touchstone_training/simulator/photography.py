@@ -188,9 +188,7 @@ def photograph(
     pixels = _developed(light, taken, rng)
     shown = np.zeros(pixels.shape[:2], np.uint8)
     shown[placed.front.rows, placed.front.columns] = placed.printed * np.float32(255)
-    return SimulatedPhoto(
-        pixels, placed.photo_from_artwork, taken, shown, artwork_px
-    )
+    return SimulatedPhoto(pixels, placed.photo_from_artwork, taken, shown, artwork_px)
 
 
 def _pose(taken: Conditions) -> Pose:

@@ -56,6 +56,7 @@ def learn(
     peak_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
     threads: Annotated[int, typer.Option(help="Threads of the network.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes that draw scenes.")] = 1,
+    eval_every_s: Annotated[float, typer.Option(help="Seconds between checks.")] = 90,
     resume: Annotated[
         Path | None, typer.Option(help="Checkpoint whose weights to start from.")
     ] = None,
@@ -69,6 +70,7 @@ def learn(
         peak_rate=peak_rate,
         threads=threads,
         workers=workers,
+        eval_every_s=eval_every_s,
         resume=None if resume is None else str(resume),
     )
     typer.echo(json.dumps(run_learning(pictures, out, config), indent=1))

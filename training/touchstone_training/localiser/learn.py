@@ -111,7 +111,7 @@ class _Run:
             bar = progress.add_task("training", total=1.0)
             while (spent_s := time.monotonic() - began) < budget_s:
                 share = spent_s / budget_s
-                for n, loss in enumerate(self._step(share)):
+                for n, loss in enumerate(self._step(share, step)):
                     losses[n] += 0.02 * (loss - losses[n])
                 step += 1
                 progress.update(bar, completed=share)
@@ -122,7 +122,7 @@ class _Run:
                     evaluated = time.monotonic()
         self._keep(step)
 
-    def _step(self, share: float) -> list[float]:
+    def _step(self, share: float, step: int) -> list[float]:
         factor = schedule(share, warm_up=self.config.warm_up)
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.peak_rate * factor
@@ -143,14 +143,22 @@ class _Run:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
         self.optimiser.step()
-        update_average(self.average, self.net, decay=self._averaging(share))
-        for own, other in zip(self.average.buffers(), self.net.buffers(), strict=True):
-            own.copy_(other)
+        self._average(step)
         return [float(part.detach()) for part in parts]
 
-    def _averaging(self, share: float) -> float:
-        # What is far from its end should not drag its beginning along.
-        return self.config.averaging if share > 0.1 else 0.9  # noqa: PLR2004
+    def _average(self, step: int) -> None:
+        """Move the running average: at first fast, so that no beginning is dragged on.
+
+        The statistics of the normalisation move with the weights that they belong to.
+        """
+        decay = min(self.config.averaging, 1 - _FAST / (step + _FAST))
+        update_average(self.average, self.net, decay=decay)
+        pairs = zip(self.average.buffers(), self.net.buffers(), strict=True)
+        for kept, fresh in pairs:
+            if kept.is_floating_point():
+                kept.lerp_(fresh, 1 - decay)
+            else:
+                kept.copy_(fresh)
 
     def _keep(self, step: int) -> None:
         found = [located(self.average, scene) for scene in self.held]
@@ -197,6 +205,8 @@ def losses_of(
 
 
 _CORNER_WEIGHT = 10.0
+_FAST = 8
+"""After n steps the average is of about the last n / 8."""
 
 
 def located(net: nn.Module, scene: Scene) -> Located:

@@ -7,6 +7,7 @@ package) as JPEG, so that a machine that trains need not draw anything.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -80,18 +81,18 @@ def read_pack(path: Path) -> Pack:
         InvalidInputError: it is not there, damaged, or has too few artworks.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names, kinds = arrays["names"].tolist(), arrays["kinds"].tolist()
             files = np.split(arrays["data"], arrays["ends"][:-1])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise InvalidInputError(
             f"{path} holds no pack of pictures: {error}", field="pictures"
         ) from error
     artworks: list[Image] = []
     held: list[Image] = []
     backdrops: list[Image] = []
-    for name, kind, file in zip(names, kinds, files, strict=True):
-        pixels = _decoded(file)
+    for name, kind, data in zip(names, kinds, files, strict=True):
+        pixels = _decoded(data)
         if kind == "backdrop":
             backdrops.append(pixels)
         else:

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from small_localiser import bright_is_print, localiser_of, write_localiser
+from small_localiser import bright_is_print, localiser_of
 from small_world import printed_mark
 from typer.testing import CliRunner
 
-from touchstone.engine.localisation import CELL_PX, FRAME_PX, OnnxLocaliser, framed
+from touchstone.engine.localisation import CELL_PX, FRAME_PX, framed
 from touchstone.errors import InvalidInputError, ModelError
 from touchstone_training.data import Picture
 from touchstone_training.embedder.retrieval import RetrievalSet
@@ -360,10 +360,3 @@ def test_the_commands_draw_a_pack_and_say_what_is_missing(tmp_path: Path) -> Non
     assert len(read_pack(pack).held_out) == 1
     missing = run.invoke(app, ["measure", "--pictures", str(pack)])
     assert isinstance(missing.exception, Exception)
-
-
-def test_a_model_folder_with_a_localiser_is_served_with_it(tmp_path: Path) -> None:
-    write_localiser(tmp_path, bright_is_print())
-    manifest = json.loads((tmp_path / "localiser.json").read_text())
-    assert manifest["sha256"] == localiser_of(bright_is_print()).digest
-    assert isinstance(localiser_of(bright_is_print()), OnnxLocaliser)

@@ -28,6 +28,7 @@ def cluttered(
     artworks: Sequence[Image],
     backdrops: Sequence[Image],
     most_fill: float,
+    is_shop: bool,
 ) -> Image:
     """Draw what lies behind a package, (height, width, 3).
 
@@ -38,9 +39,13 @@ def cluttered(
         backdrops: pictures that show no package.
         most_fill: the longest that a piece may be, as a share of the longer side: what
             is larger than the package would be taken for the package, and rightly.
+        is_shop: a shelf full of packages, instead of some surface.
     """
-    real = backdrops if backdrops and chance(rng, _REAL_BACKDROP) else ()
-    scene = backdrop(rng, size_px, images=real)
+    if is_shop:
+        scene = _shelf(rng, size_px, artworks=artworks, most_fill=most_fill)
+    else:
+        real = backdrops if backdrops and chance(rng, _REAL_BACKDROP) else ()
+        scene = backdrop(rng, size_px, images=real)
     most = _CROWD if chance(rng, _CROWDED) else _MOST_PIECES
     for _ in range(int(rng.integers(0, most))):
         is_picture = bool(backdrops) and chance(rng, _PICTURE)
@@ -55,6 +60,72 @@ def cluttered(
             cv2.GaussianBlur(scene, (0, 0), float(rng.uniform(0.4, 3.0))), np.uint8
         )
     return scene
+
+
+_LEAST_ROW_PX = 14
+_MOST_FACINGS = 5
+
+
+def _shelf(
+    rng: np.random.Generator,
+    size_px: tuple[int, int],
+    *,
+    artworks: Sequence[Image],
+    most_fill: float,
+) -> Image:
+    """Rows of packages, several alike side by side, seen aslant: a shop."""
+    side = round(1.5 * max(size_px))
+    wall = np.full((side, side, 3), rng.uniform(15, 200, 3).astype(np.uint8), np.uint8)
+    top = 0
+    while top < side:
+        share = float(rng.uniform(0.3, 1.0)) * most_fill
+        tall = max(_LEAST_ROW_PX, round(share * max(size_px)))
+        _stock(wall, rng, artworks, top=top, tall=tall)
+        board = int(rng.integers(0, max(2, tall // 4)))
+        colour = rng.uniform(20, 240, 3).astype(np.uint8)
+        wall[top + tall : top + tall + board] = colour
+        top += tall + board
+    corners = np.array([[0, 0], [side, 0], [side, side], [0, side]], np.float32)
+    inner = np.array(size_px, np.float32) * rng.uniform(0.9, 1.2)
+    turn = rng.uniform(0, 2 * np.pi) if chance(rng, 0.3) else rng.normal(0, 0.15)
+    seen = _turned_square(float(inner.max()) * 0.75, float(turn), rng)
+    seen = seen + np.asarray(size_px, np.float32) / 2
+    matrix = cv2.getPerspectiveTransform(corners, seen.astype(np.float32))
+    shelf = cv2.warpPerspective(wall, matrix, size_px, borderMode=cv2.BORDER_REFLECT)
+    light = np.linspace(rng.uniform(0.4, 1), rng.uniform(0.4, 1), size_px[1])
+    return np.asarray(shelf * light[:, None, None], np.uint8)
+
+
+def _stock(
+    wall: Image,
+    rng: np.random.Generator,
+    artworks: Sequence[Image],
+    *,
+    top: int,
+    tall: int,
+) -> None:
+    """Fill one row of the shelf from ``top`` on."""
+    left, side = 0, wall.shape[1]
+    while left < side:
+        face = artworks[int(rng.integers(len(artworks)))]
+        wide = max(4, round(face.shape[1] * tall / face.shape[0]))
+        small = cv2.resize(face, (wide, tall), interpolation=cv2.INTER_AREA)
+        gap = int(rng.integers(0, 4))
+        for _ in range(int(rng.integers(1, _MOST_FACINGS))):
+            room = wall[top : top + tall, left : left + wide]
+            room[:] = small[: room.shape[0], : room.shape[1]]
+            left += wide + gap
+            if left >= side:
+                break
+
+
+def _turned_square(
+    half: float, turn: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
+    square = square * (1 + rng.uniform(-0.25, 0.25, (4, 1)))
+    turning = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return np.asarray(square @ turning.T)
 
 
 def _patch(piece: Image, rng: np.random.Generator) -> Image:
@@ -80,16 +151,27 @@ def _lay(
     tall, wide = small.shape[:2]
     corners = np.array([[0, 0], [wide, 0], [wide, tall], [0, tall]], np.float32)
     target = _strewn(corners, rng, (scene.shape[1], scene.shape[0]))
-    matrix = cv2.getPerspectiveTransform(corners, target)
-    size_px = scene.shape[1], scene.shape[0]
+    # Only where it comes to lie is looked at: most pieces are small.
+    ends = (scene.shape[1], scene.shape[0])
+    left, top = (int(v) for v in np.clip(target.min(axis=0) - _RIM_PX, 0, ends))
+    right, bottom = (int(v) for v in np.clip(target.max(axis=0) + _RIM_PX, 0, ends))
+    if right <= left or bottom <= top:
+        return
+    room, size_px = scene[top:bottom, left:right], (right - left, bottom - top)
+    at = np.array([left, top], np.float32)
+    matrix = cv2.getPerspectiveTransform(corners, target - at)
     over = cv2.warpPerspective(small, matrix, size_px, flags=cv2.INTER_LINEAR)
     solid = np.full((tall, wide), 255, np.uint8)
     alpha = cv2.warpPerspective(solid, matrix, size_px, flags=cv2.INTER_LINEAR)
     if chance(rng, 0.3):  # a shadow around it
-        rim = cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(1, 5)))
+        rim = cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(1, _RIM_PX / 2)))
         dark = 1 - rim.astype(np.float32)[..., None] * np.float32(0.5 / 255)
-        np.copyto(scene, (scene * dark).astype(np.uint8))
-    np.copyto(scene, over, where=(alpha > 127)[..., None])  # noqa: PLR2004 (half)
+        room[:] = (room * dark).astype(np.uint8)
+    np.copyto(room, over, where=(alpha > 127)[..., None])  # noqa: PLR2004 (half)
+
+
+_RIM_PX = 9
+"""How far the shadow of a piece reaches."""
 
 
 def _shade(rng: np.random.Generator) -> NDArray[np.float32]:

@@ -24,6 +24,9 @@ _SIZES_PX = ((320, 240), (320, 240), (240, 320), (272, 272), (336, 192), (192, 3
 _NO_PACKAGE = 0.12
 _CUT_OFF = 0.2
 _ANY_ROTATION = 0.7
+_SHOP, _BEFORE_SHELF = 0.3, 0.45
+"""Share of scenes before a shelf, and how much of the photo a package before it fills:
+one that is as far as the shelf is one of it."""
 _BARE = 0.12
 """Share of scenes on a surface with nothing else on it."""
 _LEAST_SHARE, _LEAST_SEEN = 0.02, 0.45
@@ -130,6 +133,7 @@ def _photo(
         artworks=materials.strewn,
         backdrops=materials.backdrops,
         most_fill=0.55 * min(1.0, taken.fill),
+        is_shop=taken.fill > _BEFORE_SHELF and chance(rng, _SHOP),
     )
     return photograph(
         artwork,
@@ -213,5 +217,6 @@ def _without_faces(
         artworks=materials.strewn,
         backdrops=materials.backdrops,
         most_fill=0.12,
+        is_shop=chance(rng, _SHOP),
     )
     return [behind]

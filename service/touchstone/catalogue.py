@@ -13,7 +13,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -33,7 +32,7 @@ from touchstone.engine.features import (
 )
 from touchstone.engine.identification import Candidate
 from touchstone.engine.image import DecodeLimits, Pixels, decode
-from touchstone.engine.index import IndexEntry, Neighbour, ReferenceIndex, Scope
+from touchstone.engine.index import IndexEntry, ReferenceIndex, Scope
 from touchstone.engine.reference import Reference
 from touchstone.errors import (
     BadImageError,
@@ -111,21 +110,18 @@ class Catalogue:
     # --- what verification asks -------------------------------------------------------
 
     def candidates(
-        self, caller: Caller, pixels: Pixels, k: int, *, also: Sequence[Pixels] = ()
+        self, caller: Caller, pixels: Pixels, k: int
     ) -> tuple[list[tuple[Candidate, ReferenceView]], str]:
         """Return the ``k`` nearest references that the caller may match against.
 
-        Nearest to ``pixels``, or to one of ``also``, other views of the same photo. And
-        the digest of the index that was searched: by the time of the record there may
-        be another.
+        And the digest of the index that was searched: by the time of the record there
+        may be another.
         """
-        queries = self.embedder.embed([pixels, *also])
+        query = self.embedder.embed([pixels])[0]
         state, scope = self._scope(caller)
-        found = [
-            state.index.search(query, k=k, scope=scope, rerank_rows=_RERANK_ROWS)
-            for query in queries
-        ]
-        neighbours = found[0] if len(found) == 1 else _nearest(found, k)
+        neighbours = state.index.search(
+            query, k=k, scope=scope, rerank_rows=_RERANK_ROWS
+        )
         labels = [neighbour.label for neighbour in neighbours]
         # The second guard: a grant may have ended since the scope was made.
         views = self.store.references(caller, labels)
@@ -332,15 +328,6 @@ class Catalogue:
 
 
 _CACHED_SCOPES = 64
-
-
-def _nearest(found: Sequence[Sequence[Neighbour]], k: int) -> list[Neighbour]:
-    """Return the ``k`` nearest of several searches, each label once."""
-    ranked = sorted(chain(*found), key=lambda one: (-one.similarity, one.label))
-    kept: dict[int, Neighbour] = {}
-    for one in ranked:
-        kept.setdefault(one.label, one)
-    return list(kept.values())[:k]
 
 
 _T = TypeVar("_T")

@@ -13,20 +13,11 @@ from touchstone.engine.evidence import examine
 from touchstone.engine.features import FEATURES_VERSION
 from touchstone.engine.identification import (
     IDENTIFICATION_VERSION,
-    Candidate,
     Match,
-    match,
     nearest_unmatched,
 )
-from touchstone.engine.image import DecodeLimits, Photo, Pixels, decode
-from touchstone.engine.localisation import (
-    LOCALISATION_VERSION,
-    SURE,
-    Face,
-    Localiser,
-    queries_of,
-    whole_photo,
-)
+from touchstone.engine.image import DecodeLimits, Photo, decode
+from touchstone.engine.localisation import LOCALISATION_VERSION, Localiser
 from touchstone.engine.policy import Policy
 from touchstone.engine.quality import measure_quality
 from touchstone.engine.record import Document, finding_document
@@ -46,10 +37,10 @@ from touchstone.examination import (
     read_claim,
     read_examination,
 )
+from touchstone.retrieval import Retriever
 from touchstone.store import (
     Caller,
     ExaminationDraft,
-    ReferenceView,
     Store,
     canonical_json,
 )
@@ -89,6 +80,10 @@ class Verifier:
     limits: DecodeLimits = _USUAL_LIMITS
     localiser: Localiser | None = None
     """None searches with the whole photo."""
+
+    @property
+    def _retriever(self) -> Retriever:
+        return Retriever(self.catalogue, self.policy, self.localiser)
 
     @property
     def localiser_digest(self) -> str:
@@ -174,10 +169,9 @@ class Verifier:
             BadImageError: the photo is not an image we accept.
         """
         decoded = decode(photo, max_side_px=WORKING_SIDE_PX, limits=self.limits)
-        query, *also = queries_of(decoded.pixels, self._face(decoded.pixels))
-        near, _ = self.catalogue.candidates(caller, query, 4 * k, also=also)
+        near = self._retriever.near(caller, decoded.pixels, 4 * k)
         found: dict[str, Identified] = {}
-        for candidate, view in near:
+        for candidate, view in near.pairs:
             found.setdefault(
                 view.product.id,
                 Identified(
@@ -200,10 +194,10 @@ class Verifier:
 
     def _examine(self, caller: Caller, photo: Photo, digest: str, claim: Claim) -> Seen:
         pixels = photo.pixels
-        face = self._face(pixels)
-        near, matches, index_digest = self._matched(caller, pixels, face)
-        views = {candidate.label: view for candidate, view in near}
-        known_fakes = frozenset(one.label for one, _ in near if one.is_counterfeit)
+        near, matches = self._retriever.matched(caller, pixels, MAX_CANDIDATES)
+        candidates = [candidate for candidate, _ in near.pairs]
+        views = {candidate.label: view for candidate, view in near.pairs}
+        known_fakes = frozenset(one.label for one in candidates if one.is_counterfeit)
         worth = self._worth_examining(matches, known_fakes)
         references = [self.catalogue.reference(views[one.label]) for one in worth]
         evidence = [
@@ -212,7 +206,7 @@ class Verifier:
         ]
         photo_quality = photo_measurements(photo.full_size_px, measure_quality(pixels))
         views_examined = [views[one.match.label] for one in evidence]
-        lookalike = nearest_unmatched([candidate for candidate, _ in near], matches)
+        lookalike = nearest_unmatched(candidates, matches)
         finding = decide(
             evidence,
             self.policy,
@@ -227,51 +221,9 @@ class Verifier:
             evidence,
             views_examined,
             finding,
-            index_digest,
+            near.index_digest,
+            near.face,
             lookalike=views[lookalike.label] if lookalike else None,
-            face=face,
-        )
-
-    def _face(self, pixels: Pixels) -> Face:
-        if self.localiser is None:
-            return whole_photo(pixels)
-        return self.localiser.locate(pixels)
-
-    def _matched(
-        self, caller: Caller, pixels: Pixels, face: Face
-    ) -> tuple[list[tuple[Candidate, ReferenceView]], list[Match], str]:
-        """Search with the face and lay what is near over the photo; return both.
-
-        Where nothing of it lies over the photo more likely than not, the whole photo
-        is searched with too: what was taken for the face may be something else.
-        """
-        query, *also = queries_of(pixels, face)
-        near, digest = self.catalogue.candidates(
-            caller, query, MAX_CANDIDATES, also=also
-        )
-        matches = self._laid_over(pixels, near)
-        is_likely = matches and self.policy.rank(matches[0].measurements()) > 0
-        if is_likely or face.confidence < SURE:
-            return near, matches, digest
-        tried = {candidate.label for candidate, _ in near}
-        wider, digest = self.catalogue.candidates(caller, pixels, MAX_CANDIDATES)
-        new = [pair for pair in wider if pair[0].label not in tried]
-        more = self._laid_over(pixels, new)
-        ranked = sorted(
-            [*matches, *more],
-            key=lambda one: (-self.policy.rank(one.measurements()), one.label),
-        )
-        return near + new, ranked, digest
-
-    def _laid_over(
-        self, pixels: Pixels, near: Sequence[tuple[Candidate, ReferenceView]]
-    ) -> list[Match]:
-        views = {candidate.label: view for candidate, view in near}
-        return match(
-            pixels,
-            [candidate for candidate, _ in near],
-            lambda label: self.catalogue.reference(views[label]).framed,
-            rank=self.policy.rank,
         )
 
     def _worth_examining(

@@ -337,25 +337,15 @@ class OnnxLocaliser(OnnxNetwork):
 
 # --- the face, cut out ----------------------------------------------------------------
 
-SURE = 0.5
-"""Confidence from which the face alone is what references are searched with."""
 POSSIBLE = 0.2
-"""Confidence from which it is searched with beside the whole photo."""
+"""Confidence from which a face is worth looking at by itself."""
 MARGIN = 0.04
 """Surroundings that are kept about a face, as a share of its sides: a quad that is a
 little too small would else cut off print."""
 _CUT_OUT_SIDE_PX = 448
 
 
-def queries_of(pixels: Pixels, face: Face) -> list[Pixels]:
-    """Return what to search the references with: the face, the photo, or both."""
-    if face.confidence < POSSIBLE:
-        return [pixels]
-    cut = cut_out(pixels, face.quad, margin=MARGIN)
-    return [cut] if face.confidence >= SURE else [cut, pixels]
-
-
-def cut_out(pixels: Pixels, quad: Quad, *, margin: float) -> Pixels:
+def cut_out(pixels: Pixels, quad: Quad, *, margin: float = MARGIN) -> Pixels:
     """Return the face as a rectangle, seen from before, its long side at most 448 px.
 
     Args:

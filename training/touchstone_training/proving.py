@@ -20,6 +20,7 @@ from touchstone.bootstrap import (
     SEAL,
     open_comparator,
     open_embedder,
+    open_localiser,
     open_policy,
 )
 from touchstone.engine.policy import Policy
@@ -74,9 +75,10 @@ def calibrate(
     """Measure simulated and real training photos, and fit calibration.json to them."""
     runs.mkdir(parents=True, exist_ok=True)
     options = StudyOptions(first_seed=_CALIBRATION_SEED, designs=designs)
-    embedder = open_embedder(Settings.load(model_dir=models))
+    settings = Settings.load(model_dir=models)
+    embedder, localiser = open_embedder(settings), open_localiser(settings)
     if not reuse:
-        matches = list(real_matches(embedder, data, options))
+        matches = list(real_matches(embedder, data, options, localiser))
         rows: list[Row] = []
         for row, judged in simulated(models, options, fonts_of(data), workers=workers):
             rows.append(row)
@@ -95,7 +97,8 @@ def calibrate(
             "commit": current_commit(),
             "options": asdict(options),
             "embedder": embedder.digest,
-            "comparator": open_comparator(Settings.load(model_dir=models)).digest,
+            "comparator": open_comparator(settings).digest,
+            "localiser": "none" if localiser is None else localiser.digest,
         },
     )
     text = json.dumps(document, indent=1)

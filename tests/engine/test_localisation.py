@@ -160,7 +160,8 @@ def test_a_quad_is_laid_around_any_hull() -> None:
     random = np.random.default_rng(3)
     for _ in range(50):
         points = random.uniform(0, 190, (int(random.integers(4, 30)), 2))
-        hull = cv2.convexHull(points.astype(np.float32)).reshape(-1, 2)
+        found = cv2.convexHull(points.astype(np.float32)).reshape(-1, 2)
+        hull = np.asarray(found, np.float32)
         quad = quad_around(hull)
         if quad is None:
             assert cv2.contourArea(hull) < 64

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from small_localiser import bright_is_print, localiser_of
 from small_world import printed_mark
 from typer.testing import CliRunner
 
+from touchstone.engine.embedding import Vectors
+from touchstone.engine.image import Pixels
 from touchstone.engine.localisation import CELL_PX, FRAME_PX, framed
 from touchstone.errors import InvalidInputError, ModelError
 from touchstone_training.data import Picture
@@ -153,7 +156,7 @@ def test_a_look_moves_print_and_corners_as_it_moves_the_picture() -> None:
     quad = np.array([[60, 50], [250, 60], [240, 190], [70, 200]], np.float32)
     printed = np.zeros((240, 320), np.uint8)
     cv2.fillConvexPoly(printed, np.round(quad - 0.5).astype(np.int32), 255)
-    scene = Scene(cv2.merge([printed] * 3), printed, quad, "flat", is_whole=True)
+    scene = Scene(np.dstack([printed] * 3), printed, quad, "flat", is_whole=True)
     for seed in range(20):
         seen = look(scene, np.random.default_rng(seed))
         bright = seen.canvas[..., 0].astype(np.float32)
@@ -324,7 +327,7 @@ class _Blocks:
 
     digest, dim, provider = "0" * 64, 75, "cpu"
 
-    def embed(self, pictures: "list[np.ndarray]") -> np.ndarray:  # type: ignore[type-arg]
+    def embed(self, pictures: Sequence[Pixels]) -> Vectors:
         rows = [
             cv2.resize(one, (5, 5), interpolation=cv2.INTER_AREA).ravel() - 128.0
             for one in pictures

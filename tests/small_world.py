@@ -15,6 +15,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from touchstone.engine.comparator import WAYS
+
 Pixels = NDArray[np.uint8]
 
 INPUT_PX = 96
@@ -144,7 +146,8 @@ def _comparator() -> bytes:
         helper.make_node("Mul", ["pooled", "share"], ["scaled"]),
         helper.make_node("Sub", ["scaled", "usual"], ["odds"]),
         helper.make_node("Squeeze", ["odds", "colours"], ["cells"]),
-        helper.make_node("ReduceMax", ["cells", "places"], ["whole"], keepdims=0),
+        helper.make_node("ReduceMax", ["cells", "places"], ["most"], keepdims=0),
+        helper.make_node("Tile", ["most", "answers"], ["whole"]),
     ]
     constants: dict[str, NDArray[Any]] = {
         "parts": np.array([3, 3, 1, 1], np.int64),
@@ -152,6 +155,7 @@ def _comparator() -> bytes:
         "places": np.array([1, 2], np.int64),
         "share": np.array(0.05, np.float32),
         "usual": np.array(4.0, np.float32),
+        "answers": np.array([1 + len(WAYS)], np.int64),
     }
     graph = helper.make_graph(
         nodes,
@@ -164,7 +168,7 @@ def _comparator() -> bytes:
         ],
         [
             helper.make_tensor_value_info("cells", TensorProto.FLOAT, [1, "r", "c"]),
-            helper.make_tensor_value_info("whole", TensorProto.FLOAT, [1]),
+            helper.make_tensor_value_info("whole", TensorProto.FLOAT, ["n"]),
         ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )

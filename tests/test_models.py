@@ -8,6 +8,7 @@ After another network was exported, what it gives is written anew by
 import functools
 import json
 import sys
+import time
 from dataclasses import fields
 from hashlib import sha256
 from importlib.resources import files
@@ -23,12 +24,19 @@ from examined import seen_through
 from numpy.typing import NDArray
 from scenes import Pixels, encoded, photographed, printed
 
-from touchstone.bootstrap import build, open_comparator, open_embedder, open_policy
+from touchstone.bootstrap import (
+    build,
+    open_comparator,
+    open_embedder,
+    open_localiser,
+    open_policy,
+)
 from touchstone.cli.demonstration import demonstrate
 from touchstone.engine.comparator import OnnxComparator
 from touchstone.engine.comparison import MEASUREMENTS, Comparison, compare
 from touchstone.engine.embedding import OnnxEmbedder, reference_views
 from touchstone.engine.image import decode, resized
+from touchstone.engine.localisation import POSSIBLE, OnnxLocaliser
 from touchstone.engine.policy import Policy
 from touchstone.engine.reference import frame_of
 from touchstone.engine.wording import FindingKind
@@ -42,7 +50,7 @@ TOLERANCE = 0.02
 0.009 with kernels that do without VNNI."""
 COMPARED_TOLERANCE = 0.05
 """Of each measurement, as above."""
-NETWORKS = ("embedder", "comparator")
+NETWORKS = ("embedder", "comparator", "localiser")
 MAX_EMBEDDER_BYTES = 12_000_000
 MAX_BYTES = 25_000_000
 
@@ -122,8 +130,51 @@ def test_a_network_is_one_sound_file_without_data_outside_it(name: str) -> None:
         "ai.onnx.ml",
         "com.microsoft",
     }
-    inputs = {"embedder": ["image"], "comparator": ["planes", "inside"]}
+    inputs = {
+        "embedder": ["image"],
+        "comparator": ["planes", "inside"],
+        "localiser": ["frame"],
+    }
     assert [one.name for one in model.graph.input] == inputs[name]
+
+
+# --- the localiser --------------------------------------------------------------------
+
+
+@functools.cache
+def localiser() -> OnnxLocaliser:
+    opened = open_localiser(Settings(model_dir=MODELS, provider="cpu"))
+    assert opened is not None
+    return opened
+
+
+@pytest.mark.parametrize("turn", [0, 35, 90, 200, 290])
+def test_the_localiser_finds_a_print_on_a_table_at_any_rotation(turn: int) -> None:
+    made = photographed(printed(turn), tilt=0.15, turn=turn, zoom=0.7)
+    width, height = printed(turn).size_px
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
+    expected = made.points(corners).astype(np.float32)
+    face = localiser().locate(made.pixels)
+    assert face.confidence > 0.5
+    whole = np.hypot(*made.pixels.shape[:2])
+    nearest = [np.linalg.norm(face.quad - corner, axis=1).min() for corner in expected]
+    assert max(nearest) < 0.04 * whole
+
+
+def test_the_localiser_finds_nothing_where_there_is_nothing() -> None:
+    blank = np.full((480, 640, 3), 120, np.uint8)
+    assert localiser().locate(blank).confidence < POSSIBLE
+    assert localiser().locate(blank[:3]).confidence < 1
+
+
+def test_a_face_is_found_within_the_time_it_may_take() -> None:
+    photo = photographed(printed(2), tilt=0.2, turn=12).pixels
+    spent = []
+    for _ in range(20):
+        began = time.perf_counter()
+        localiser().locate(photo)
+        spent.append(time.perf_counter() - began)
+    assert min(spent) < 0.012  # 5 ms on a core of its own; tests share theirs
 
 
 # --- the comparator -------------------------------------------------------------------

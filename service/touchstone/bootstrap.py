@@ -17,6 +17,8 @@ from touchstone.catalogue import Catalogue
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
 from touchstone.engine.embedding import EmbedderManifest, OnnxEmbedder
 from touchstone.engine.image import DecodeLimits
+from touchstone.engine.localisation import LocaliserManifest, OnnxLocaliser
+from touchstone.engine.onnx import OnnxNetwork
 from touchstone.engine.policy import Policy
 from touchstone.enrolment import Enroller
 from touchstone.errors import ConfigurationError, ModelError, StorageError
@@ -29,6 +31,8 @@ EMBEDDER = "embedder.onnx"
 MANIFEST = "embedder.json"
 COMPARATOR = "comparator.onnx"
 COMPARATOR_MANIFEST = "comparator.json"
+LOCALISER = "localiser.onnx"
+LOCALISER_MANIFEST = "localiser.json"
 CALIBRATION = "calibration.json"
 SEAL = "manifest.json"
 
@@ -76,14 +80,18 @@ def build(
     # Models first: whoever has none should not be left with an empty data folder.
     embedder = open_embedder(settings)
     comparator = open_comparator(settings)
+    localiser = open_localiser(settings)
     policy = open_policy(settings)
-    _check_fitted(policy, {"embedder": embedder, "comparator": comparator})
+    networks = {"embedder": embedder, "comparator": comparator, "localiser": localiser}
+    _check_fitted(policy, networks)
     store = open_store(settings, create=create, migrate=migrate)
     try:
         blobs = open_blobs(settings)
         limits = DecodeLimits(max_bytes=settings.max_upload_bytes)
         catalogue = Catalogue(store, blobs, embedder, settings.snapshots_dir)
-        verifier = Verifier(catalogue, blobs, store, comparator, policy, limits)
+        verifier = Verifier(
+            catalogue, blobs, store, comparator, policy, limits, localiser
+        )
         return Application(
             settings=settings,
             store=store,
@@ -153,6 +161,24 @@ def open_comparator(settings: Settings) -> OnnxComparator:
     return OnnxComparator.from_bytes(model, manifest, provider=settings.provider)
 
 
+def open_localiser(settings: Settings) -> OnnxLocaliser | None:
+    """Load the locating network; None where the models folder names none.
+
+    Without one, references are searched with the whole photo.
+
+    Raises:
+        ModelError: it is named and missing, altered, or cannot run as asked.
+    """
+    sealed = _sealed(settings)
+    if LOCALISER not in sealed and (
+        sealed or not (settings.model_dir / LOCALISER).is_file()
+    ):
+        return None
+    manifest = LocaliserManifest.from_json(_model_file(settings, LOCALISER_MANIFEST))
+    model = _model_file(settings, LOCALISER, expected=manifest.sha256)
+    return OnnxLocaliser.from_bytes(model, manifest, provider=settings.provider)
+
+
 def open_policy(settings: Settings) -> Policy:
     """Read the calibrated policy.
 
@@ -162,17 +188,15 @@ def open_policy(settings: Settings) -> Policy:
     return Policy.from_json(_model_file(settings, CALIBRATION))
 
 
-def _check_fitted(
-    policy: Policy, networks: Mapping[str, OnnxEmbedder | OnnxComparator]
-) -> None:
+def _check_fitted(policy: Policy, networks: Mapping[str, OnnxNetwork | None]) -> None:
     """Refuse a policy that was fitted to the numbers of other networks."""
     for name, network in networks.items():
-        fitted_on = policy.fitted_on.get(name, network.digest)
-        if fitted_on != network.digest:
+        here = "none" if network is None else network.digest
+        fitted_on = policy.fitted_on.get(name, here)
+        if fitted_on != here:
             raise ModelError(
                 f"{CALIBRATION} was fitted on another {name} (SHA-256 {fitted_on}) "
-                f"than is here ({network.digest}). Restore the models folder, or "
-                "calibrate anew."
+                f"than is here ({here}). Restore the models folder, or calibrate anew."
             )
 
 

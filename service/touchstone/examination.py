@@ -1,11 +1,19 @@
 """One item examined: seen photo by photo, drafted, recorded, read back."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
+import cv2
+import faiss
+import onnxruntime
+
+from touchstone.engine.codes import normalised_gtin
 from touchstone.engine.comparison import Region
 from touchstone.engine.evidence import Evidence
 from touchstone.engine.image import Photo
+from touchstone.engine.localisation import Face
 from touchstone.engine.record import (
     Document,
     evidence_document,
@@ -16,7 +24,13 @@ from touchstone.engine.record import (
 )
 from touchstone.engine.verdict import Finding
 from touchstone.engine.wording import NOT_REGISTERED, FindingKind
-from touchstone.store import Examination, ExaminationDraft, ReferenceView
+from touchstone.errors import InvalidInputError
+from touchstone.store import (
+    Examination,
+    ExaminationDraft,
+    ProductFields,
+    ReferenceView,
+)
 
 LIMITATIONS = (
     "This concerns the packaging, not its content: refilled, stolen or diverted "
@@ -26,6 +40,17 @@ LIMITATIONS = (
     "The finding is a machine's; it is no legal conclusion.",
 )
 """What every answer must say with its finding."""
+
+LIBRARIES = {
+    "biip": version("biip"),
+    "numpy": version("numpy"),
+    "opencv": cv2.__version__,
+    "pillow": version("pillow"),
+    "zxing-cpp": version("zxing-cpp"),
+    "onnxruntime": str(onnxruntime.__version__),
+    "faiss": str(faiss.__version__),
+}
+"""Read once: it is what was loaded, whatever is installed later, and slow to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +105,8 @@ class Seen:
     finding: Finding
     index_digest: str
     """Of the index that was searched for it."""
+    face: Face
+    """Where the package face was looked for."""
     lookalike: ReferenceView | None = None
     """The nearest reference that could not be laid over the photo."""
 
@@ -115,6 +142,7 @@ class Seen:
         return {
             "digest": self.digest,
             **photo_document(self.photo, self.photo_quality),
+            "face": _face_document(self.face),
             "finding": finding_document(self.finding),
             "quality": self.quality(),
             "examined": [
@@ -122,6 +150,11 @@ class Seen:
                 for view, evidence in zip(self.views, self.evidence, strict=True)
             ],
         }
+
+
+def _face_document(face: Face) -> Document:
+    corners = [[round(float(value), 1) for value in corner] for corner in face.quad]
+    return {"quad": corners, "confidence": round(face.confidence, 4)}
 
 
 _FACE_QUALITY = (
@@ -191,3 +224,45 @@ def read_examination(examination: Examination, elapsed_ms: float | None) -> Exam
         reference_set_id=examination.reference_set_id,
         elapsed_ms=elapsed_ms,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the item claims to be."""
+
+    product_id: str | None
+    gtin: str | None
+
+    def met_by(self, views: Sequence[ReferenceView]) -> list[bool] | None:
+        """Tell of each reference whether it is what is claimed; None if nothing is."""
+        if self.product_id is None and self.gtin is None:
+            return None
+        return [
+            self.product_id in {None, view.product.product_id}
+            and (self.gtin is None or self.gtin == _gtin_of(view))
+            for view in views
+        ]
+
+
+def read_claim(product_id: str | None, gtin: str | None) -> Claim:
+    """Read what an item is declared to be.
+
+    Raises:
+        InvalidInputError: a product code or a GTIN that is none.
+    """
+    normal = normalised_gtin(gtin) if gtin else None
+    if gtin and normal is None:
+        raise InvalidInputError(
+            f"{gtin!r} is not a GTIN: check its length and its check digit.",
+            field="declared_gtin",
+        )
+    if product_id:
+        try:
+            ProductFields(product_id)
+        except InvalidInputError as error:
+            raise InvalidInputError(str(error), field="declared_product") from error
+    return Claim(product_id or None, normal)
+
+
+def _gtin_of(view: ReferenceView) -> str | None:
+    return normalised_gtin(view.product.gtin) if view.product.gtin else None

@@ -8,7 +8,6 @@ from touchstone.engine.comparison import Region
 from touchstone.engine.evidence import Evidence, examine
 from touchstone.engine.identification import Match
 from touchstone.engine.image import decode
-from touchstone.engine.localisation import localise
 from touchstone.engine.pictures import EvidencePictures, draw, draw_region
 from touchstone.engine.record import Document, read_region, read_registration
 from touchstone.errors import NotFoundError
@@ -110,7 +109,7 @@ class Reviewer:
             chroma_gap=float(measured["chroma_gap"]),
         )
         regions = [read_region(one) for one in examined["frame_regions"]]
-        evidence = examine(localise(photo), match, reference, verifier.comparator)
+        evidence = examine(photo.pixels, match, reference, verifier.comparator)
         return evidence, regions
 
 

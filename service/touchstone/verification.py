@@ -3,16 +3,10 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-
-import cv2
-import faiss
-import onnxruntime
 
 from touchstone import __version__
 from touchstone.blobs import Blobs
 from touchstone.catalogue import WORKING_SIDE_PX, Catalogue
-from touchstone.engine.codes import normalised_gtin
 from touchstone.engine.comparator import Comparator
 from touchstone.engine.comparison import COMPARISON_VERSION
 from touchstone.engine.evidence import examine
@@ -20,11 +14,10 @@ from touchstone.engine.features import FEATURES_VERSION
 from touchstone.engine.identification import (
     IDENTIFICATION_VERSION,
     Match,
-    match,
     nearest_unmatched,
 )
 from touchstone.engine.image import DecodeLimits, Photo, decode
-from touchstone.engine.localisation import localise
+from touchstone.engine.localisation import LOCALISATION_VERSION, Localiser
 from touchstone.engine.policy import Policy
 from touchstone.engine.quality import measure_quality
 from touchstone.engine.record import Document, finding_document
@@ -32,20 +25,22 @@ from touchstone.engine.verdict import decide, disagreeing, photo_measurements
 from touchstone.engine.wording import FindingKind
 from touchstone.errors import InvalidInputError
 from touchstone.examination import (
+    LIBRARIES,
     LIMITATIONS,
     Assessment,
+    Claim,
     Examined,
     ProductName,
     Seen,
     name_document,
     name_of,
+    read_claim,
     read_examination,
 )
+from touchstone.retrieval import Retriever
 from touchstone.store import (
     Caller,
     ExaminationDraft,
-    ProductFields,
-    ReferenceView,
     Store,
     canonical_json,
 )
@@ -83,6 +78,17 @@ class Verifier:
     comparator: Comparator
     policy: Policy
     limits: DecodeLimits = _USUAL_LIMITS
+    localiser: Localiser | None = None
+    """None searches with the whole photo."""
+
+    @property
+    def _retriever(self) -> Retriever:
+        return Retriever(self.catalogue, self.policy, self.localiser)
+
+    @property
+    def localiser_digest(self) -> str:
+        """SHA-256 of the localiser's file; empty without one."""
+        return "" if self.localiser is None else self.localiser.digest
 
     def verify(
         self,
@@ -136,7 +142,7 @@ class Verifier:
         #
         # Steps 1, 4 and 5 are pure; only keeping and fetching do I/O.
         started = time.perf_counter()
-        claim = _claim(declared_product, declared_gtin)
+        claim = read_claim(declared_product, declared_gtin)
         if not 1 <= len(photos) <= MAX_PHOTOS:
             raise InvalidInputError(
                 f"Send one to {MAX_PHOTOS} photos of one item, not {len(photos)}.",
@@ -163,9 +169,9 @@ class Verifier:
             BadImageError: the photo is not an image we accept.
         """
         decoded = decode(photo, max_side_px=WORKING_SIDE_PX, limits=self.limits)
-        near, _ = self.catalogue.candidates(caller, localise(decoded), 4 * k)
+        near = self._retriever.near(caller, decoded.pixels, 4 * k)
         found: dict[str, Identified] = {}
-        for candidate, view in near:
+        for candidate, view in near.pairs:
             found.setdefault(
                 view.product.id,
                 Identified(
@@ -186,19 +192,12 @@ class Verifier:
 
     # --- one photo --------------------------------------------------------------------
 
-    def _examine(
-        self, caller: Caller, photo: Photo, digest: str, claim: "_Claim"
-    ) -> Seen:
-        pixels = localise(photo)
-        near, index_digest = self.catalogue.candidates(caller, pixels, MAX_CANDIDATES)
-        views = {candidate.label: view for candidate, view in near}
-        matches = match(
-            pixels,
-            [candidate for candidate, _ in near],
-            lambda label: self.catalogue.reference(views[label]).framed,
-            rank=self.policy.rank,
-        )
-        known_fakes = frozenset(one.label for one, _ in near if one.is_counterfeit)
+    def _examine(self, caller: Caller, photo: Photo, digest: str, claim: Claim) -> Seen:
+        pixels = photo.pixels
+        near, matches = self._retriever.matched(caller, pixels, MAX_CANDIDATES)
+        candidates = [candidate for candidate, _ in near.pairs]
+        views = {candidate.label: view for candidate, view in near.pairs}
+        known_fakes = frozenset(one.label for one in candidates if one.is_counterfeit)
         worth = self._worth_examining(matches, known_fakes)
         references = [self.catalogue.reference(views[one.label]) for one in worth]
         evidence = [
@@ -207,7 +206,7 @@ class Verifier:
         ]
         photo_quality = photo_measurements(photo.full_size_px, measure_quality(pixels))
         views_examined = [views[one.match.label] for one in evidence]
-        lookalike = nearest_unmatched([candidate for candidate, _ in near], matches)
+        lookalike = nearest_unmatched(candidates, matches)
         finding = decide(
             evidence,
             self.policy,
@@ -222,7 +221,8 @@ class Verifier:
             evidence,
             views_examined,
             finding,
-            index_digest,
+            near.index_digest,
+            near.face,
             lookalike=views[lookalike.label] if lookalike else None,
         )
 
@@ -243,7 +243,7 @@ class Verifier:
     # --- the record -------------------------------------------------------------------
 
     def _drafted(
-        self, seen: Sequence[Seen], gravest: int, claim: "_Claim", started: float
+        self, seen: Sequence[Seen], gravest: int, claim: Claim, started: float
     ) -> Assessment:
         decisive = seen[gravest]
         view, evidence = decisive.view, decisive.chosen
@@ -291,29 +291,20 @@ class Verifier:
             "code": __version__,
             "steps": {
                 "features": FEATURES_VERSION,
+                "localisation": LOCALISATION_VERSION,
                 "identification": IDENTIFICATION_VERSION,
                 "comparison": COMPARISON_VERSION,
             },
             "model": self.catalogue.embedder.digest,
             "comparator": self.comparator.digest,
+            "localiser": self.localiser_digest,
             "policy": self.policy.digest,
             "index": index_digest,
             "provider": self.catalogue.embedder.provider,
             "comparator_provider": self.comparator.provider,
-            "libraries": _LIBRARIES,
+            "libraries": LIBRARIES,
         }
 
-
-_LIBRARIES = {
-    "biip": version("biip"),
-    "numpy": version("numpy"),
-    "opencv": cv2.__version__,
-    "pillow": version("pillow"),
-    "zxing-cpp": version("zxing-cpp"),
-    "onnxruntime": str(onnxruntime.__version__),
-    "faiss": str(faiss.__version__),
-}
-"""Read once: it is what was loaded, whatever is installed later, and slow to read."""
 
 # Gravest first. What cannot be told weighs less than what was found, so that a
 # blurred second photo does not silence a sharp first; but one photo that differs
@@ -340,39 +331,3 @@ def _disagree(seen: Sequence[Seen]) -> bool:
         if one.view is not None and one.finding.chosen is not None
     }
     return len(shown) > 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """What the item claims to be."""
-
-    product_id: str | None
-    gtin: str | None
-
-    def met_by(self, views: Sequence[ReferenceView]) -> list[bool] | None:
-        if self.product_id is None and self.gtin is None:
-            return None
-        return [
-            self.product_id in {None, view.product.product_id}
-            and (self.gtin is None or self.gtin == _gtin_of(view))
-            for view in views
-        ]
-
-
-def _claim(product_id: str | None, gtin: str | None) -> _Claim:
-    normal = normalised_gtin(gtin) if gtin else None
-    if gtin and normal is None:
-        raise InvalidInputError(
-            f"{gtin!r} is not a GTIN: check its length and its check digit.",
-            field="declared_gtin",
-        )
-    if product_id:
-        try:
-            ProductFields(product_id)
-        except InvalidInputError as error:
-            raise InvalidInputError(str(error), field="declared_product") from error
-    return _Claim(product_id or None, normal)
-
-
-def _gtin_of(view: ReferenceView) -> str | None:
-    return normalised_gtin(view.product.gtin) if view.product.gtin else None

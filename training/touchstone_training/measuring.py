@@ -25,8 +25,15 @@ from touchstone.engine.identification import (
     match,
 )
 from touchstone.engine.image import Pixels, decode
+from touchstone.engine.localisation import (
+    POSSIBLE,
+    Localiser,
+    cut_out,
+    whole_photo,
+)
 from touchstone.engine.reference import Reference
 from touchstone.errors import InvalidInputError
+from touchstone.retrieval import CLEAR_LEAD
 from touchstone_training.classic import classic_similarity
 from touchstone_training.simulator.artwork import Artwork, design, render
 from touchstone_training.simulator.counterfeits import KINDS, counterfeit
@@ -220,22 +227,45 @@ def judged(
     gallery: Sequence[Enrolled],
     label: int,
     embedder: Embedder,
+    localiser: Localiser | None = None,
 ) -> tuple[list[Judged], Match | None]:
     """Lay every reference of ``gallery`` over ``photo``.
 
     Returns what was measured on each that registered, and the match of the one with
     ``label``, which is the true one.
     """
-    query = embedder.embed([photo])[0]
     pictures = {one.reference.label: one.reference.framed for one in gallery}
     found = match(
         photo,
-        [one.candidate(query) for one in gallery],
+        candidates_of(photo, gallery, embedder, localiser),
         lambda number: pictures[number],
         rank=lambda measured: measured["log_inliers"],
     )
     rows = [Judged(one.measurements(), one.label == label) for one in found]
     return rows, next((one for one in found if one.label == label), None)
+
+
+def candidates_of(
+    photo: Pixels,
+    gallery: Sequence[Enrolled],
+    embedder: Embedder,
+    localiser: Localiser | None,
+) -> list[Candidate]:
+    """Return every reference as a candidate, as near as the service would find it."""
+    whole = embedder.embed([photo])[0]
+    by_photo = [one.candidate(whole) for one in gallery]
+    face = whole_photo(photo) if localiser is None else localiser.locate(photo)
+    if face.confidence < POSSIBLE:
+        return by_photo
+    query = embedder.embed([cut_out(photo, face.quad)])[0]
+    by_face = [one.candidate(query) for one in gallery]
+    first = sorted((one.similarity for one in by_face), reverse=True)
+    if len(first) > 1 and first[0] - first[1] > CLEAR_LEAD:
+        return by_face
+    return [
+        max(pair, key=lambda one: one.similarity)
+        for pair in zip(by_face, by_photo, strict=True)
+    ]
 
 
 def measure(
@@ -245,11 +275,12 @@ def measure(
     embedder: Embedder,
     comparator: Comparator,
     *,
+    localiser: Localiser | None = None,
     with_peers: bool = False,
 ) -> tuple[Row, list[Judged]]:
     """Examine one sample among the references of ``gallery``, as the service would."""
     photo = decode(sample.jpeg, max_side_px=WORKING_SIDE_PX).pixels
-    rows, own = judged(photo, gallery, label, embedder)
+    rows, own = judged(photo, gallery, label, embedder, localiser)
     reference = next(r.reference for r in gallery if r.reference.label == label)
     evidence = examine(photo, own, reference, comparator) if own else None
     row = Row(

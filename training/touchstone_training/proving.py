@@ -14,10 +14,13 @@ from touchstone.bootstrap import (
     COMPARATOR,
     COMPARATOR_MANIFEST,
     EMBEDDER,
+    LOCALISER,
+    LOCALISER_MANIFEST,
     MANIFEST,
     SEAL,
     open_comparator,
     open_embedder,
+    open_localiser,
 )
 from touchstone.settings import Settings
 from touchstone_training.calibration import Targets, policy_document
@@ -62,9 +65,10 @@ def calibrate(
     """Measure simulated and real training photos, and fit calibration.json to them."""
     runs.mkdir(parents=True, exist_ok=True)
     options = StudyOptions(first_seed=_CALIBRATION_SEED, designs=designs)
-    embedder = open_embedder(Settings.load(model_dir=models))
+    settings = Settings.load(model_dir=models)
+    embedder, localiser = open_embedder(settings), open_localiser(settings)
     if not reuse:
-        matches = list(real_matches(embedder, data, options))
+        matches = list(real_matches(embedder, data, options, localiser))
         rows: list[Row] = []
         for row, judged in simulated(models, options, fonts_of(data), workers=workers):
             rows.append(row)
@@ -83,7 +87,8 @@ def calibrate(
             "commit": current_commit(),
             "options": asdict(options),
             "embedder": embedder.digest,
-            "comparator": open_comparator(Settings.load(model_dir=models)).digest,
+            "comparator": open_comparator(settings).digest,
+            "localiser": "none" if localiser is None else localiser.digest,
         },
     )
     text = json.dumps(document, indent=1)
@@ -94,7 +99,15 @@ def calibrate(
 
 def seal(models: Models = Path("models")) -> None:
     """Write manifest.json: the SHA-256 that each model file must have to be loaded."""
-    names = (EMBEDDER, MANIFEST, COMPARATOR, COMPARATOR_MANIFEST, CALIBRATION)
+    names = (
+        EMBEDDER,
+        MANIFEST,
+        COMPARATOR,
+        COMPARATOR_MANIFEST,
+        LOCALISER,
+        LOCALISER_MANIFEST,
+        CALIBRATION,
+    )
     digests = {
         name: hashlib.sha256((models / name).read_bytes()).hexdigest()
         for name in names

@@ -18,11 +18,13 @@ from rich.progress import track
 from touchstone.bootstrap import (
     open_comparator,
     open_embedder,
+    open_localiser,
     use_one_thread,
 )
 from touchstone.catalogue import WORKING_SIDE_PX
 from touchstone.engine.embedding import Embedder
 from touchstone.engine.image import Pixels, decode
+from touchstone.engine.localisation import Localiser
 from touchstone.settings import Settings
 from touchstone_training.data import Item, read_manifest, split
 from touchstone_training.measuring import (
@@ -74,6 +76,7 @@ def _one_design(
     use_one_thread()
     settings = Settings.load(model_dir=models, provider="cpu")
     embedder, comparator = open_embedder(settings), open_comparator(settings)
+    localiser = open_localiser(settings)
     gallery = gallery_of(seed, embedder, decoys=options.decoys, fonts=fonts)
     taken = samples(
         seed,
@@ -83,13 +86,24 @@ def _one_design(
         fonts=fonts,
     )
     return [
-        measure(sample, gallery, 0, embedder, comparator, with_peers=options.with_peers)
+        measure(
+            sample,
+            gallery,
+            0,
+            embedder,
+            comparator,
+            localiser=localiser,
+            with_peers=options.with_peers,
+        )
         for sample in taken
     ]
 
 
 def real_matches(
-    embedder: Embedder, data: Path, options: StudyOptions
+    embedder: Embedder,
+    data: Path,
+    options: StudyOptions,
+    localiser: Localiser | None = None,
 ) -> Iterator[Judged]:
     """Lay the training split's real references over its real photographs.
 
@@ -103,7 +117,7 @@ def real_matches(
     for number in track(list(order), description="Real photographs"):
         item = photos[number]
         label = codes.index(item.product_id)
-        for row in judged(_read(item), gallery, label, embedder)[0]:
+        for row in judged(_read(item), gallery, label, embedder, localiser)[0]:
             if row.is_true:
                 honest = row.measurements["similarity"] - too_sure
                 yield Judged({**row.measurements, "similarity": honest}, is_true=True)

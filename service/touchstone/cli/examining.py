@@ -303,6 +303,7 @@ def _examined_by(parts: Application) -> dict[str, str]:
         "touchstone": __version__,
         "embedder": verifier.catalogue.embedder.digest,
         "comparator": verifier.comparator.digest,
+        "localiser": verifier.localiser_digest,
         "policy": verifier.policy.digest,
         "references": verifier.catalogue.index_digest,
     }

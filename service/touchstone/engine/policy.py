@@ -161,7 +161,7 @@ class Policy:
         return self.identification.logit(measurements)
 
 
-_NETWORKS = frozenset({"embedder", "comparator"})
+_NETWORKS = frozenset({"embedder", "comparator", "localiser"})
 
 
 def _refused(constant: str) -> float:

@@ -109,6 +109,8 @@ class DigestsOut(BaseModel):
     model: str
     """Of the embedder."""
     comparator: str
+    localiser: str
+    """Empty where none was used."""
     index: str
     policy: str
     record: str
@@ -209,6 +211,7 @@ class ExaminationOut(BaseModel):
                 "reference_set": DIGEST,
                 "model": DIGEST,
                 "comparator": DIGEST,
+                "localiser": DIGEST,
                 "index": DIGEST,
                 "policy": DIGEST,
                 "record": DIGEST,
@@ -346,6 +349,7 @@ def _digests(examination: Examination, record: dict[str, Any]) -> DigestsOut:
         reference_set=reference_set,
         model=examination.model_digest,
         comparator=record["made_by"].get("comparator", ""),
+        localiser=record["made_by"].get("localiser", ""),
         index=examination.index_digest,
         policy=examination.policy_digest,
         record=examination.record_digest,

@@ -46,6 +46,10 @@ class SimulatedPhoto:
     pixels: Image
     photo_from_artwork: NDArray[np.float64]
     conditions: Conditions
+    print_share: NDArray[np.uint8]
+    """(H, W): how much of each pixel the print takes, 255 is all, covered or not."""
+    artwork_px: tuple[int, int]
+    """(width, height) of what was photographed."""
 
 
 def photograph(
@@ -82,10 +86,9 @@ def photograph(
     artwork_px = (artwork.shape[1], artwork.shape[0])
     for cover in _covers(placed, taken, rng, size_px=size_px, artwork_px=artwork_px):
         _lay_cover(light, cover, full_lamp)
+    pixels = _developed(light, taken, rng, compress=compress)
     return SimulatedPhoto(
-        _developed(light, taken, rng, compress=compress),
-        placed.photo_from_artwork,
-        taken,
+        pixels, placed.photo_from_artwork, taken, placed.shown(size_px), artwork_px
     )
 
 

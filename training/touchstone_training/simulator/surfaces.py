@@ -73,14 +73,23 @@ class Placed:
 
     ``shade`` is a factor of light on the front, ``gloss`` how mirror-like each place
     faces the lamp; both lie on the coarse lattice of ``window``, round the front.
+    ``printed`` (h, w) is how much of each pixel of the front the print takes, 0 to 255,
+    without the bottle around a label.
     """
 
     front: Cover
     window: Window
+    printed: _Pixels
     shade: _Field
     gloss: _Field
     sides: tuple[Cover, ...]
     photo_from_artwork: _Matrix
+
+    def shown(self, photo_px: tuple[int, int]) -> _Pixels:
+        """Return where the photo of (width, height) shows print, (h, w), 0 to 255."""
+        mask = np.zeros((photo_px[1], photo_px[0]), np.uint8)
+        mask[self.front.rows, self.front.columns] = self.printed
+        return mask
 
 
 def _window(points: _Matrix, photo_px: tuple[int, int]) -> Window:
@@ -325,6 +334,7 @@ def place(
     return Placed(
         front=Cover(window.left, window.top, pixels, alpha[..., None]),
         window=window,
+        printed=label,
         shade=bend.shade.astype(np.float32),
         gloss=bend.gloss.astype(np.float32),
         sides=_sides(artwork, camera, pose, frame_px=frame_px, at=(photo_px, rng)),

@@ -1,0 +1,1 @@
+"""The localiser: where in a photo the package face lies."""

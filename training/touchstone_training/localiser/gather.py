@@ -1,0 +1,29 @@
+"""Every picture that the localiser's scenes may be made of, drawn or read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from touchstone_training.data import Picture, real_training_pictures
+from touchstone_training.embedder.pictures import drawn_collages, drawn_designs
+from touchstone_training.localiser.pack import FIRST_SEED
+
+
+def localiser_pictures(
+    data: Path | None, *, designs: int, collages: int, long_side_px: int
+) -> Iterator[Picture]:
+    """Yield real pictures, then procedural designs, then collages.
+
+    Args:
+        data: folder of the data sets, of which only ``open`` is read; None draws
+            designs alone.
+        designs: how many procedural designs, siblings not counted.
+        collages: how many collages, siblings not counted.
+        long_side_px: longer side of every picture.
+    """
+    if data is not None:
+        yield from real_training_pictures(data, long_side_px=long_side_px)
+    yield from drawn_designs(
+        range(FIRST_SEED, FIRST_SEED + designs), long_side_px=long_side_px
+    )
+    if data is not None:
+        yield from drawn_collages(data, range(collages), long_side_px=long_side_px)

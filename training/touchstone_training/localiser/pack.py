@@ -1,0 +1,112 @@
+"""The pictures that scenes are made of, in one file small enough to send about.
+
+Artworks (what is photographed and what lies about) and backdrops (pictures that show no
+package) as JPEG, so that a machine that trains need not draw anything.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from touchstone.errors import InvalidInputError
+from touchstone_training.data import Image, Picture, shrunk
+
+FIRST_SEED = 500_000
+"""Of the procedural designs that the localiser learns from."""
+_HELD_OUT_EVERY = 12
+_JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Pictures by use."""
+
+    artworks: tuple[Image, ...]
+    """Designs and real faces that may be trained on."""
+    held_out: tuple[Image, ...]
+    """Designs that checkpoints are chosen by."""
+    backdrops: tuple[Image, ...]
+
+
+def is_held_out(product_id: str) -> bool:
+    """Tell whether checkpoints are chosen by this picture: every twelfth design."""
+    source, _, name = product_id.partition(":")
+    return (
+        source == "design"
+        and name.isdigit()
+        and int(name) % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1
+    )
+
+
+def write_pack(path: Path, pictures: Iterable[Picture], *, long_side_px: int) -> int:
+    """Write ``pictures`` (artworks and backdrops; others are left out) to ``path``.
+
+    Returns:
+        How many were written.
+    """
+    names, kinds, files = [], [], []
+    for picture in pictures:
+        if picture.kind not in {"artwork", "backdrop"}:
+            continue
+        small = cv2.cvtColor(shrunk(picture.pixels, long_side_px), cv2.COLOR_RGB2BGR)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        _, data = cv2.imencode(".jpg", small, quality)
+        names.append(picture.product_id)
+        kinds.append(picture.kind)
+        files.append(np.asarray(data, np.uint8).ravel())
+    if not files:
+        raise InvalidInputError("There is no picture to pack.", field="pictures")
+    ends = np.cumsum([len(file) for file in files])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as out:
+        np.savez(
+            out,
+            names=np.array(names),
+            kinds=np.array(kinds),
+            ends=ends,
+            data=np.concatenate(files),
+        )
+    return len(files)
+
+
+def read_pack(path: Path) -> Pack:
+    """Decode what `write_pack` wrote.
+
+    Raises:
+        InvalidInputError: it is not there, damaged, or has too few artworks.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            names, kinds = arrays["names"].tolist(), arrays["kinds"].tolist()
+            files = np.split(arrays["data"], arrays["ends"][:-1])
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise InvalidInputError(
+            f"{path} holds no pack of pictures: {error}", field="pictures"
+        ) from error
+    artworks: list[Image] = []
+    held: list[Image] = []
+    backdrops: list[Image] = []
+    for name, kind, data in zip(names, kinds, files, strict=True):
+        pixels = _decoded(data)
+        if kind == "backdrop":
+            backdrops.append(pixels)
+        else:
+            (held if is_held_out(name) else artworks).append(pixels)
+    if not artworks or not held:
+        raise InvalidInputError(
+            f"{path} lacks artworks to learn from or to be measured on.",
+            field="pictures",
+        )
+    return Pack(tuple(artworks), tuple(held), tuple(backdrops))
+
+
+def _decoded(file: NDArray[np.uint8]) -> Image:
+    pixels = cv2.imdecode(file, cv2.IMREAD_COLOR_RGB)
+    if pixels is None:
+        raise InvalidInputError("The pack holds a damaged picture.", field="pictures")
+    return np.asarray(pixels, np.uint8)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from touchstone.bootstrap import (
     open_comparator,
     open_embedder,
+    open_localiser,
     open_policy,
     use_one_thread,
 )
@@ -18,6 +19,7 @@ from touchstone.engine.comparator import Comparator
 from touchstone.engine.embedding import Embedder
 from touchstone.engine.evidence import Evidence, examine
 from touchstone.engine.image import decode
+from touchstone.engine.localisation import Localiser
 from touchstone.engine.policy import Policy
 from touchstone.engine.quality import measure_quality
 from touchstone.engine.verdict import decide, photo_measurements
@@ -50,6 +52,7 @@ class Models:
     embedder: Embedder
     comparator: Comparator
     policy: Policy
+    localiser: Localiser | None = None
 
     @staticmethod
     def open(folder: Path) -> "Models":
@@ -57,7 +60,10 @@ class Models:
         use_one_thread()
         settings = Settings.load(model_dir=folder, provider="cpu")
         return Models(
-            open_embedder(settings), open_comparator(settings), open_policy(settings)
+            open_embedder(settings),
+            open_comparator(settings),
+            open_policy(settings),
+            open_localiser(settings),
         )
 
 
@@ -146,7 +152,7 @@ def look(
         models: what is under test.
     """
     photo = decode(taken.jpeg, max_side_px=WORKING_SIDE_PX)
-    rows, own = judged(photo.pixels, gallery, label, models.embedder)
+    rows, own = judged(photo.pixels, gallery, label, models.embedder, models.localiser)
     reference = next(r.reference for r in gallery if r.reference.label == label)
     evidence = examine(photo.pixels, own, reference, models.comparator) if own else None
     finding = decide(

@@ -55,7 +55,7 @@ def row(product: int, kind: str) -> Row:
     measured |= {"agreement": 0.9, "washed_fraction": 0.0, "dark_fraction": 0.0}
     if kind != GENUINE:
         measured[TELLING[kind]] += 0.5
-    return Row(product, "carton", kind, 0.5, measured, None, {})
+    return Row(product, "carton", kind, 0.5, measured, None)
 
 
 ROWS = [

@@ -2,8 +2,6 @@
 
 Every artwork is enrolled as its flat print, with other variable data than any photo;
 genuine and counterfeit prints go through the same press and the same photography.
-The two peers of the benchmark are measured on the same photos: the cosine of the
-embedding, and the classic SIFT + homography + SSIM pipeline.
 """
 
 import json
@@ -34,7 +32,6 @@ from touchstone.engine.localisation import (
 from touchstone.engine.reference import Reference
 from touchstone.errors import InvalidInputError
 from touchstone.retrieval import CLEAR_LEAD
-from touchstone_training.classic import classic_similarity
 from touchstone_training.simulator.artwork import Artwork, design, render
 from touchstone_training.simulator.counterfeits import KINDS, counterfeit
 from touchstone_training.simulator.elements import Box
@@ -73,8 +70,6 @@ class Row:
     """Empty where the reference was not found in the photo."""
     is_region_hit: bool | None
     """Whether the most deviating region overlaps the change; None for genuine."""
-    peers: dict[str, float]
-    """Similarity by each peer: higher is closer."""
 
 
 def samples(
@@ -276,7 +271,6 @@ def measure(
     comparator: Comparator,
     *,
     localiser: Localiser | None = None,
-    with_peers: bool = False,
 ) -> tuple[Row, list[Judged]]:
     """Examine one sample among the references of ``gallery``, as the service would."""
     photo = decode(sample.jpeg, max_side_px=WORKING_SIDE_PX).pixels
@@ -290,25 +284,8 @@ def measure(
         severity=sample.severity,
         measurements=evidence.measurements() if evidence else {},
         is_region_hit=_is_hit(evidence, sample),
-        peers=peers(photo, reference.pixels, rows, evidence) if with_peers else {},
     )
     return row, rows
-
-
-def peers(
-    photo: Pixels, reference: Pixels, rows: Sequence[Judged], evidence: Evidence | None
-) -> dict[str, float]:
-    """Return the similarity that each peer would go by: higher is closer.
-
-    ``cosine`` is that of the embeddings; ``sift_ssim`` the mean structural similarity
-    after a SIFT homography, as in OpenCV's tutorial: -1 where that fails.
-    """
-    cosine = (
-        evidence.match.similarity
-        if evidence
-        else max((row.measurements["similarity"] for row in rows), default=-1.0)
-    )
-    return {"cosine": cosine, "sift_ssim": classic_similarity(photo, reference)}
 
 
 def _is_hit(evidence: Evidence | None, sample: Sample) -> bool | None:

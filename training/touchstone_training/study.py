@@ -54,7 +54,6 @@ class StudyOptions:
     """Mean difficulty of the photographs; each is drawn from 0 to twice this."""
     decoys: int = 3
     real_photos: int = 160
-    with_peers: bool = False
 
 
 def simulated(
@@ -93,7 +92,6 @@ def _one_design(
             embedder,
             comparator,
             localiser=localiser,
-            with_peers=options.with_peers,
         )
         for sample in taken
     ]

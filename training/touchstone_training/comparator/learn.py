@@ -228,9 +228,11 @@ class _Run:
         self.device = _device()
         self.is_half = computes_in_bfloat16(self.device)
         self.net = ComparatorNet().to(self.device).to(memory_format=torch.channels_last)
+        before: dict[str, Any] = {}
         if config.resume is not None:
             state = torch.load(config.resume, map_location="cpu", weights_only=True)
             self.net.load_state_dict(state["net"])
+            before = {"resumed_from": json.loads(state["provenance"])}
         self.average = deepcopy(self.net).eval()
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(),
@@ -242,6 +244,7 @@ class _Run:
             "commit": current_commit(),
             "device": _named(self.device),
             **facts,
+            **before,
         }
         (out / "config.json").write_text(json.dumps(self.provenance, indent=1))
 

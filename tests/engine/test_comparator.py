@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from touchstone.engine.alignment import Alignment
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator, planes
-from touchstone.engine.normalisation import Light
 from touchstone.engine.pair import AlignedPair
 from touchstone.errors import ModelError
 
@@ -43,9 +42,6 @@ def pair(
         ),
         contrast=1.0,
         cast=0.0,
-        light=Light(
-            np.zeros((1, 256, 3), np.float32), nothing, np.zeros((*SIZE, 3), np.float32)
-        ),
     )
 
 

@@ -159,12 +159,8 @@ _PHOTO = tuple(
 
 
 def _told(*names: str) -> tuple[TermChoice, ...]:
-    """What the comparator says, seen from afar and from close by."""
-    return tuple(
-        TermChoice(f"{look}_{name}", direction=1)
-        for name in names
-        for look in ("learned", "near")
-    )
+    """What the comparator says."""
+    return tuple(TermChoice(f"learned_{name}", direction=1) for name in names)
 
 
 _NO_ACCUSATION = 0.0
@@ -178,7 +174,6 @@ WAYS = (
         frozenset(),
         (
             *_told("peak", "top", "place", "whole"),
-            TermChoice("is_near"),
             TermChoice("blur_px"),
             TermChoice("glare_fraction"),
             *_PHOTO,

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from touchstone.engine import channels
 from touchstone.engine.channels import CHANNELS
-from touchstone.engine.comparator import WAYS, Comparator, Differences
-from touchstone.engine.detail import CloserLook
+from touchstone.engine.comparator import WAYS, Comparator
 from touchstone.engine.image import Pixels, grey
 from touchstone.engine.normalisation import Luma, Map, match_blur
 from touchstone.engine.pair import AlignedPair, HalvedPair, Mask, aligned_pair, halved
@@ -67,7 +66,6 @@ def compare(
     comparator: Comparator,
     variable: Mask | None = None,
     is_bent: bool = False,
-    closer: CloserLook | None = None,
 ) -> Comparison:
     """Compare a rectified ``photo`` with its ``reference``.
 
@@ -79,18 +77,15 @@ def compare(
         variable: (h, w), where units differ by design (lot, expiry): not compared.
         is_bent: whether the face bends away from the camera, so that its far sides
             may be out of reach; on a flat face whatever is not found has changed.
-        closer: shows places at their own resolution, where the photo has more.
     """
     # 1. Take out light, tone and the smooth rest of the misregistration.
-    # 2. Ask the trained comparator; show it what it suspects most from close by.
+    # 2. Ask the trained comparator.
     # 3. Measure each channel in units of what is usual there. At half size: the finest
     #    detail is the comparator's, and they are to say what differs, and how far this
     #    photo as a whole strays from what was learned.
     # 4. Name the places, and sum up each channel in a few numbers.
     pair = aligned_pair(reference, photo, covered, variable=variable, is_bent=is_bent)
     learned = comparator.differences(pair)
-    detail = closer.at(pair, learned.map, comparator) if closer else None
-    near = detail.differences if detail else learned
     half = halved(pair)
     expected, seen, blur_px = match_blur(
         grey(half.expected), grey(half.seen), half.valid
@@ -113,14 +108,15 @@ def compare(
         name: np.asarray(values * np.float32(0.5), np.float32)
         for name, values in maps.items()
     }
-    maps["learned"] = detail.merged(learned.map) if detail else learned.map
+    maps["learned"] = learned.map
     deviation = np.maximum.reduce(list(maps.values()))
     return Comparison(
         measurements={
             **measured,
-            **_told("learned", learned),
-            **_told("near", near),
-            "is_near": float(detail is not None),
+            "learned_peak": learned.peak,
+            "learned_top": learned.top,
+            "learned_whole": learned.whole,
+            **{f"learned_{way}": told for way, told in learned.ways.items()},
             "blur_px": 2 * blur_px,
             "contrast": float(np.log(pair.contrast)),
             "cast": pair.cast,
@@ -135,15 +131,6 @@ def compare(
 
 
 _WHOLE_WINDOW = np.ones((9, 9), np.uint8)
-
-
-def _told(prefix: str, differences: Differences) -> dict[str, float]:
-    return {
-        f"{prefix}_peak": differences.peak,
-        f"{prefix}_top": differences.top,
-        f"{prefix}_whole": differences.whole,
-        **{f"{prefix}_{way}": told for way, told in differences.ways.items()},
-    }
 
 
 # --- numbers and places ---------------------------------------------------------------
@@ -196,12 +183,7 @@ _MIN_FLAT_PX = 500
 _KINDS = ("peak", "top", "high", "level")
 MEASUREMENTS = (
     *(f"{channel}_{kind}" for channel in CHANNELS for kind in _KINDS),
-    *(
-        f"{look}_{name}"
-        for look in ("learned", "near")
-        for name in ("peak", "top", "whole", *WAYS)
-    ),
-    "is_near",
+    *(f"learned_{name}" for name in ("peak", "top", "whole", *WAYS)),
     *("blur_px", "contrast", "cast", "washed_fraction", "grain", "flat_fraction"),
 )
 """Every name in `Comparison.measurements`, in order."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from touchstone.engine.codes import Box, Code, united
 from touchstone.engine.comparator import Comparator
 from touchstone.engine.comparison import Comparison, Region, compare
-from touchstone.engine.detail import CloserLook
 from touchstone.engine.identification import Match
 from touchstone.engine.image import Pixels
 from touchstone.engine.occlusion import hands
@@ -78,7 +77,6 @@ def examine(
     frame = frame_of(reference.size_px)
     seen, covered = rectify(photo, registration, frame)
     codes, is_all = read_expected(photo, registration, reference)
-    closer = CloserLook(photo, registration, reference.pixels)
     comparison = compare(
         reference.framed,
         seen,
@@ -90,7 +88,6 @@ def examine(
             frame,
         ),
         is_bent=registration.bend is not None,
-        closer=closer if closer.shows_more(frame) else None,
     )
     if not is_all and any(one.deviation >= _CLEAR for one in comparison.regions):
         codes = united(codes, read_face(photo, registration))

@@ -7,7 +7,7 @@ never saw.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -22,64 +22,6 @@ Luma: TypeAlias = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Light:
-    """What a photo's tone and light make of a print, at every place of the frame."""
-
-    table: NDArray[np.float32]
-    """(1, 256, 3): what the tone curve makes of each level."""
-    gain: Map
-    """(h, w) at a fraction of the frame."""
-    veil: NDArray[np.float32]
-    """(h, w, 3) at the same fraction, levels."""
-
-    def over(
-        self, print_: Pixels, *, corner: tuple[float, float] = (0, 0), step: float = 1
-    ) -> Pixels:
-        """Light ``print_``, the frame or a part of it.
-
-        Args:
-            print_: (height, width, 3).
-            corner: (x, y) of its upper left corner in the frame, as shares of the
-                frame's width and height.
-            step: width of its pixels, as a share of what fills the frame's width.
-        """
-        lit = np.asarray(cv2.LUT(print_, self.table))
-        size = print_.shape[1], print_.shape[0]
-        gains = self._spread(cv2.merge([self.gain] * 3), size, corner, step)
-        cv2.multiply(lit, gains, dst=lit)
-        veil = self._spread(self.veil, size, corner, step)
-        # A conversion that rounds and saturates, several times faster than NumPy's.
-        return np.asarray(cv2.add(lit, veil, dtype=cv2.CV_8U), np.uint8)
-
-    def _spread(
-        self,
-        field: NDArray[Any],
-        size: tuple[int, int],
-        corner: tuple[float, float],
-        step: float,
-    ) -> NDArray[Any]:
-        if step == 1:
-            return np.asarray(cv2.resize(field, size, interpolation=cv2.INTER_LINEAR))
-        height, width = self.gain.shape
-        x, y = corner[0] * width, corner[1] * height
-        matrix = np.array(
-            [
-                [step * width, 0, x + step * width / 2 - 0.5],
-                [0, step * width, y + step * width / 2 - 0.5],
-            ]
-        )
-        return np.asarray(
-            cv2.warpAffine(
-                field,
-                matrix,
-                size,
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Relit:
     """The reference as a genuine print should look under the photo's light."""
 
@@ -88,14 +30,13 @@ class Relit:
     """Exponent of the tone curve between the two."""
     cast: float
     """Spread of the channels' gains, log units."""
-    light: Light
 
 
 def relight(reference: Pixels, photo: Pixels, valid: Map) -> Relit:
     """Give ``reference`` the tone and the light of ``photo``, where ``valid`` is 1."""
     gains, contrast, table = _tone(reference, photo, valid)
-    light = _light(reference, photo, valid, table)
-    return Relit(light.over(reference), contrast, float(np.std(gains)), light)
+    lit = _lit(reference, photo, valid, table)
+    return Relit(lit, contrast, float(np.std(gains)))
 
 
 # --- tone -----------------------------------------------------------------------------
@@ -160,9 +101,9 @@ _GAIN_RIDGE = np.float32(250)
 _GAP_USUAL = np.float32(25)
 
 
-def _light(
+def _lit(
     reference: Pixels, photo: Pixels, valid: Map, table: NDArray[np.float32]
-) -> Light:
+) -> Pixels:
     """Fit gain and veil (shade multiplies, glare adds) over wide windows.
 
     Strength of light varies over a hand's breadth, its colour only over the whole
@@ -195,7 +136,13 @@ def _light(
     tint = np.clip(s - lit, -_MOST_TINT, _MOST_TINT).astype(np.float32)
     wide = _TINT_SIGMA_SHARE * max(small)
     veils = [veil + own for own in smooth(list(cv2.split(tint)), weight, wide)]
-    return Light(table, gain, np.asarray(cv2.merge(veils), np.float32))
+    full = (width, height)
+    fitted = np.asarray(cv2.LUT(reference, table))
+    gains = cv2.resize(cv2.merge([gain] * 3), full, interpolation=cv2.INTER_LINEAR)
+    cv2.multiply(fitted, gains, dst=fitted)
+    veil_full = cv2.resize(cv2.merge(veils), full, interpolation=cv2.INTER_LINEAR)
+    # A conversion that rounds and saturates, several times faster than NumPy's.
+    return np.asarray(cv2.add(fitted, veil_full, dtype=cv2.CV_8U), np.uint8)
 
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)

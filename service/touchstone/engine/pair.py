@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from touchstone.engine.alignment import Alignment, align, half_size, moved_by
 from touchstone.engine.image import Pixels, darkest, grey
-from touchstone.engine.normalisation import Light, Map, relight
+from touchstone.engine.normalisation import Map, relight
 
 Mask: TypeAlias = NDArray[np.bool_]
 """(height, width)"""
@@ -35,8 +35,6 @@ class AlignedPair:
     """Exponent of the tone curve between the two."""
     cast: float
     """Spread of the channels' gains, log units."""
-    light: Light
-    """What made `expected` of the reference."""
     washed: float = 0.0
     """Share of the face that is burnt out so that print cannot be told from none."""
 
@@ -72,7 +70,6 @@ def aligned_pair(
         alignment=found,
         contrast=relit.contrast,
         cast=relit.cast,
-        light=relit.light,
         washed=washed,
     )
 

@@ -20,13 +20,6 @@ from rich.progress import track
 
 from touchstone.bootstrap import use_one_thread
 from touchstone.catalogue import WORKING_SIDE_PX
-from touchstone.engine.detail import (
-    TILE_PX,
-    ZOOM,
-    CloserLook,
-    mosaic,
-    most_suspicious,
-)
 from touchstone.engine.features import (
     PHOTO_SIDE_PX,
     REFERENCE_SIDE_PX,
@@ -117,20 +110,14 @@ def _one_design(folder: Path, *, out: Path, fonts: tuple[Path, ...]) -> None:
         photo = decode(
             (folder / f"{number:02}.jpg").read_bytes(), max_side_px=WORKING_SIDE_PX
         ).pixels
-        found = reference.aligned(photo)
-        if found is None:
+        pair = reference.aligned(photo)
+        if pair is None:
             continue
-        pair, closer = found
         changed = folder / f"{number:02}.png"
         mask = _read(changed, cv2.IMREAD_GRAYSCALE) if changed.exists() else None
-        far = stacked(pair, mask)
-        near = _near(pair, closer, mask, far, np.random.default_rng((number, 29)))
-        for suffix, planes in (("", far), ("n", near)):
-            if planes is not None:
-                name = f"{number:02}{suffix}.npy"
-                np.save(target / name, planes)
-                known = {"kind": row["kind"], "severity": row["severity"]}
-                rows.append({"file": name, **known})
+        name = f"{number:02}.npy"
+        np.save(target / name, stacked(pair, mask))
+        rows.append({"file": name, "kind": row["kind"], "severity": row["severity"]})
     (target / META).write_text(json.dumps(rows), encoding="utf-8")
 
 
@@ -139,35 +126,6 @@ def _read(path: Path, how: int) -> NDArray[np.uint8]:
     if pixels is None:
         raise InvalidInputError(f"{path} is no picture: make the pairs again.")
     return np.asarray(pixels, np.uint8)
-
-
-def _near(
-    pair: AlignedPair,
-    closer: CloserLook,
-    changed: NDArray[np.uint8] | None,
-    far: NDArray[np.uint8],
-    rng: np.random.Generator,
-) -> NDArray[np.uint8] | None:
-    """Return the planes of a closer look, some of it at what was changed."""
-    height, width = pair.valid.shape
-    if not closer.shows_more((width, height)):
-        return None
-    suspicion = rng.random((height // 2, width // 2)).astype(np.float32) * 3
-    suspicion += far[: height // 2 * 2 : 2, : width // 2 * 2 : 2, 7] / 255
-    places = most_suspicious(
-        np.asarray(cv2.blur(suspicion, (9, 9)), np.float32), pair.valid
-    )
-    if not places:
-        return None
-    mask = np.zeros((ZOOM * height, ZOOM * width), np.uint8)
-    if changed is not None:
-        mask = np.asarray(cv2.resize(changed, (ZOOM * width, ZOOM * height)), np.uint8)
-    step = 2 * ZOOM
-    tiles = [
-        mask[step * top : step * top + TILE_PX, step * left : step * left + TILE_PX]
-        for left, top in places
-    ]
-    return stacked(closer.mosaic(pair, places), mosaic(tiles))
 
 
 _CHANGED_LEVEL = 60
@@ -205,16 +163,16 @@ def pack_real(items: Sequence[Item], out: Path) -> int:
     rows: dict[str, list[dict[str, Any]]] = {code: [] for code in known}
     photos = [one for one in items if one.kind == "photo" and one.product_id in known]
     for item in track(photos, description="Real photographs"):
-        found = known[item.product_id].aligned(
+        pair = known[item.product_id].aligned(
             _decoded(item), least_inliers=_SURE_REAL_INLIERS
         )
-        if found is None:
+        if pair is None:
             continue
         folder = out / str(numbers[item.product_id])
         folder.mkdir(parents=True, exist_ok=True)
         kept = rows[item.product_id]
         name = f"{len(kept):03}.npy"
-        np.save(folder / name, stacked(found[0], None))
+        np.save(folder / name, stacked(pair, None))
         kept.append({"file": name, "kind": GENUINE, "severity": 0.0})
     for code, kept in rows.items():
         if kept:
@@ -253,9 +211,7 @@ class _Known:
         frame = frame_of(size)
         return _Known(pixels, features, mask_of(boxes, size, frame), frame)
 
-    def aligned(
-        self, photo: Pixels, *, least_inliers: int = 0
-    ) -> tuple[AlignedPair, CloserLook] | None:
+    def aligned(self, photo: Pixels, *, least_inliers: int = 0) -> AlignedPair | None:
         """Lay the photo over the reference; None where that fails."""
         found = max(
             self._registrations(photo), key=lambda one: one.inliers, default=None
@@ -264,14 +220,13 @@ class _Known:
             return None
         seen, covered = rectify(photo, found, self.frame)
         expected = resized(self.pixels, self.frame)
-        pair = aligned_pair(
+        return aligned_pair(
             expected,
             seen,
             covered & ~hands(expected, seen, photo, found),
             variable=self.variable,
             is_bent=found.bend is not None,
         )
-        return pair, CloserLook(photo, found, self.pixels)
 
     def _registrations(self, photo: Pixels) -> Iterator[Registration]:
         for method, reference in self.features.items():

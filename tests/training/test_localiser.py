@@ -361,5 +361,7 @@ def test_the_commands_draw_a_pack_and_say_what_is_missing(tmp_path: Path) -> Non
     )
     assert made.exit_code == 0, made.output
     assert len(read_pack(pack).held_out) == 1
-    missing = run.invoke(app, ["measure", "--pictures", str(pack)])
+    missing = run.invoke(
+        app, ["measure", "--pictures", str(pack), "--models", str(tmp_path)]
+    )
     assert isinstance(missing.exception, Exception)

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
-from touchstone import verification
+from touchstone import retrieval, verification
 from touchstone.blobs import LocalBlobs
 from touchstone.catalogue import Catalogue
 from touchstone.engine import evidence, identification
@@ -23,6 +23,7 @@ from touchstone.engine.comparator import OnnxComparator
 from touchstone.engine.embedding import OnnxEmbedder
 from touchstone.engine.features import Method, PhotoMatcher
 from touchstone.engine.index import ReferenceIndex
+from touchstone.engine.localisation import OnnxLocaliser
 from touchstone.store.examinations import Examinations
 from touchstone_training.bench.bed import Bed, ClassicPeer, Shot
 from touchstone_training.bench.figures import Figure
@@ -36,6 +37,7 @@ CLASSIC_RATIO = 4.0
 _UNIT = "CPU ms"
 _REST = "everything else"
 _SIFT = "detect SIFT, where ORB leaves doubt"
+_FACE = "find the face"
 _QUALITY = "measure quality"
 
 
@@ -57,6 +59,7 @@ CLASSIC = "classic peer, in all"
 STAGES = (
     Stage("decode", 3.6, 1.7),
     Stage("keep the bytes (SHA-256, written and flushed)", 0.1, 0.1),
+    Stage(_FACE, None, 5.0),
     Stage("embed", 5.4, 3.2),
     Stage("search the index", 1.6, 1.2),
     Stage("look up candidates and their features"),
@@ -129,7 +132,9 @@ _Place: TypeAlias = tuple[Any, str, str | Callable[..., str]]
 
 _PLACES: tuple[_Place, ...] = (
     (verification, "decode", "decode"),
-    (verification, "match", "look at what registered"),
+    (retrieval, "match", "look at what registered"),
+    (retrieval, "cut_out", _FACE),
+    (OnnxLocaliser, "locate", _FACE),
     (verification, "examine", "examine, the rest"),
     (verification, "measure_quality", _QUALITY),
     (verification, "decide", "decide"),

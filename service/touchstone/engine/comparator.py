@@ -4,7 +4,6 @@ It sees an aligned pair and answers, for every place, how likely the print was c
 there, and for the whole, and in which way. Prepared here as it was for training.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from touchstone.engine.image import Pixels
 from touchstone.engine.normalisation import Map
-from touchstone.engine.onnx import OnnxNetwork
+from touchstone.engine.onnx import NetworkManifest, OnnxNetwork
 from touchstone.engine.pair import AlignedPair
 from touchstone.errors import ModelError
 
@@ -64,32 +63,11 @@ class Comparator(Protocol):
         """Look at an aligned pair."""
 
 
-@dataclass(frozen=True, slots=True)
-class ComparatorManifest:
-    """What stands beside a model file and says which file it is."""
+class ComparatorManifest(NetworkManifest):
+    """What stands beside the comparator's file and says which file it is."""
 
-    name: str
-    version: str
-    sha256: str
-
-    @staticmethod
-    def from_json(text: str | bytes) -> "ComparatorManifest":
-        """Read a manifest.
-
-        Raises:
-            ModelError: the manifest is not JSON or lacks a field.
-        """
-        try:
-            fields = json.loads(text)
-            return ComparatorManifest(
-                name=str(fields["name"]),
-                version=str(fields["version"]),
-                sha256=str(fields["sha256"]),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"The comparator's manifest is not usable: {error}"
-            ) from error
+    __slots__ = ()
+    called = "comparator"
 
 
 def planes(expected: Pixels, seen: Pixels, valid: NDArray[Any]) -> NDArray[np.uint8]:

@@ -7,7 +7,6 @@ marks. Prepared here as it was for training.
 Points are (x, y) in photo px, pixel centres at +0.5.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.image import Pixels, resized
-from touchstone.engine.onnx import OnnxNetwork
+from touchstone.engine.onnx import NetworkManifest, OnnxNetwork
 from touchstone.errors import ModelError
 
 FRAME_PX = (256, 192)
@@ -58,32 +57,11 @@ class Localiser(Protocol):
         """Find the face in ``pixels``, (h, w, 3) RGB of any size."""
 
 
-@dataclass(frozen=True, slots=True)
-class LocaliserManifest:
-    """What stands beside a model file and says which file it is."""
+class LocaliserManifest(NetworkManifest):
+    """What stands beside the localiser's file and says which file it is."""
 
-    name: str
-    version: str
-    sha256: str
-
-    @staticmethod
-    def from_json(text: str | bytes) -> "LocaliserManifest":
-        """Read a manifest.
-
-        Raises:
-            ModelError: the manifest is not JSON or lacks a field.
-        """
-        try:
-            fields = json.loads(text)
-            return LocaliserManifest(
-                name=str(fields["name"]),
-                version=str(fields["version"]),
-                sha256=str(fields["sha256"]),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"The localiser's manifest is not usable: {error}"
-            ) from error
+    __slots__ = ()
+    called = "localiser"
 
 
 def whole_photo(pixels: Pixels) -> Face:

@@ -1,12 +1,45 @@
 """ONNX Runtime sessions: one thread each, on a provider that is checked after load."""
 
 import hashlib
+import json
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import onnxruntime as ort
 
 from touchstone.errors import ModelError
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkManifest:
+    """What stands beside a model file and says which file it is."""
+
+    called: ClassVar[str] = "network"
+    """What an error calls the network."""
+    name: str
+    version: str
+    sha256: str
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read a manifest.
+
+        Raises:
+            ModelError: the manifest is not JSON or lacks a field.
+        """
+        try:
+            fields = json.loads(text)
+            return cls(
+                name=str(fields["name"]),
+                version=str(fields["version"]),
+                sha256=str(fields["sha256"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"The {cls.called}'s manifest is not usable: {error}"
+            ) from error
 
 
 class OnnxNetwork:

@@ -5,7 +5,7 @@ Nothing here needs the engine's search or codes: it runs where torch and OpenCV 
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import nn
 from torch.nn import functional
@@ -20,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from touchstone_training.comparator.faces import Sheets
 from touchstone_training.comparator.network import ComparatorNet
-from touchstone_training.comparator.studio import SORTS, Lesson, Studio
+from touchstone_training.comparator.studio import GENUINE, SORTS, Lesson, Studio
 from touchstone_training.ranking import auroc
 from touchstone_training.running import (
     computes_in_bfloat16,
@@ -97,24 +98,13 @@ def learn(out: Path, config: LearnConfig, studio: StudioConfig) -> dict[str, Any
     Returns:
         The metrics of the best checkpoint.
     """
-    device = _device()
-    judged = _held_out(studio, config, device)
-    sheets = Sheets(
-        first_seed=FIRST_SEED,
-        designs=studio.designs,
-        canvas=studio.canvas,
-        fonts=studio.fonts,
-    )
-    room = Studio(
-        DataLoader(
-            sheets,
-            batch_size=None,
-            num_workers=config.workers,
-            prefetch_factor=2 if config.workers else None,
-        ),
-        device=device,
-        canvas=studio.canvas,
-        designs=studio.kept,
+    judged = _held_out(studio, config)
+    room = _room(
+        studio,
+        config,
+        FIRST_SEED,
+        studio.designs,
+        kept=studio.kept,
         seed=config.seed,
     )
     room.take_in(at_least=studio.first)
@@ -134,23 +124,35 @@ def _lessons(room: Studio, count: int) -> Iterator[Batch]:
         yield Batch(made.planes, made.target, made.counts, made.told)
 
 
-def _held_out(
-    studio: StudioConfig, config: LearnConfig, device: torch.device
-) -> list[Lesson]:
-    """Make the lessons that every checkpoint is judged by."""
+def _room(
+    studio: StudioConfig,
+    config: LearnConfig,
+    first_seed: int,
+    designs: int,
+    *,
+    kept: int,
+    seed: int,
+) -> Studio:
+    """Open a studio in which ``designs`` from ``first_seed`` on are drawn."""
     sheets = Sheets(
-        first_seed=HELD_OUT_SEED,
-        designs=studio.held_out,
+        first_seed=first_seed,
+        designs=designs,
         canvas=studio.canvas,
         fonts=studio.fonts,
     )
-    room = Studio(
+    return Studio(
         DataLoader(sheets, batch_size=None, num_workers=config.workers),
-        device=device,
+        device=_device(),
         canvas=studio.canvas,
-        designs=studio.held_out,
-        seed=config.seed + 1,
+        designs=kept,
+        seed=seed,
     )
+
+
+def _held_out(studio: StudioConfig, config: LearnConfig) -> list[Lesson]:
+    """Make the lessons that every checkpoint is judged by."""
+    count = studio.held_out
+    room = _room(studio, config, HELD_OUT_SEED, count, kept=count, seed=config.seed + 1)
     room.take_in(at_least=studio.held_out)
     batches = max(1, config.eval_pairs // config.batch)
     return [room.lesson(config.batch) for _ in range(batches)]
@@ -161,18 +163,21 @@ def separation(net: ComparatorNet, lessons: list[Lesson]) -> dict[str, Any]:
     net.eval()
     with torch.inference_mode():
         told = [net(one.planes)[1][:, 0].float().cpu().numpy() for one in lessons]
-    values = np.concatenate(told)
     sorts = np.concatenate([one.sorts.cpu().numpy() for one in lessons])
-    genuine = values[sorts == 0]
-    every = values[sorts > 0]
+    return told_apart(np.concatenate(told), np.array(SORTS)[sorts], SORTS[1:])
+
+
+def told_apart(
+    values: NDArray[Any], kinds: NDArray[np.str_], forged: Sequence[str]
+) -> dict[str, Any]:
+    """Measure how well ``values`` tell ``forged`` kinds from the genuine."""
+    genuine, every = values[kinds == GENUINE], values[kinds != GENUINE]
     threshold = float(np.quantile(genuine, 0.95))
     return {
         "auroc": round(auroc(every, genuine), 4),
         "tpr_at_5_percent": round(float((every > threshold).mean()), 4),
         "per_kind": {
-            name: round(auroc(values[sorts == number], genuine), 3)
-            for number, name in enumerate(SORTS)
-            if number
+            kind: round(auroc(values[kinds == kind], genuine), 3) for kind in forged
         },
     }
 

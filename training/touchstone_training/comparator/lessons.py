@@ -203,9 +203,9 @@ def _photographed(
     for share, change in _CHANGES:
         if rng.random() < share * varied:
             seen = change(seen, rng)
-    if rng.random() < 0.3 * varied:  # (a reference from a small scan)
+    if rng.random() < 0.3 * varied:  # a reference from a small scan
         expected = _resampled(expected, rng)
-    if rng.random() < 0.15 * varied:  # (artwork on a screen is cleaner than print)
+    if rng.random() < 0.15 * varied:  # artwork on a screen is cleaner than print
         expected = _screened(expected, rng)
     return np.dstack([expected, seen, planes[..., 6:]])
 

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils import fuse_conv_bn_eval
@@ -36,7 +36,8 @@ from touchstone_training.comparator.network import (
 )
 from touchstone_training.comparator.tune import held_out, planes_of
 from touchstone_training.embedder.export import without_folders, without_traces
-from touchstone_training.quantise import quantised, without_unused
+from touchstone_training.feeding import fed_with_bytes
+from touchstone_training.quantise import quantised
 from touchstone_training.ranking import auroc
 
 MAX_SIZE_BYTES = 4_000_000
@@ -168,52 +169,24 @@ def _exported(served: _Served) -> onnx.ModelProto:
 
 
 def _fed_with_bytes(model: onnx.ModelProto) -> bytes:
-    """Let ``model`` be fed with the engine's planes as they are, bytes by pixel.
-
-    In int8 those bytes are the quantised values themselves: nothing is converted.
-    """
-    graph = model.graph
-    place = _taken_out(graph, "QuantizeLinear", "values")
-    values = place or "values"
-    if place is not None:
-        values = _taken_out(graph, "DequantizeLinear", place) or values
-    constants: dict[str, NDArray[Any]] = {
-        "edges": np.array([0, 0, 1, 0, 0, 0, 1, 0], np.int64),
-        "zero": np.array(_ZERO, np.uint8),
-        "twos": np.array([0, 0, -1, 2 * ENGINE_PLANES], np.int64),
-        "step": np.array(1 / RANGE, np.float32),
-    }
-    front = [
-        helper.make_node("Pad", ["planes", "edges", "zero"], ["edged"]),
-        helper.make_node("Reshape", ["edged", "twos"], ["by_twos"]),
-        helper.make_node("Transpose", ["by_twos"], ["bytes"], perm=[0, 3, 1, 2]),
-        helper.make_node("DequantizeLinear", ["bytes", "step", "zero"], [values]),
-    ]
-    for number, node in enumerate(front):
-        graph.node.insert(number, node)
-    graph.initializer.extend(
-        numpy_helper.from_array(value, name) for name, value in constants.items()
-    )
+    """Let ``model`` be fed with the engine's planes as they are, bytes by pixel."""
     planes: list[str | int | None] = [1, "height", "width", ENGINE_PLANES]
-    taken = [one for one in graph.input if one.name != "values"]
-    del graph.input[:]
-    graph.input.append(
-        helper.make_tensor_value_info("planes", TensorProto.UINT8, planes)
+    return fed_with_bytes(
+        model,
+        "values",
+        [
+            helper.make_node("Pad", ["planes", "edges", "zero"], ["edged"]),
+            helper.make_node("Reshape", ["edged", "twos"], ["by_twos"]),
+            helper.make_node("Transpose", ["by_twos"], ["bytes"], perm=[0, 3, 1, 2]),
+        ],
+        {
+            "edges": np.array([0, 0, 1, 0, 0, 0, 1, 0], np.int64),
+            "zero": np.array(_ZERO, np.uint8),
+            "twos": np.array([0, 0, -1, 2 * ENGINE_PLANES], np.int64),
+            "step": np.array(1 / RANGE, np.float32),
+        },
+        helper.make_tensor_value_info("planes", TensorProto.UINT8, planes),
     )
-    graph.input.extend(taken)
-    without_unused(model)
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString())
-
-
-def _taken_out(graph: onnx.GraphProto, operator: str, given: str) -> str | None:
-    """Take out the node that alone does ``operator`` to ``given``; name its output."""
-    for node in graph.node:
-        if node.op_type == operator and node.input[0] == given:
-            name = str(node.output[0])
-            graph.node.remove(node)
-            return name
-    return None
 
 
 def _as_values(fed: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:

@@ -208,8 +208,8 @@ def altered(faces: Pictures, chance: Chance, severity: torch.Tensor) -> Pictures
     Moved, resized, mirrored, another colour, heavier or lighter strokes, blurred, or
     left out. Not every face has something there: compare to know.
     """
-    for _ in range(3):
-        part = chance.some(0.55, len(faces)) if _ else torch.ones_like(severity)
+    for number in range(3):
+        part = chance.some(0.55, len(faces)) if number else torch.ones_like(severity)
         boxes = _boxes(faces, chance, severity) * part
         ways = torch.stack(
             [

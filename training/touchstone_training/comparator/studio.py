@@ -22,7 +22,8 @@ from touchstone_training.comparator.relighting import relit
 _NEAR_CELLS = 5
 """Cells beside a change say neither yes nor no: the change shines into them."""
 _GENUINE, _DRAWN, _ALTERED, _CAST, _HALFTONE, _INKJET, _RESCAN = range(7)
-SORTS = ("genuine", "drawn", "altered", "cast", "halftone", "inkjet", "rescan")
+GENUINE = "genuine"
+SORTS = (GENUINE, "drawn", "altered", "cast", "halftone", "inkjet", "rescan")
 """Names of the sorts of lessons, by number."""
 _SHARES = (0.45, 0.27, 0.13, 0.04, 0.04, 0.03, 0.04)
 """Of each sort of lesson, in that order."""
@@ -98,14 +99,13 @@ class Studio:
 
     def take_in(self, *, at_least: int = 0) -> None:
         """Keep what was drawn meanwhile; wait until ``at_least`` designs are there."""
-        for _ in range(4):
-            while not self._waiting.empty() or self.taken < at_least:
-                place = self.taken % len(self._pixels)
-                pixels, changed, compared = self._waiting.get()
-                self._pixels[place] = pixels.to(self._pixels.device)
-                self._changed[place] = changed.to(self._pixels.device)
-                self._compared[place] = compared.to(self._pixels.device)
-                self.taken += 1
+        while not self._waiting.empty() or self.taken < at_least:
+            place = self.taken % len(self._pixels)
+            pixels, changed, compared = self._waiting.get()
+            self._pixels[place] = pixels.to(self._pixels.device)
+            self._changed[place] = changed.to(self._pixels.device)
+            self._compared[place] = compared.to(self._pixels.device)
+            self.taken += 1
 
     @torch.no_grad()
     def lesson(self, count: int) -> Lesson:

@@ -15,10 +15,9 @@ from torch.utils.data import DataLoader
 from touchstone.engine.comparator import planes
 from touchstone.errors import InvalidInputError
 from touchstone_training.comparator.aligned import Packed, packed
-from touchstone_training.comparator.learn import Batch, LearnConfig, train
+from touchstone_training.comparator.learn import Batch, LearnConfig, told_apart, train
 from touchstone_training.comparator.lessons import Lessons
 from touchstone_training.comparator.network import ComparatorNet
-from touchstone_training.ranking import auroc
 
 
 def tune(
@@ -102,14 +101,6 @@ def separation(net: ComparatorNet, pairs: Sequence[Packed]) -> dict[str, Any]:
             fed = as_learned(planes_of(pair.path))
             _, whole = net(fed.to(next(net.parameters()).device))
             told.append(float(whole[0, 0]))
-    values = np.array(told)
-    genuine = values[[pair.is_genuine for pair in pairs]]
-    kinds = sorted({pair.kind for pair in pairs if not pair.is_genuine})
-    of_kind = {kind: values[[pair.kind == kind for pair in pairs]] for kind in kinds}
-    every = np.concatenate(list(of_kind.values()))
-    threshold = float(np.quantile(genuine, 0.95))
-    return {
-        "auroc": round(auroc(every, genuine), 4),
-        "tpr_at_5_percent": round(float((every > threshold).mean()), 4),
-        "per_kind": {k: round(auroc(v, genuine), 3) for k, v in of_kind.items()},
-    }
+    kinds = np.array([pair.kind for pair in pairs])
+    forged = sorted({pair.kind for pair in pairs if not pair.is_genuine})
+    return told_apart(np.array(told), kinds, forged)

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from touchstone.engine.localisation import (
     FRAME_PX,
@@ -24,11 +24,12 @@ from touchstone.engine.localisation import (
 )
 from touchstone.errors import ModelError
 from touchstone_training.embedder.export import without_folders, without_traces
+from touchstone_training.feeding import fed_with_bytes
 from touchstone_training.localiser.accuracy import Located, accuracy, held_out_scenes
 from touchstone_training.localiser.network import MIDDLE, RANGE, LocaliserNet
 from touchstone_training.localiser.pack import Pack, read_pack
 from touchstone_training.localiser.scenes import Materials, Scene, draw_scene
-from touchstone_training.quantise import quantised, without_unused
+from touchstone_training.quantise import quantised
 
 MAX_SIZE_BYTES = 6_000_000
 _OPSET = 18
@@ -149,46 +150,20 @@ def _exported(net: LocaliserNet) -> onnx.ModelProto:
 
 
 def _fed_with_bytes(model: onnx.ModelProto) -> bytes:
-    """Let ``model`` be fed with a frame as it is, bytes by pixel.
-
-    In int8 those bytes are the quantised values themselves: nothing is converted.
-    """
-    graph = model.graph
-    place = _taken_out(graph, "QuantizeLinear", _VALUES)
-    values = place or _VALUES
-    if place is not None:
-        values = _taken_out(graph, "DequantizeLinear", place) or values
-    constants: dict[str, NDArray[Any]] = {
-        "zero": np.array(round(MIDDLE), np.uint8),
-        "step": np.array(1 / RANGE, np.float32),
-    }
-    front = [
-        helper.make_node("Transpose", [_FED], ["bytes"], perm=[0, 3, 1, 2]),
-        helper.make_node("DequantizeLinear", ["bytes", "step", "zero"], [values]),
-    ]
-    for number, node in enumerate(front):
-        graph.node.insert(number, node)
-    graph.initializer.extend(
-        numpy_helper.from_array(value, name) for name, value in constants.items()
-    )
-    del graph.input[:]
+    """Let ``model`` be fed with a frame as it is, bytes by pixel."""
     frame = helper.make_tensor_value_info(
         _FED, TensorProto.UINT8, [1, FRAME_PX[1], FRAME_PX[0], 3]
     )
-    graph.input.append(frame)
-    without_unused(model)
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString())
-
-
-def _taken_out(graph: onnx.GraphProto, operator: str, given: str) -> str | None:
-    """Take out the node that alone does ``operator`` to ``given``; name its output."""
-    for node in graph.node:
-        if node.op_type == operator and node.input[0] == given:
-            name = str(node.output[0])
-            graph.node.remove(node)
-            return name
-    return None
+    return fed_with_bytes(
+        model,
+        _VALUES,
+        [helper.make_node("Transpose", [_FED], ["bytes"], perm=[0, 3, 1, 2])],
+        {
+            "zero": np.array(round(MIDDLE), np.uint8),
+            "step": np.array(1 / RANGE, np.float32),
+        },
+        frame,
+    )
 
 
 def _measured(model: bytes, scenes: Sequence[Scene]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def matches(photo: Pixels, seeds: Sequence[int]) -> list[Match]:
     return match(
         photo,
         [candidate(seed) for seed in seeds],
-        lambda label: printed(label).pixels,
+        lambda label: reference(printed(label), label=label),
         rank=by_inliers,
     )
 

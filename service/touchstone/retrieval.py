@@ -89,7 +89,7 @@ class Retriever:
         return match(
             pixels,
             [candidate for candidate, _ in pairs],
-            lambda label: self.catalogue.reference(views[label]).framed,
+            lambda label: self.catalogue.reference(views[label]),
             rank=self.policy.rank,
         )
 

@@ -107,6 +107,7 @@ class Reviewer:
             registration=read_registration(examined["registration"]),
             agreement=float(measured["agreement"]),
             chroma_gap=float(measured["chroma_gap"]),
+            coverage=float(measured["coverage"]),
         )
         regions = [read_region(one) for one in examined["frame_regions"]]
         evidence = examine(photo.pixels, match, reference, verifier.comparator)

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from examined import by_inliers, candidate, matches
+from examined import by_inliers, candidate, matches, reference
 from scenes import Pixels, photographed, printed
 
 from touchstone.engine import identification
@@ -69,7 +69,7 @@ def test_a_match_beyond_doubt_spares_the_rest() -> None:
     match(
         photographed(printed(1)).pixels,
         watched,
-        lambda label: printed(label).pixels,
+        lambda label: reference(printed(label), label=label),
         rank=by_inliers,
     )
     assert set(asked) == {1, 2, 3, 4, 5}
@@ -79,7 +79,7 @@ def test_sift_finds_what_orb_leaves_in_doubt() -> None:
     found = match(
         photographed(printed(1)).pixels,
         [candidate(1, Method.SIFT), candidate(2)],
-        lambda label: printed(label).pixels,
+        lambda label: reference(printed(label), label=label),
         rank=by_inliers,
     )
     assert found[0].label == 1
@@ -92,7 +92,7 @@ def test_features_that_were_never_made_are_passed_over() -> None:
     found = match(
         photographed(printed(1)).pixels,
         [bare, candidate(1)],
-        lambda label: printed(label).pixels,
+        lambda label: reference(printed(label), label=label),
         rank=by_inliers,
     )
     assert [one.label for one in found] == [1]
@@ -120,7 +120,7 @@ def test_a_sibling_is_registered_too_though_another_is_beyond_doubt() -> None:
     found = match(
         photographed(face).pixels,
         [candidate(1), candidate(2), twin],
-        lambda label: printed(label % 9).pixels,
+        lambda label: reference(printed(label % 9), label=label),
         rank=by_inliers,
     )
     assert [one.label for one in found] == [1, 10]
@@ -141,7 +141,7 @@ def test_a_known_counterfeit_is_registered_whatever_its_votes(
     match(
         photographed(printed(1)).pixels,
         others,
-        lambda label: printed(label).pixels,
+        lambda label: reference(printed(label), label=label),
         rank=by_inliers,
     )
     assert [id(one) for one in tried] == [

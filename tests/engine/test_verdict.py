@@ -73,7 +73,9 @@ def evidence(
     picture = np.zeros((32, 48, 3), np.uint8)
     deviation = np.zeros((32, 48), np.float32)
     return Evidence(
-        match=Match(1, 0.8, registration, agreement=0.9, chroma_gap=0.1),
+        match=Match(
+            1, 0.8, registration, agreement=0.9, chroma_gap=0.1, coverage=coverage
+        ),
         reference=Reference(1, picture, (480, 320), is_counterfeit),
         seen=picture,
         comparison=Comparison(
@@ -83,6 +85,7 @@ def evidence(
             regions=regions,
             compared_fraction=0.95,
         ),
+        face_share=1.0,
         quality=Quality(0.45, 0.01, 0.01, 0.7),
         resolution=resolution,
         codes=(),

@@ -229,11 +229,11 @@ def judged(
     Returns what was measured on each that registered, and the match of the one with
     ``label``, which is the true one.
     """
-    pictures = {one.reference.label: one.reference.framed for one in gallery}
+    references = {one.reference.label: one.reference for one in gallery}
     found = match(
         photo,
         candidates_of(photo, gallery, embedder, localiser),
-        lambda number: pictures[number],
+        lambda number: references[number],
         rank=lambda measured: measured["log_inliers"],
     )
     rows = [Judged(one.measurements(), one.label == label) for one in found]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from touchstone.engine.codes import Box, Code, united
 from touchstone.engine.comparator import Comparator
 from touchstone.engine.comparison import Comparison, Region, compare
+from touchstone.engine.extent import backdrop
 from touchstone.engine.identification import Match
 from touchstone.engine.image import Pixels
 from touchstone.engine.occlusion import hands
@@ -29,6 +30,8 @@ class Evidence:
     seen: Pixels
     """The photo rectified to the compared frame."""
     comparison: Comparison
+    face_share: float
+    """Of the compared frame, what is package and not the backdrop of either picture."""
     quality: Quality
     """Of the package face alone."""
     resolution: float
@@ -49,7 +52,7 @@ class Evidence:
             "glare_fraction": self.quality.glare_fraction,
             "dark_fraction": self.quality.dark_fraction,
             "face_contrast": self.quality.contrast,
-            "compared_fraction": self.comparison.compared_fraction,
+            "compared_fraction": self.comparison.compared_fraction / self.face_share,
         }
 
     def regions(self) -> tuple[Region, ...]:
@@ -76,11 +79,14 @@ def examine(
     registration = match.registration
     frame = frame_of(reference.size_px)
     seen, covered = rectify(photo, registration, frame)
+    behind = backdrop(reference.framed, seen, covered, reference.ground)
+    if behind is not None:
+        covered &= ~behind
     codes, is_all = read_expected(photo, registration, reference)
     comparison = compare(
         reference.framed,
         seen,
-        covered & ~hands(reference.framed, seen, photo, registration),
+        covered & ~hands(reference.framed, seen, photo, registration, behind=behind),
         comparator=comparator,
         variable=mask_of(
             (*reference.variable_regions, *_checked_codes(reference, codes)),
@@ -97,6 +103,7 @@ def examine(
         reference=reference,
         seen=seen,
         comparison=comparison,
+        face_share=1.0 if behind is None else 1.0 - float(behind.mean()),
         quality=measure_quality(seen, covered),
         resolution=registration.photo_px_per_reference_px * to_frame,
         codes=codes,

@@ -22,6 +22,7 @@ from touchstone.engine.features import (
 )
 from touchstone.engine.image import Pixels, resized
 from touchstone.engine.rectification import rectify
+from touchstone.engine.reference import Reference
 from touchstone.engine.registration import Registration, register
 
 
@@ -49,20 +50,22 @@ class Match:
     """Mean local correlation of the rectified photo with the reference, -1 to 1."""
     chroma_gap: float
     """Mean chroma difference in log units, light taken out; 0 is none."""
+    coverage: float
+    """Share of the face over which inliers are spread, 0 to 1."""
 
     def measurements(self) -> dict[str, float]:
         """Return what tells a true match from a false one, by name."""
         return {
             "similarity": self.similarity,
             "log_inliers": math.log(self.registration.inliers),
-            "coverage": self.registration.coverage,
+            "coverage": self.coverage,
             "agreement": self.agreement,
             "chroma_gap": self.chroma_gap,
             "is_sift": float(self.registration.method is Method.SIFT),
         }
 
 
-IDENTIFICATION_VERSION = "3"
+IDENTIFICATION_VERSION = "4"
 
 FIRST_LOOK = 5
 """Candidates registered before asking whether one of them is beyond doubt."""
@@ -83,7 +86,7 @@ _PICTURED = 6
 def match(
     photo: Pixels,
     candidates: Sequence[Candidate],
-    picture_of: Callable[[int], Pixels],
+    reference_of: Callable[[int], Reference],
     *,
     rank: Callable[[Mapping[str, float]], float],
     seed: int = 0,
@@ -91,8 +94,8 @@ def match(
     """Register ``candidates`` to ``photo``, best first by ``rank`` of measurements.
 
     ORB on the nearest few; if none of them is beyond doubt, on the likeliest of the
-    rest; SIFT on the likeliest of all where ORB leaves doubt. ``picture_of`` gives a
-    reference's pixels by label.
+    rest; SIFT on the likeliest of all where ORB leaves doubt. ``reference_of`` gives a
+    reference by label.
     """
     fakes = [one for one in candidates[FIRST_LOOK:] if one.is_counterfeit]
     first = [*candidates[:FIRST_LOOK], *fakes]
@@ -117,7 +120,7 @@ def match(
         if number < _PICTURED or label in known_fakes
     ]
     matches = [
-        _looked_at(photo, picture_of(label), registration, label, similarity[label])
+        _looked_at(photo, reference_of(label), registration, similarity[label])
         for label, registration in pictured
     ]
     return sorted(matches, key=lambda m: (-rank(m.measurements()), m.label))
@@ -196,17 +199,26 @@ _GREY_AXIS = np.full((1, 3), 1 / 3, np.float32)
 
 def _looked_at(
     photo: Pixels,
-    reference: Pixels,
+    reference: Reference,
     registration: Registration,
-    label: int,
     similarity: float,
 ) -> Match:
     width, height = registration.reference_size_px
     scale = _LOOK_SIDE_PX / max(width, height)
     size = max(8, round(width * scale)), max(8, round(height * scale))
     seen, covered = rectify(photo, registration, size)
-    agreement, chroma_gap = _agreement(resized(reference, size), seen, covered)
-    return Match(label, similarity, registration, agreement, chroma_gap)
+    face_share = 1.0
+    if reference.ground is not None:
+        ground = cv2.resize(
+            reference.ground.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST
+        )
+        covered &= ground == 0
+        face_share -= float(reference.ground.mean())
+    agreement, chroma_gap = _agreement(resized(reference.framed, size), seen, covered)
+    coverage = min(1.0, registration.coverage / face_share)
+    return Match(
+        reference.label, similarity, registration, agreement, chroma_gap, coverage
+    )
 
 
 def _agreement(

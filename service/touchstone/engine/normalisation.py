@@ -42,16 +42,24 @@ def relight(reference: Pixels, photo: Pixels, valid: Map) -> Relit:
 # --- tone -----------------------------------------------------------------------------
 
 _TONE_OFFSET = np.float32(12)
-_LOG_LEVELS = np.log(np.arange(256, dtype=np.float32) + _TONE_OFFSET)
+_LEVELS = np.arange(256, dtype=np.float32)
+_LOG_LEVELS = np.log(_LEVELS + _TONE_OFFSET)
 _TONE_STRIDE = 23
-_TONE_ROUNDS = 4
 _MIN_ROWS = 64
+_RANKS = np.linspace(0.02, 0.98, 33)
+_LINE_RIDGE = 0.066
+_BEND_RIDGE = 0.5
+_POWERS = np.stack([(_LEVELS / 255) ** n for n in range(4)], axis=1).astype(np.float64)
 
 
 def _tone(
     reference: Pixels, photo: Pixels, valid: Map
 ) -> tuple[list[float], float, NDArray[np.float32]]:
-    """Fit photo = gain * reference ** contrast per channel, robustly, on a subset.
+    """Fit each channel's curve from ranks: photo = gain * reference ** contrast, bent.
+
+    Equal ranks of both pictures are equal levels, wherever each lies: what is a little
+    off its place flattens a fit of pixel on pixel, not one of rank on rank. A cubic,
+    held to the power law, takes up what camera and scanner did to the ends.
 
     Returns the log gains, the mean contrast, and a table (1, 256, 3) of the fit.
     """
@@ -59,35 +67,45 @@ def _tone(
     gains: list[float] = []
     exponents: list[float] = []
     table = np.empty((1, 256, 3), np.float32)
-    x, y = (_LOG_LEVELS[pixels.reshape(-1, 3)[rows]] for pixels in (reference, photo))
+    x, y = (pixels.reshape(-1, 3)[rows] for pixels in (reference, photo))
     for channel in range(3):
-        slope, offset = _robust_line(x[:, channel], y[:, channel])
+        before, after = (_at_ranks(levels[:, channel]) for levels in (x, y))
+        slope, offset = _line(np.log(before + 12), np.log(after + 12))
+        power = np.exp(slope * _LOG_LEVELS + offset) - _TONE_OFFSET
+        table[0, :, channel] = power + _bend(before, after, power)
         gains.append(float(offset + (slope - 1) * np.log(128)))
         exponents.append(slope)
-        table[0, :, channel] = np.exp(slope * _LOG_LEVELS + offset) - _TONE_OFFSET
     return gains, float(np.mean(exponents)), table
 
 
-def _robust_line(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, float]:
-    """Return (slope, offset), Cauchy-weighted; the slope stays within [0.4, 2]."""
-    if x.size < _MIN_ROWS or np.ptp(x) < 1e-3:  # noqa: PLR2004 (a blank reference)
-        return 1.0, float(np.median(y - x)) if x.size else 0.0
-    weights = np.ones_like(x)
-    slope, offset = 1.0, 0.0
-    for _ in range(_TONE_ROUNDS):
-        total = weights.sum()
-        mean_x, mean_y = (weights @ x) / total, (weights @ y) / total
-        centred = x - mean_x
-        ridge = 0.02 * total * 0.1
-        slope = float(
-            (weights @ (centred * (y - mean_y)) + ridge)
-            / (weights @ (centred * centred) + ridge)
-        )
-        slope = min(2.0, max(0.4, slope))
-        offset = float(mean_y - slope * mean_x)
-        gaps = y - np.float32(slope) * x - np.float32(offset)
-        weights = np.asarray(1 / (1 + (gaps / 0.15) ** 2), np.float32)
-    return slope, offset
+def _at_ranks(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the levels of `_RANKS`; a straight ramp where there are too few."""
+    if levels.size < _MIN_ROWS:
+        return np.asarray(255 * _RANKS, np.float64)
+    counts = np.cumsum(np.bincount(levels, minlength=256))
+    # Between two levels by how many lie below: steps would bend the curve.
+    return np.asarray(np.interp(_RANKS * counts[-1], counts, _LEVELS), np.float64)
+
+
+def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+    """Return (slope, offset), held to a slope of 1, which stays within [0.4, 2.5]."""
+    centred = x - x.mean()
+    slope = float(
+        (centred @ (y - y.mean()) + _LINE_RIDGE) / (centred @ centred + _LINE_RIDGE)
+    )
+    slope = min(2.5, max(0.4, slope))
+    return slope, float(y.mean() - slope * x.mean())
+
+
+def _bend(
+    before: NDArray[np.float64], after: NDArray[np.float64], power: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(256,): the cubic that is left over ``power``, held to none."""
+    rest = after - np.interp(before, _LEVELS, power)
+    basis = (before[:, None] / 255) ** np.arange(4)
+    ridge = _BEND_RIDGE * np.eye(4)
+    weights = np.linalg.solve(basis.T @ basis + ridge, basis.T @ rest)
+    return np.asarray(_POWERS @ weights, np.float32)
 
 
 # --- light ----------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Fingers over the face: what lies before the print, and is no part of it.
 
-Left out of the comparison only where the skin goes on beyond the edge of the face in
-the photo, as a hand that holds the package does: skin-coloured *print* ends there.
+Left out of the comparison only where the skin goes on, in one colour, beyond the edge
+of the face in the photo, as a hand that holds the package does: skin-coloured *print*
+ends there.
 A masked place is never free: it counts against how much could be compared.
 """
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.image import Pixels, resized
+from touchstone.engine.normalisation import relight
 from touchstone.engine.registration import Registration
 
 Mask = NDArray[np.bool_]
@@ -18,17 +20,23 @@ Mask = NDArray[np.bool_]
 _SKIN_LOW, _SKIN_HIGH = (30, 133, 77), (255, 178, 130)
 _SHRINK = 4
 _MIN_SHARE = 0.003
-_MAX_SHARE = 0.08
-"""Of the face, each finger: a larger patch is for a person to look at."""
+_MAX_SHARE = 0.25
+"""Of the face, each hand: a larger patch is for a person to look at."""
 _FAR_COLOUR = 36
 _BEYOND = 0.03
 """How far beyond the edge the skin is looked for, as a share of the face."""
 _GOES_ON = 0.6
-_ENDS = (slice(None, 2), slice(-2, None))
+_ENDS_PX = 2
+_ENDS = (slice(None, _ENDS_PX), slice(-_ENDS_PX, None))
 
 
 def hands(
-    reference: Pixels, seen: Pixels, photo: Pixels, registration: Registration
+    reference: Pixels,
+    seen: Pixels,
+    photo: Pixels,
+    registration: Registration,
+    *,
+    behind: Mask | None = None,
 ) -> Mask:
     """Return where fingers lie over the face, (height, width) of ``seen``.
 
@@ -37,25 +45,35 @@ def hands(
         seen: (h, w, 3), the rectified photo.
         photo: the photo itself.
         registration: of the photo.
+        behind: (h, w), where no package is in the frame but what lies behind it.
     """
     height, width = seen.shape[:2]
     small = max(8, width // _SHRINK), max(8, height // _SHRINK)
     shown, usual = resized(seen, small), resized(reference, small)
-    red, green, blue = cv2.split(cv2.absdiff(shown, usual))
+    skin = _skin(shown)
+    beside = np.zeros(skin.shape, bool)
+    if behind is not None:
+        beside = cv2.resize(behind.astype(np.uint8), small) > 0
+    # White board in the light of a lamp has the colour of skin, but not beside what
+    # that light makes of it.
+    lit = relight(usual, shown, (~beside).astype(np.float32)).expected
+    red, green, blue = cv2.split(cv2.absdiff(shown, lit))
     gap = cv2.max(cv2.max(red, green), blue) > _FAR_COLOUR
     mask = cv2.morphologyEx(
-        (_skin(shown) & gap).astype(np.uint8),
+        (skin & gap & ~beside).astype(np.uint8),
         cv2.MORPH_CLOSE,
         np.ones((5, 5), np.uint8),
     )
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     found = np.zeros(mask.shape, np.uint8)
     for number in range(1, count):
-        share = float(stats[number][cv2.CC_STAT_AREA]) / mask.size
-        if _MIN_SHARE < share < _MAX_SHARE and _goes_on(
-            labels == number, photo, registration
+        share = float(stats[number][cv2.CC_STAT_AREA]) / float((~beside).sum())
+        patch = labels == number
+        if _MIN_SHARE < share < _MAX_SHARE and (
+            _goes_on_behind(patch, skin, beside, shown)
+            or _goes_on(patch, photo, registration, shown)
         ):
-            found[labels == number] = 1
+            found[patch] = 1
     if not found.any():
         return np.zeros((height, width), bool)
     grown = cv2.dilate(found, np.ones((7, 7), np.uint8))
@@ -70,7 +88,33 @@ def _skin(pixels: Pixels) -> Mask:
     return np.asarray(tones > 0, bool)
 
 
-def _goes_on(patch: Mask, photo: Pixels, registration: Registration) -> bool:
+def _goes_on_behind(patch: Mask, skin: Mask, beside: Mask, shown: Pixels) -> bool:
+    """Tell whether skin goes on where ``patch`` meets what lies behind the package."""
+    beyond = _grown(patch) & beside
+    if not beyond.any() or skin[beyond].mean() < _GOES_ON:
+        return False
+    return _alike(shown[beyond & skin], shown[_grown(beyond) & patch])
+
+
+def _grown(mask: Mask) -> Mask:
+    return cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+
+
+def _alike(beyond: Pixels, within: Pixels) -> bool:
+    """Tell whether two sets of pixels, (n, 3), are of one thing in one light."""
+    if not (len(beyond) and len(within)):
+        return False
+    gap = np.median(beyond, axis=0) - np.median(within, axis=0)
+    return bool(np.abs(gap).max() <= _ONE_COLOUR)
+
+
+_ONE_COLOUR = 40
+"""Levels; board that a missing element bares is lighter than the table beside it."""
+
+
+def _goes_on(
+    patch: Mask, photo: Pixels, registration: Registration, shown: Pixels
+) -> bool:
     """Tell whether the photo shows skin just beyond where ``patch`` meets an edge."""
     rows, columns = patch.shape
     low, high = -_BEYOND, 1 + _BEYOND
@@ -90,5 +134,10 @@ def _goes_on(patch: Mask, photo: Pixels, registration: Registration) -> bool:
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     if inside.mean() < _GOES_ON:
         return False
-    around = photo[y[inside], x[inside]].reshape(1, -1, 3)
-    return bool(_skin(np.ascontiguousarray(around)).mean() >= _GOES_ON)
+    around = np.ascontiguousarray(photo[y[inside], x[inside]].reshape(1, -1, 3))
+    skin = _skin(around)
+    if skin.mean() < _GOES_ON:
+        return False
+    rim = np.ones(patch.shape, bool)
+    rim[_ENDS_PX:-_ENDS_PX, _ENDS_PX:-_ENDS_PX] = False
+    return _alike(around[skin], shown[patch & rim])

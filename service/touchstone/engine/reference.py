@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from touchstone.engine.codes import Box, Code
 from touchstone.engine.comparison import COMPARISON_SIDE_PX
+from touchstone.engine.extent import ground_of
 from touchstone.engine.image import Pixels, resized
 from touchstone.engine.pair import Mask
 
@@ -29,10 +30,13 @@ class Reference:
     """Read from `pixels`, their boxes in its frame."""
     framed: Pixels = field(init=False, repr=False)
     """`pixels` in the compared frame, (h, w, 3): the same for every photo."""
+    ground: Mask | None = field(init=False, repr=False)
+    """(h, w) of the compared frame: plain ground around the face, if it shows any."""
 
     def __post_init__(self) -> None:
-        framed = resized(self.pixels, frame_of(self.size_px))
-        object.__setattr__(self, "framed", framed)
+        frame = frame_of(self.size_px)
+        object.__setattr__(self, "framed", resized(self.pixels, frame))
+        object.__setattr__(self, "ground", ground_of(self.pixels, frame))
 
 
 def frame_of(size_px: tuple[int, int]) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.engine.extent import backdrop
 from touchstone.engine.image import Pixels, grey
 from touchstone.engine.normalisation import match_blur, relight
 from touchstone.engine.pair import AlignedPair, Mask, aligned_pair
@@ -77,6 +78,9 @@ def plant_into(
     # 4. Carry the difference, so lit and so soft, into the photo.
     frame = frame_of(reference.size_px)
     seen, covered = rectify(photo, registration, frame)
+    behind = backdrop(reference.framed, seen, covered, reference.ground)
+    if behind is not None:
+        covered &= ~behind
     is_bent = registration.bend is not None
     pair = aligned_pair(reference.framed, seen, covered, is_bent=is_bent)
     for _ in range(_TRIES):

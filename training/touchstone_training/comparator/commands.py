@@ -54,6 +54,7 @@ def pairs(
         designs=designs,
         first_seed=first_seed,
         fonts=[] if data is None else fonts_of(data),
+        data=data,
         workers=workers,
     )
 
@@ -66,9 +67,8 @@ def pack(
     data: _Data = None,
     workers: _Workers = 2,
 ) -> None:
-    """Register and relight every pair as the service does; ``--data`` as of `pairs`."""
-    fonts = [] if data is None else fonts_of(data)
-    align_pairs(photographed, out, fonts=fonts, workers=workers)
+    """Register and relight pairs as the service does, real ones of ``--data`` too."""
+    align_pairs(photographed, out, workers=workers)
     if data is not None:
         every = read_manifest(data / REAL_TRAINING_SET)
         real = [item for item in every if split(item.product_id) == "train"]

@@ -12,7 +12,8 @@ from torch.nn import functional
 Levels = torch.Tensor
 """(N, 3, H, W) float32, 0 to 255."""
 
-_OFFSET, _STRIDE, _ROUNDS = 12.0, 23, 4
+_OFFSET, _STRIDE, _RANKS, _MIN_ROWS = 12.0, 23, 33, 64
+_LINE_RIDGE, _BEND_RIDGE = 0.066, 0.5
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -24,33 +25,61 @@ def relit(reference: Levels, photo: Levels, valid: torch.Tensor) -> Levels:
         photo: in the reference's frame.
         valid: (N, 1, H, W), 1 where compared, else 0.
     """
-    slope, offset = _tone(reference, photo, valid)
-    toned = torch.exp(slope * torch.log(reference + _OFFSET) + offset) - _OFFSET
+    toned = _toned(reference, photo, valid)
     return _lit(toned, photo, valid).round().clamp(0, 255)
 
 
-def _tone(
-    reference: Levels, photo: Levels, valid: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Slope and offset of log levels per channel, (N, 3, 1, 1) each."""
-    x, y, inside = (
-        one.flatten(2)[:, :, ::_STRIDE] for one in (reference, photo, valid)
+def _toned(reference: Levels, photo: Levels, valid: torch.Tensor) -> Levels:
+    """Bend each channel so that equal ranks of both become equal levels."""
+    rows = [one.flatten(2)[:, :, ::_STRIDE] for one in (reference, photo, valid)]
+    x, y, inside = rows
+    before, after = (_at_ranks(one.round(), inside) for one in (x, y))
+    log_x, log_y = torch.log(before + _OFFSET), torch.log(after + _OFFSET)
+    mean_x, mean_y = log_x.mean(2, keepdim=True), log_y.mean(2, keepdim=True)
+    centred = log_x - mean_x
+    joint = (centred * (log_y - mean_y)).sum(2, keepdim=True)
+    spread = (centred * centred).sum(2, keepdim=True)
+    slope = ((joint + _LINE_RIDGE) / (spread + _LINE_RIDGE)).clamp(0.4, 2.5)
+    offset = mean_y - slope * mean_x
+    rest = after - (torch.exp(slope * log_x + offset) - _OFFSET)
+    powers = torch.arange(4, device=x.device)
+    basis = (before[..., None] / 255) ** powers  # (N, 3, ranks, 4)
+    ridge = _BEND_RIDGE * torch.eye(4, device=x.device)
+    weights = torch.linalg.solve(
+        basis.mT @ basis + ridge, basis.mT @ rest[..., None]
+    )  # (N, 3, 4, 1)
+    power = torch.exp(
+        slope[..., None] * torch.log(reference + _OFFSET) + offset[..., None]
     )
-    x, y = torch.log(x.round() + _OFFSET), torch.log(y.round() + _OFFSET)
-    weights = inside.expand_as(x)
-    slope = offset = torch.zeros(())
-    for _ in range(_ROUNDS):
-        total = weights.sum(2, keepdim=True) + 1e-6
-        mean_x = (weights * x).sum(2, keepdim=True) / total
-        mean_y = (weights * y).sum(2, keepdim=True) / total
-        centred = x - mean_x
-        ridge = 0.002 * total
-        joint = (weights * centred * (y - mean_y)).sum(2, keepdim=True)
-        spread = (weights * centred * centred).sum(2, keepdim=True)
-        slope = ((joint + ridge) / (spread + ridge)).clamp(0.4, 2.0)
-        offset = mean_y - slope * mean_x
-        weights = inside / (1 + ((y - slope * x - offset) / 0.15) ** 2)
-    return slope[..., None], offset[..., None]
+    share = reference / 255
+    bend = torch.zeros_like(reference)
+    for number in reversed(range(4)):
+        bend = bend * share + weights[:, :, number, :, None]
+    return power - _OFFSET + bend
+
+
+def _at_ranks(levels: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """(N, 3, ranks): the levels of `_RANKS` ranks from 2 to 98 % of (N, 3, n)."""
+    ranks = torch.linspace(0.02, 0.98, _RANKS, device=levels.device)
+    counts = (inside > 0).sum(2, keepdim=True)  # (N, 1, 1)
+    hidden = torch.where(inside > 0, levels, torch.full_like(levels, 1e4))
+    # Between two levels by how many lie below, as the engine's histogram has it.
+    ordered = hidden.sort(2).values.contiguous()
+    wanted = ranks[None, None] * counts
+    steps = (
+        torch.arange(256, device=levels.device).float().expand(*levels.shape[:2], 256)
+    )
+    below = torch.searchsorted(ordered, steps.contiguous(), right=True).float()
+    above = torch.searchsorted(
+        below, wanted.expand(*below.shape[:2], _RANKS).contiguous()
+    )
+    high = above.clamp(1, 255)
+    low = high - 1
+    first, second = below.gather(2, low), below.gather(2, high)
+    part = (wanted - first) / (second - first).clamp(min=1)
+    found = (low + part.clamp(0, 1)) * (above > 0)
+    ramp = (255 * ranks).expand_as(found)
+    return torch.where(counts < _MIN_ROWS, ramp, found)
 
 
 _GAIN_RIDGE, _GAP_USUAL, _MOST_TINT, _SHRINK = 250.0, 25.0, 20.0, 4

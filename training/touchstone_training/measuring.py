@@ -37,6 +37,7 @@ from touchstone_training.simulator.counterfeits import KINDS, counterfeit
 from touchstone_training.simulator.elements import Box
 from touchstone_training.simulator.photography import Conditions, photograph, to_jpeg
 from touchstone_training.simulator.printing import genuine_print
+from touchstone_training.simulator.scanning import scanned
 
 GENUINE = "genuine"
 PHOTO_PX = (1600, 1200)
@@ -190,14 +191,24 @@ def enrolled(
     )
 
 
-def enrolled_artwork(artwork: Artwork, label: int, embedder: Embedder) -> Enrolled:
-    """Enrol an artwork's flat print."""
-    return enrolled(
-        reference_print(artwork),
-        label,
-        embedder,
-        variable_regions=variable_boxes(artwork),
-    )
+def enrolled_artwork(
+    artwork: Artwork,
+    label: int,
+    embedder: Embedder,
+    *,
+    scan: np.random.Generator | None = None,
+) -> Enrolled:
+    """Enrol an artwork's flat print, or with ``scan`` a scan of it by that chance."""
+    pixels = reference_print(artwork)
+    side = max(pixels.shape[:2])
+    if scan is not None:
+        pixels = scanned(pixels, scan)
+    scale = max(pixels.shape[:2]) / side
+    boxes = [
+        (x * scale, y * scale, w * scale, h * scale)
+        for x, y, w, h in variable_boxes(artwork)
+    ]
+    return enrolled(pixels, label, embedder, variable_regions=tuple(boxes))
 
 
 def variable_boxes(artwork: Artwork) -> tuple[Box, ...]:
@@ -292,27 +303,38 @@ def _is_hit(evidence: Evidence | None, sample: Sample) -> bool | None:
     if sample.kind == GENUINE:
         return None
     regions = evidence.regions() if evidence else ()
-    if not regions:
+    if evidence is None or not regions:
         return False
     top = regions[0]
+    scale = max(evidence.reference.size_px) / ARTWORK_SIDE_PX
     return any(
-        min(top.x + top.width, x + w) > max(top.x, x)
-        and min(top.y + top.height, y + h) > max(top.y, y)
+        min(top.x + top.width, (x + w) * scale) > max(top.x, x * scale)
+        and min(top.y + top.height, (y + h) * scale) > max(top.y, y * scale)
         for x, y, w, h in sample.changed_boxes
     )
 
 
 def gallery_of(
-    seed: int, embedder: Embedder, *, decoys: int, fonts: Sequence[Path] = ()
+    seed: int,
+    embedder: Embedder,
+    *,
+    decoys: int,
+    fonts: Sequence[Path] = (),
+    scanned_share: float = 0.0,
 ) -> list[Enrolled]:
     """Enrol a design (label 0) and ``decoys`` others.
 
     No sibling: one that registers is no wrong match, it is told apart by comparison.
+    Of all designs ``scanned_share`` are enrolled as scans.
     """
-    return [
-        enrolled_artwork(drawn(seed + 5000 * n, fonts), n, embedder)
-        for n in range(decoys + 1)
-    ]
+    gallery = []
+    for label in range(decoys + 1):
+        own_seed = seed + 5000 * label
+        artwork = drawn(own_seed, fonts)
+        rng = np.random.default_rng((own_seed, 13))
+        scan = rng if rng.random() < scanned_share else None
+        gallery.append(enrolled_artwork(artwork, label, embedder, scan=scan))
+    return gallery
 
 
 def write_rows(path: Path, rows: Iterable[Row | Judged]) -> None:

@@ -53,6 +53,8 @@ class StudyOptions:
     difficulty: float = 0.25
     """Mean difficulty of the photographs; each is drawn from 0 to twice this."""
     decoys: int = 3
+    scanned: float = 0.5
+    """Share of designs that are enrolled as scans or catalogue pictures."""
     real_photos: int = 160
 
 
@@ -76,7 +78,13 @@ def _one_design(
     settings = Settings.load(model_dir=models, provider="cpu")
     embedder, comparator = open_embedder(settings), open_comparator(settings)
     localiser = open_localiser(settings)
-    gallery = gallery_of(seed, embedder, decoys=options.decoys, fonts=fonts)
+    gallery = gallery_of(
+        seed,
+        embedder,
+        decoys=options.decoys,
+        fonts=fonts,
+        scanned_share=options.scanned,
+    )
     taken = samples(
         seed,
         genuine=options.genuine,

@@ -52,7 +52,9 @@ class Evidence:
             "glare_fraction": self.quality.glare_fraction,
             "dark_fraction": self.quality.dark_fraction,
             "face_contrast": self.quality.contrast,
-            "compared_fraction": self.comparison.compared_fraction / self.face_share,
+            "compared_fraction": min(
+                1.0, self.comparison.compared_fraction / self.face_share
+            ),
         }
 
     def regions(self) -> tuple[Region, ...]:

@@ -18,6 +18,7 @@ from touchstone.engine.localisation import (
     Face,
     Localiser,
     cut_out,
+    span_of,
     whole_photo,
 )
 from touchstone.engine.policy import Policy
@@ -70,7 +71,7 @@ class Retriever:
     ) -> tuple[Near, list[Match]]:
         """Return what is near, and what of it lies over the photo, likeliest first."""
         near = self.near(caller, pixels, k)
-        matches = self._laid_over(pixels, near.pairs)
+        matches = self._laid_over(pixels, near.pairs, near.face)
         is_likely = matches and self.policy.rank(matches[0].measurements()) > 0
         if is_likely or not near.is_by_face_alone:
             return near, matches
@@ -78,19 +79,22 @@ class Retriever:
         wider, digest = self.catalogue.candidates(caller, pixels, k)
         new = [pair for pair in wider if pair[0].label not in tried]
         ranked = sorted(
-            [*matches, *self._laid_over(pixels, new)],
+            [*matches, *self._laid_over(pixels, new, near.face)],
             key=lambda one: (-self.policy.rank(one.measurements()), one.label),
         )
         every = replace(near, pairs=[*near.pairs, *new], index_digest=digest)
         return every, ranked
 
-    def _laid_over(self, pixels: Pixels, pairs: Sequence[Pair]) -> list[Match]:
+    def _laid_over(
+        self, pixels: Pixels, pairs: Sequence[Pair], face: Face
+    ) -> list[Match]:
         views = {candidate.label: view for candidate, view in pairs}
         return match(
             pixels,
             [candidate for candidate, _ in pairs],
             lambda label: self.catalogue.reference(views[label]),
             rank=self.policy.rank,
+            face=span_of(face, pixels),
         )
 
 

@@ -6,9 +6,15 @@ from examined import by_inliers, candidate, matches, reference
 from scenes import Pixels, photographed, printed
 
 from touchstone.engine import identification
-from touchstone.engine.features import Features, Method, PhotoMatcher
+from touchstone.engine.features import (
+    FACE_SIDE_PX,
+    Features,
+    Method,
+    PhotoMatcher,
+    detect,
+)
 from touchstone.engine.identification import Candidate, match
-from touchstone.engine.registration import register
+from touchstone.engine.registration import Registration, register
 
 
 def test_the_print_in_the_photo_comes_first_and_lies_where_it_is() -> None:
@@ -168,3 +174,33 @@ def test_a_match_is_beyond_doubt_by_itself_or_far_before_all_others(
     best = replace(known, inliers=inliers, coverage=coverage)
     rest = [replace(known, inliers=count, coverage=0.2) for count in others]
     assert identification._is_sure([*rest, best], tried=tried) is is_sure
+
+
+def test_features_of_a_part_lie_where_they_lie_in_the_photo() -> None:
+    photo = photographed(printed(2), turn=15).pixels
+    height, width = photo.shape[:2]
+    part = width // 5, height // 5, 4 * width // 5, 4 * height // 5
+    found = detect(photo, Method.ORB, max_side_px=FACE_SIDE_PX, within=part)
+    assert found.size_px == (width, height)
+    assert (found.points >= part[:2]).all()
+    assert (found.points <= part[2:]).all()
+    registration = register(PhotoMatcher(found), candidate(2).features[Method.ORB])
+    (whole,) = matches(photo, [2])
+    corners = np.array([[0, 0], [480, 0], [480, 320], [0, 320]], np.float64)
+    assert isinstance(registration, Registration)
+    gaps = registration.points_in_photo(corners)
+    gaps = gaps - whole.registration.points_in_photo(corners)
+    assert np.linalg.norm(gaps, axis=1).max() < 4
+
+
+def test_a_face_sought_in_the_wrong_part_is_found_in_the_whole_photo() -> None:
+    photo = photographed(printed(2)).pixels
+    found = match(
+        photo,
+        [candidate(1), candidate(2)],
+        lambda label: reference(printed(label), label=label),
+        rank=by_inliers,
+        face=(0, 0, 60, 60),
+    )
+    assert found[0].label == 2
+    assert found[0].registration.inliers > 60

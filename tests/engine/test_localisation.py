@@ -14,6 +14,7 @@ from touchstone.engine.localisation import (
     FRAME_PX,
     POSSIBLE,
     Answer,
+    Face,
     LocaliserManifest,
     OnnxLocaliser,
     cut_out,
@@ -21,6 +22,7 @@ from touchstone.engine.localisation import (
     framed,
     ordered,
     quad_around,
+    span_of,
     whole_photo,
 )
 from touchstone.errors import ModelError
@@ -243,3 +245,26 @@ def test_the_whole_photo_is_a_face_of_no_confidence() -> None:
     face = whole_photo(np.zeros((30, 50, 3), np.uint8))
     assert face.quad.max(axis=0).tolist() == [50, 30]
     assert face.confidence == 0
+
+
+def test_a_face_is_sought_with_its_surroundings_where_one_was_found() -> None:
+    photo = np.zeros((600, 800, 3), np.uint8)
+    quad = np.array([[300, 200], [500, 200], [500, 400], [300, 400]], np.float32)
+    left, top, right, bottom = span_of(Face(quad, 0.9), photo) or (0, 0, 0, 0)
+    assert left < 300 < 500 < right
+    assert top < 200 < 400 < bottom
+    assert (right - left) * (bottom - top) < 0.2 * 600 * 800
+
+
+@pytest.mark.parametrize(
+    ("scale", "confidence"),
+    [(1.0, 0.05), (10.0, 0.9), (0.1, 0.9)],
+    ids=["nothing certain", "all of the photo", "a speck"],
+)
+def test_otherwise_the_whole_photo_is_looked_at(
+    scale: float, confidence: float
+) -> None:
+    photo = np.zeros((600, 800, 3), np.uint8)
+    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32)
+    quad = np.float32([400, 300]) + np.float32(100 * scale) * square
+    assert span_of(Face(quad, confidence), photo) is None

@@ -25,8 +25,10 @@ from touchstone.engine.identification import (
 from touchstone.engine.image import Pixels, decode
 from touchstone.engine.localisation import (
     POSSIBLE,
+    Face,
     Localiser,
     cut_out,
+    span_of,
     whole_photo,
 )
 from touchstone.engine.reference import Reference
@@ -241,26 +243,24 @@ def judged(
     ``label``, which is the true one.
     """
     references = {one.reference.label: one.reference for one in gallery}
+    face = whole_photo(photo) if localiser is None else localiser.locate(photo)
     found = match(
         photo,
-        candidates_of(photo, gallery, embedder, localiser),
+        candidates_of(photo, face, gallery, embedder),
         lambda number: references[number],
         rank=lambda measured: measured["log_inliers"],
+        face=span_of(face, photo),
     )
     rows = [Judged(one.measurements(), one.label == label) for one in found]
     return rows, next((one for one in found if one.label == label), None)
 
 
 def candidates_of(
-    photo: Pixels,
-    gallery: Sequence[Enrolled],
-    embedder: Embedder,
-    localiser: Localiser | None,
+    photo: Pixels, face: Face, gallery: Sequence[Enrolled], embedder: Embedder
 ) -> list[Candidate]:
     """Return every reference as a candidate, as near as the service would find it."""
     whole = embedder.embed([photo])[0]
     by_photo = [one.candidate(whole) for one in gallery]
-    face = whole_photo(photo) if localiser is None else localiser.locate(photo)
     if face.confidence < POSSIBLE:
         return by_photo
     query = embedder.embed([cut_out(photo, face.quad)])[0]

@@ -23,6 +23,8 @@ _cv2: Any = cv2
 
 Points: TypeAlias = NDArray[np.float32]
 """(n, 2)"""
+Span: TypeAlias = tuple[int, int, int, int]
+"""(left, top, right, bottom) of a part of a picture, pixels."""
 
 
 class Method(StrEnum):
@@ -37,6 +39,8 @@ FEATURES_VERSION = "1"
 
 PHOTO_SIDE_PX = 960
 """Long side at which features are looked for in a photo."""
+FACE_SIDE_PX = 680
+"""The same in the part of a photo where the package face was found."""
 REFERENCE_SIDE_PX = 720
 """The same for a reference: the package fills only a part of most photos."""
 MAX_FEATURES = 1000
@@ -92,8 +96,12 @@ def detect(
     *,
     max_side_px: int,
     max_features: int = MAX_FEATURES,
+    within: Span | None = None,
 ) -> Features:
-    """Find local features in ``pixels``, worked on at ``max_side_px``."""
+    """Find local features in ``pixels``, or ``within`` a part, at ``max_side_px``."""
+    full = pixels.shape[1], pixels.shape[0]
+    left, top, right, bottom = within or (0, 0, *full)
+    pixels = pixels[top:bottom, left:right]
     height, width = pixels.shape[:2]
     scale = min(2.0, max_side_px / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -106,12 +114,13 @@ def detect(
         keypoints, descriptors = (), None
     if descriptors is None or not keypoints:
         empty = np.empty((0, 32), np.uint8) if method is Method.ORB else _NO_SIFT
-        return Features(method, np.empty((0, 2), np.float32), empty, (width, height))
+        return Features(method, np.empty((0, 2), np.float32), empty, full)
     if method is Method.SIFT:
         descriptors = _root_sift(descriptors)
     points = np.asarray(cv2.KeyPoint.convert(keypoints), np.float32) + np.float32(0.5)
     to_full = np.array([width / size[0], height / size[1]], np.float32)
-    return Features(method, points * to_full, descriptors, (width, height))
+    points = points * to_full + np.array([left, top], np.float32)
+    return Features(method, points, descriptors, full)
 
 
 def _orb(luma: NDArray[np.uint8], max_features: int) -> tuple[Any, Any]:

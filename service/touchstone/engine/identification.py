@@ -14,10 +14,12 @@ import cv2
 import numpy as np
 
 from touchstone.engine.features import (
+    FACE_SIDE_PX,
     PHOTO_SIDE_PX,
     Features,
     Method,
     PhotoMatcher,
+    Span,
     detect,
 )
 from touchstone.engine.image import Pixels, resized
@@ -89,28 +91,32 @@ def match(
     reference_of: Callable[[int], Reference],
     *,
     rank: Callable[[Mapping[str, float]], float],
+    face: Span | None = None,
     seed: int = 0,
 ) -> list[Match]:
     """Register ``candidates`` to ``photo``, best first by ``rank`` of measurements.
 
-    ORB on the nearest few; if none of them is beyond doubt, on the likeliest of the
-    rest; SIFT on the likeliest of all where ORB leaves doubt. ``reference_of`` gives a
-    reference by label.
+    ORB on the nearest few, in the part of the photo that shows the ``face``, if that is
+    known; where none of them is beyond doubt, on the likeliest of the rest, then in the
+    whole photo, then SIFT on the likeliest of all. ``reference_of`` gives a reference
+    by label.
     """
     fakes = [one for one in candidates[FIRST_LOOK:] if one.is_counterfeit]
     first = [*candidates[:FIRST_LOOK], *fakes]
-    by_orb = _matcher(photo, candidates, Method.ORB)
+    by_orb = _matcher(photo, candidates, Method.ORB, face)
     found = _register_likeliest(by_orb, first, seed)
     if not _is_sure(found.values(), tried=len(first)):
         rest = [one for one in candidates[FIRST_LOOK:] if not one.is_counterfeit]
         found |= _register_likeliest(by_orb, rest, seed)
-    if not _is_sure(found.values(), tried=len(candidates)):
-        by_sift = _matcher(photo, candidates, Method.SIFT)
-        by_sifting = _register_likeliest(by_sift, candidates, seed)
-        for label, registration in by_sifting.items():
+    further = [(Method.ORB, None)] if face is not None else []
+    for method, part in [*further, (Method.SIFT, None)]:
+        if _is_sure(found.values(), tried=len(candidates)):
+            break
+        matcher = _matcher(photo, candidates, method, part)
+        for label, own in _register_likeliest(matcher, candidates, seed).items():
             before = found.get(label)
-            if before is None or registration.inliers >= before.inliers:
-                found[label] = registration
+            if before is None or own.inliers >= before.inliers:
+                found[label] = own
     strongest = sorted(found.items(), key=lambda item: (-item[1].inliers, item[0]))
     similarity = {candidate.label: candidate.similarity for candidate in candidates}
     known_fakes = {one.label for one in candidates if one.is_counterfeit}
@@ -136,12 +142,13 @@ def nearest_unmatched(
 
 
 def _matcher(
-    photo: Pixels, candidates: Sequence[Candidate], method: Method
+    photo: Pixels, candidates: Sequence[Candidate], method: Method, part: Span | None
 ) -> PhotoMatcher | None:
     """Find the photo's features once; None where no candidate has such features."""
     if not any(method in one.features for one in candidates):
         return None
-    return PhotoMatcher(detect(photo, method, max_side_px=PHOTO_SIDE_PX))
+    side = PHOTO_SIDE_PX if part is None else FACE_SIDE_PX
+    return PhotoMatcher(detect(photo, method, max_side_px=side, within=part))
 
 
 def _register_likeliest(

@@ -64,6 +64,29 @@ class LocaliserManifest(NetworkManifest):
     called = "localiser"
 
 
+def span_of(face: Face, pixels: Pixels) -> tuple[int, int, int, int] | None:
+    """Return (left, top, right, bottom) of the part of the photo that shows ``face``.
+
+    With surroundings, as the quad may be off. None where no face was found with any
+    certainty, or where the part is as good as the whole.
+    """
+    if face.confidence < POSSIBLE:
+        return None
+    height, width = pixels.shape[:2]
+    reach = _SURROUNDINGS * float(np.ptp(face.quad, axis=0).max())
+    low, high = face.quad.min(axis=0) - reach, face.quad.max(axis=0) + reach
+    left, top = (int(max(0.0, side)) for side in low)
+    right, bottom = min(width, int(high[0]) + 1), min(height, int(high[1]) + 1)
+    is_part = (right - left) * (bottom - top) < _MOST_OF_IT * width * height
+    is_large = min(right - left, bottom - top) >= _LEAST_SPAN_PX
+    return (left, top, right, bottom) if is_part and is_large else None
+
+
+_SURROUNDINGS = 0.12
+_MOST_OF_IT = 0.8
+_LEAST_SPAN_PX = 48
+
+
 def whole_photo(pixels: Pixels) -> Face:
     """Return the whole of ``pixels`` as the face, with no confidence."""
     height, width = pixels.shape[:2]

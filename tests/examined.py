@@ -47,10 +47,13 @@ def reference(face: Print, *, label: int = 1, **fields: object) -> Reference:
     return Reference(label, face.pixels, face.size_px, **facts)  # type: ignore[arg-type]
 
 
-def examined(seed: int, photo: Pixels, **fields: object) -> Evidence:
-    """What is measured when the print of ``seed`` is looked for in a photo."""
+def examined(
+    seed: int, photo: Pixels, *, face: Print | None = None, **fields: object
+) -> Evidence:
+    """What is measured when the print of ``seed``, or ``face``, is looked for."""
     (best,) = matches(photo, [seed])
-    return examine(photo, best, reference(printed(seed), label=seed, **fields), BLIND)
+    known = reference(face or printed(seed), label=seed, **fields)
+    return examine(photo, best, known, BLIND)
 
 
 def seen_through(

@@ -21,6 +21,7 @@ from touchstone.engine.localisation import LOCALISATION_VERSION, Localiser
 from touchstone.engine.policy import Policy
 from touchstone.engine.quality import measure_quality
 from touchstone.engine.record import Document, finding_document
+from touchstone.engine.siblings import told_apart
 from touchstone.engine.verdict import decide, disagreeing, photo_measurements
 from touchstone.engine.wording import FindingKind
 from touchstone.errors import InvalidInputError
@@ -204,6 +205,7 @@ class Verifier:
             examine(pixels, one, reference, self.comparator)
             for one, reference in zip(worth, references, strict=True)
         ]
+        evidence = told_apart(pixels, evidence)
         photo_quality = photo_measurements(photo.full_size_px, measure_quality(pixels))
         views_examined = [views[one.match.label] for one in evidence]
         lookalike = nearest_unmatched(candidates, matches)

@@ -39,12 +39,15 @@ class Evidence:
     codes: tuple[Code, ...]
     is_gtin_other: bool | None
     """Whether a code was read that carries another GTIN; None if nothing to compare."""
+    preference: float = 0.0
+    """Log10 odds of this reference against its siblings, see `siblings`."""
 
     def measurements(self) -> dict[str, float]:
         """Return every number by name: what policies are fitted on."""
         return {
             **self.match.measurements(),
             **self.comparison.measurements,
+            "preference": self.preference,
             "aspect_gap": aspect_gap(self.match.registration),
             "inlier_residual": self.match.registration.residual_px,
             "resolution": self.resolution,

@@ -128,8 +128,9 @@ def _likeliest(
 
     def odds(number: int) -> tuple[float, int]:
         """Log10 odds that it is this one, and made as this one is."""
-        match = policy.rank(examined[number].match.measurements()) / math.log(10)
-        return match + _log10_lr(examined[number], policy), -number
+        evidence = examined[number]
+        match = policy.rank(evidence.match.measurements()) / math.log(10)
+        return match + _log10_lr(evidence, policy) + evidence.preference, -number
 
     return max(fitting or comparable, key=odds)
 

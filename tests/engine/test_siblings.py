@@ -1,0 +1,71 @@
+"""Variants of one artwork, told apart by what differs between them."""
+
+import pytest
+from examined import examined
+from scenes import Pixels, Print, photographed, printed
+
+from touchstone.engine.evidence import Evidence
+from touchstone.engine.siblings import MOST_LOG10_ODDS, told_apart
+
+FACE = printed(1)
+WORDS = FACE.first("words")
+VARIANTS = {
+    "another word": FACE.reworded(WORDS, "QUUXIT"),
+    "another colour": FACE.recoloured(FACE.first("block"), (150, 110, 10)),
+    "an element less": FACE.without(FACE.first("ring")),
+}
+
+
+def looked_at(shown: Print, photo: Pixels, **fields: object) -> Evidence:
+    return examined(1, photo, face=shown, **fields)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("turn", [0, 20])
+def test_the_photo_prefers_the_variant_that_it_shows(name: str, turn: int) -> None:
+    other = VARIANTS[name]
+    for shown in (FACE, other):
+        photo = photographed(shown, turn=turn).pixels
+        both = [looked_at(face, photo) for face in (FACE, other)]
+        first, second = (one.preference for one in told_apart(photo, both))
+        right, wrong = (first, second) if shown is FACE else (second, first)
+        assert right > 0.5
+        assert wrong == -right
+        assert right <= MOST_LOG10_ODDS
+
+
+def test_the_order_changes_nothing_but_the_order() -> None:
+    photo = photographed(FACE, turn=5).pixels
+    pair = [looked_at(face, photo) for face in (FACE, VARIANTS["another word"])]
+    one, other = (told_apart(photo, order) for order in (pair, pair[::-1]))
+    assert one[0].preference > 0.5
+    assert other[1].preference > 0.5
+
+
+def test_two_alike_are_not_told_apart() -> None:
+    photo = photographed(FACE).pixels
+    both = [looked_at(FACE, photo) for _ in range(2)]
+    assert [one.preference for one in told_apart(photo, both)] == [0, 0]
+
+
+def test_one_alone_is_preferred_to_nothing() -> None:
+    photo = photographed(FACE).pixels
+    (only,) = told_apart(photo, [looked_at(FACE, photo)])
+    assert only.preference == 0
+
+
+def test_a_known_counterfeit_is_no_sibling() -> None:
+    photo = photographed(FACE).pixels
+    fake = looked_at(VARIANTS["another word"], photo, is_counterfeit=True)
+    both = told_apart(photo, [looked_at(FACE, photo), fake])
+    assert [one.preference for one in both] == [0, 0]
+
+
+def test_what_varies_from_unit_to_unit_tells_nothing() -> None:
+    photo = photographed(FACE).pixels
+    box = tuple(float(side) for side in FACE.elements[WORDS].box)
+    both = [
+        looked_at(face, photo, variable_regions=(box,))
+        for face in (FACE, VARIANTS["another word"])
+    ]
+    assert [one.preference for one in told_apart(photo, both)] == [0, 0]

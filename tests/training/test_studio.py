@@ -16,6 +16,7 @@ from touchstone_training.comparator.darkroom import Chance, frames, jpeg
 from touchstone_training.comparator.faces import FACES, MASK_PX, Sheets, sheet
 from touchstone_training.comparator.learn import LearnConfig, StudioConfig, learn
 from touchstone_training.comparator.relighting import relit
+from touchstone_training.comparator.scans import scans
 from touchstone_training.comparator.studio import SORTS, Lesson, Studio
 from touchstone_training.simulator.artwork import design, render
 from touchstone_training.simulator.printing import to_lab as to_lab_of_one
@@ -176,3 +177,16 @@ def test_a_short_training_on_drawn_lessons_keeps_a_checkpoint(tmp_path: Path) ->
     assert best["step"] > 0
     kept = torch.load(tmp_path / "best.pt", weights_only=True)
     assert kept["net"]["stem.0.weight"].shape[1] == 7
+
+
+def test_some_references_are_scans_and_the_others_stay_as_they_are() -> None:
+    pixels = np.ascontiguousarray(render(design(12), long_side_px=320)[:144, :160])
+    references = (as_torch(pixels) / 255).repeat(24, 1, 1, 1)
+    made = scans(references, Chance.seeded(3, CPU))
+    apart = (made - references).abs().mean((1, 2, 3))
+    is_scan = apart > 0
+    assert 4 < is_scan.sum() < 20
+    assert apart[is_scan].min() > 0.003
+    assert apart[is_scan].max() < 0.3
+    assert made.min() >= 0
+    assert made.max() <= 1

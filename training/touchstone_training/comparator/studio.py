@@ -14,10 +14,11 @@ from torch.nn import functional
 
 from touchstone.engine.comparator import WAYS
 from touchstone_training.comparator import reprints
-from touchstone_training.comparator.darkroom import Chance, Pictures, frames, jpeg
+from touchstone_training.comparator.darkroom import Chance, Pictures, frames
 from touchstone_training.comparator.faces import FACES, FORGED, MASK_PX
 from touchstone_training.comparator.network import STRIDE
 from touchstone_training.comparator.relighting import relit
+from touchstone_training.comparator.scans import scans
 
 _NEAR_CELLS = 5
 """Cells beside a change say neither yes nor no: the change shines into them."""
@@ -132,7 +133,7 @@ class Studio:
             hardness=hardness,
         )
         reference = drawn.reference if is_fine else _halved(drawn.reference)
-        reference = _scanned(reference, chance)
+        reference = scans(reference, chance)
         compared = functional.interpolate(drawn.compared, size=self.frame)
         valid = _valid(reference, seen, compared, chance)
         expected = relit(
@@ -282,22 +283,6 @@ def _filled(compared: torch.Tensor) -> torch.Tensor:
     """The whole face: variable regions are holes in what is compared."""
     rows = compared.amax(3, keepdim=True)
     return rows * compared.amax(2, keepdim=True)
-
-
-def _scanned(reference: Pictures, chance: Chance) -> Pictures:
-    """References are artwork, scans or photos: softer, compressed, other colours."""
-    count = len(reference)
-    soft = functional.interpolate(
-        functional.avg_pool2d(reference, 2), scale_factor=2.0, mode="bilinear"
-    )
-    much = chance.some(0.3, count) * chance.uniform(0.2, 1.0, count, 1, 1, 1)
-    reference = reference + much * (soft - reference)
-    quality = chance.uniform(60, 95, count, 1, 1, 1)
-    coded = chance.some(0.3, count)
-    reference = reference + coded * (jpeg(reference, quality) - reference)
-    toned = chance.some(0.4, count) * chance.normal(0.12, count, 3, 1, 1)
-    toned = toned * 0.4 + 0.6 * toned.mean(1, keepdim=True)
-    return reference.clamp(1e-3, 1) ** torch.exp(toned)
 
 
 def _valid(

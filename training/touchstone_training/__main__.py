@@ -36,24 +36,29 @@ app.add_typer(simulator, name="simulator")
 app.add_typer(localiser, name="localiser")
 
 _DataFolder = Annotated[
-    Path, typer.Option(help="Folder with open/SET/manifest.csv, see DATA.")
+    Path | None,
+    typer.Option(help="Folder with open/SET/manifest.csv; else what is drawn alone."),
 ]
 
 
-def selection_sets(data: Path, *, every_nth_photo: int = 1) -> list[RetrievalSet]:
+def selection_sets(
+    data: Path | None, *, every_nth_photo: int = 1
+) -> list[RetrievalSet]:
     """Load the sets that checkpoints may be chosen by: held out, openly licensed."""
     unseen = range(HELD_OUT_SEED, HELD_OUT_SEED + 60)
     simulated = simulated_set(list(drawn_designs(unseen, long_side_px=480)), seed=0)
+    if data is None:
+        return [simulated]
     return [*held_out_sets(data, every_nth_photo=every_nth_photo), simulated]
 
 
 @app.command()
 def cache(
     *,
-    data: _DataFolder,
+    data: _DataFolder = None,
     out: Annotated[Path, typer.Option(help="Folder of the new cache.")],
     designs: Annotated[int, typer.Option(help="Procedural designs.")] = 600,
-    collages: Annotated[int, typer.Option(help="Collages of open pictures.")] = 900,
+    collages: Annotated[int, typer.Option(help="Collages, with `--data`.")] = 900,
     long_side_px: Annotated[int, typer.Option(help="Longer side of a picture.")] = 320,
 ) -> None:
     """Draw the training artworks once, so that epochs do not."""
@@ -67,7 +72,7 @@ def cache(
 @app.command()
 def train(
     *,
-    data: _DataFolder,
+    data: _DataFolder = None,
     pictures: Annotated[Path, typer.Option(help="Cache made by `cache`.")],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     init: Annotated[

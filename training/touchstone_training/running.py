@@ -24,6 +24,14 @@ def schedule(share: float, *, warm_up: float) -> float:
     return float(0.5 * (1 + np.cos(np.pi * min(1.0, along))))
 
 
+def newest_share(step: int) -> float:
+    """Weight of the newest loss in the one that is logged: of the last fifty or so.
+
+    At first their plain mean: an average that begins at zero would seem to rise.
+    """
+    return max(0.02, 1 / step)
+
+
 def computes_in_bfloat16(device: torch.device) -> bool:
     """Say whether 16-bit arithmetic saves time: many CPUs only imitate it."""
     if device.type != "cpu":

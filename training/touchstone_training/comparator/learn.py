@@ -26,6 +26,7 @@ from touchstone_training.ranking import auroc
 from touchstone_training.running import (
     computes_in_bfloat16,
     current_commit,
+    newest_share,
     schedule,
     update_average,
 )
@@ -41,6 +42,7 @@ class LearnConfig:
     """One training run."""
 
     minutes: float = 40.0
+    max_steps: int = 1_000_000
     batch: int = 12
     peak_rate: float = 2e-3
     weight_decay: float = 1e-4
@@ -56,6 +58,7 @@ class LearnConfig:
     """Of the designs, the last: checkpoints are chosen by them."""
     eval_every_s: float = 400.0
     eval_pairs: int = 360
+    log_every: int = 50
     threads: int = 2
     workers: int = 1
     seed: int = 0
@@ -261,11 +264,14 @@ class _Run:
         with Progress() as progress:
             bar = progress.add_task("training", total=1.0)
             while (spent_s := time.monotonic() - began) < budget_s:
-                share = spent_s / budget_s
-                losses.lerp_(self._step(share), 0.02)
+                share = max(spent_s / budget_s, step / max(1, self.config.max_steps))
+                if step >= self.config.max_steps:
+                    break
+                fresh = self._step(share)
                 step += 1
+                losses.lerp_(fresh, newest_share(step))
                 progress.update(bar, completed=share)
-                if step % 50 == 0:
+                if step % self.config.log_every == 0:
                     self._log(event="step", step=step, losses=losses.tolist())
                 if time.monotonic() - evaluated > self.config.eval_every_s:
                     self._keep(step)

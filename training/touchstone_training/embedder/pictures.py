@@ -22,19 +22,22 @@ _MARK_PX = 96
 
 
 def training_pictures(
-    data: Path, *, designs: int, collages: int, long_side_px: int
+    data: Path | None, *, designs: int, collages: int, long_side_px: int
 ) -> Iterator[Picture]:
     """Yield real pictures, then procedural designs, then collages.
 
     Args:
-        data: folder of the data sets; only ``open`` is read.
+        data: folder of the data sets, of which only ``open`` is read; None draws
+            designs alone.
         designs: how many procedural designs, siblings not counted.
         collages: how many collages, siblings not counted.
         long_side_px: longer side of every picture.
     """
-    yield from real_training_pictures(data, long_side_px=long_side_px)
+    if data is not None:
+        yield from real_training_pictures(data, long_side_px=long_side_px)
     yield from drawn_designs(range(designs), long_side_px=long_side_px)
-    yield from drawn_collages(data, range(collages), long_side_px=long_side_px)
+    if data is not None:
+        yield from drawn_collages(data, range(collages), long_side_px=long_side_px)
 
 
 def drawn_designs(seeds: range, *, long_side_px: int) -> Iterator[Picture]:

@@ -21,7 +21,12 @@ from touchstone_training.localiser.network import Answers, LocaliserNet, centred
 from touchstone_training.localiser.pack import Pack, read_pack
 from touchstone_training.localiser.scenes import Materials, Scene
 from touchstone_training.localiser.views import Batch, Looks
-from touchstone_training.running import current_commit, schedule, update_average
+from touchstone_training.running import (
+    current_commit,
+    newest_share,
+    schedule,
+    update_average,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ class LearnConfig:
     """One training run."""
 
     minutes: float = 8.0
+    max_steps: int = 1_000_000
     batch: int = 128
     peak_rate: float = 3e-3
     weight_decay: float = 1e-4
@@ -38,6 +44,7 @@ class LearnConfig:
     averaging: float = 0.998
     eval_every_s: float = 90.0
     eval_scenes: int = 240
+    log_every: int = 50
     workers: int = 1
     threads: int = 1
     seed: int = 0
@@ -110,12 +117,15 @@ class _Run:
         with Progress() as progress:
             bar = progress.add_task("training", total=1.0)
             while (spent_s := time.monotonic() - began) < budget_s:
-                share = spent_s / budget_s
-                for n, loss in enumerate(self._step(share, step)):
-                    losses[n] += 0.02 * (loss - losses[n])
+                share = max(spent_s / budget_s, step / max(1, self.config.max_steps))
+                if step >= self.config.max_steps:
+                    break
+                fresh = self._step(share, step)
                 step += 1
+                for n, loss in enumerate(fresh):
+                    losses[n] += newest_share(step) * (loss - losses[n])
                 progress.update(bar, completed=share)
-                if step % 50 == 0:
+                if step % self.config.log_every == 0:
                     self._log(event="step", step=step, spent_s=spent_s, losses=losses)
                 if time.monotonic() - evaluated > self.config.eval_every_s:
                     self._keep(step)

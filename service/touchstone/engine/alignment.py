@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.engine.image import drawn_from
 from touchstone.engine.normalisation import Luma, Map
 from touchstone.engine.registration import monomials
 
@@ -81,7 +82,7 @@ def align(expected: Luma, seen: Luma, valid: Map) -> Alignment:
         found, shift = further, shift + further.shift
         if number + 1 == _ROUNDS or np.abs(found.shift[::4, ::4]).max() < _SETTLED_PX:
             break
-        moved = np.asarray(moved_by(s, shift), np.uint8)
+        moved = moved_by(s, shift)
     if found is None:
         return _left_alone(height, width)
     full = cv2.resize(shift, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -116,17 +117,11 @@ def pixel_places(height: int, width: int) -> NDArray[np.float32]:
     return places
 
 
-def moved_by(picture: NDArray[Any], shift: NDArray[np.float32]) -> NDArray[Any]:
+def moved_by(
+    picture: NDArray[np.uint8], shift: NDArray[np.float32]
+) -> NDArray[np.uint8]:
     """Draw at each place what ``picture`` has at its ``shift``, (h, w, 2), from it."""
-    return np.asarray(
-        _cv2.remap(
-            picture,
-            pixel_places(*picture.shape[:2]) + shift,
-            None,
-            interpolation=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-    )
+    return drawn_from(picture, pixel_places(*picture.shape[:2]) + shift)
 
 
 # --- one round, at half size ----------------------------------------------------------

@@ -58,6 +58,18 @@ def test_a_smooth_stretch_is_followed_and_no_element_strays() -> None:
     assert found.level < 0.5
 
 
+def test_a_face_that_bends_is_followed_over_shorter_ways() -> None:
+    _, xs = np.indices(LUMA.shape, np.float32)
+    ripple = np.float32(3) * np.sin(xs * np.float32(2 * np.pi / 260))
+    seen = displaced(0, ripple)
+    strays = {}
+    for is_bent in (False, True):
+        found = align_within(LUMA, seen, EVERYWHERE, is_bent=is_bent)
+        gaps = np.abs(found.shift[..., 1] - ripple)[60:-60, 60:-60]
+        strays[is_bent] = float(gaps.mean())
+    assert strays[True] < 0.75 * strays[False]
+
+
 def test_an_element_that_moved_strays_and_the_rest_does_not() -> None:
     number = FACE.first("block", after=6)
     moved = FACE.moved(number, dx=5, dy=0)

@@ -54,13 +54,17 @@ _SETTLED_PX = 2.5
 """In half-size pixels."""
 
 
-def align(expected: Luma, seen: Luma, valid: Map) -> Alignment:
+def align(
+    expected: Luma, seen: Luma, valid: Map, *, is_bent: bool = False
+) -> Alignment:
     """Align two lumas of one frame.
 
     Args:
         expected: (h, w).
         seen: (h, w).
         valid: (h, w), 1 where the pictures can be compared.
+        is_bent: whether the face bends: it is then followed over shorter ways, as no
+            polynomial of low order is a pouch.
     """
     height, width = expected.shape
     half = half_size(width, height)
@@ -76,7 +80,7 @@ def align(expected: Luma, seen: Luma, valid: Map) -> Alignment:
     # What was out of the first round's reach, at the far sides of a bend, is within
     # the second's.
     for number in range(_ROUNDS):
-        further = _followed(print_, moved)
+        further = _followed(print_, moved, _BENT if is_bent else _FLAT)
         if further is None:
             break
         found, shift = further, shift + further.shift
@@ -145,7 +149,7 @@ class _Followed:
     lost: NDArray[np.float64]  # (n, 2) places with structure that were not
 
 
-def _followed(expected: _Print, seen: Luma) -> _Followed | None:
+def _followed(expected: _Print, seen: Luma, average: "_Average") -> _Followed | None:
     """Follow the flow from ``expected`` to ``seen``; None where too little is found."""
     height, width = seen.shape
     places = _sampled(expected, seen)
@@ -156,7 +160,7 @@ def _followed(expected: _Print, seen: Luma) -> _Followed | None:
     coefficients = _robust_fit(basis[certain], places.shifts[certain])
     rest = (places.shifts - basis @ coefficients).astype(np.float32)
     grid = places.grid
-    fine = _wide_average(rest.reshape(*grid, 2), certain.reshape(grid))
+    fine = _wide_average(rest.reshape(*grid, 2), certain.reshape(grid), average)
     strays = np.linalg.norm(rest - fine.reshape(-1, 2), axis=1) * 2
     smooth = (basis @ coefficients).astype(np.float32).reshape(*grid, 2) + fine
     is_held = certain & (strays < _SUPPORT_PX)
@@ -271,20 +275,28 @@ def _robust_fit(
     return np.asarray(coefficients, np.float64)
 
 
-_FINE_SIGMA_CELLS = 6.0
-_FINE_MOST_PX = 1.0
+@dataclass(frozen=True, slots=True)
+class _Average:
+    """Over what the rest is averaged, and how far off it may be."""
+
+    sigma_cells: float
+    most_px: float  # in half-size pixels
+
+
+_FLAT = _Average(6.0, 1.0)
+_BENT = _Average(4.0, 2.0)
 _FINE_PRIOR = 0.5
 
 
 def _wide_average(
-    rest: NDArray[np.float32], is_certain: NDArray[np.bool_]
+    rest: NDArray[np.float32], is_certain: NDArray[np.bool_], average: _Average
 ) -> NDArray[np.float32]:
     """(rows, columns, 2): wide average of small rests; large ones are elements."""
-    small = is_certain & (np.linalg.norm(rest, axis=2) < _FINE_MOST_PX)
+    small = is_certain & (np.linalg.norm(rest, axis=2) < average.most_px)
     kept = small.astype(np.float32)
     sums = cv2.merge([rest[..., 0] * kept, rest[..., 1] * kept, kept])
-    wide = cv2.GaussianBlur(sums, (0, 0), _FINE_SIGMA_CELLS)
-    prior = np.float32(_FINE_PRIOR / (2 * np.pi * _FINE_SIGMA_CELLS**2))
+    wide = cv2.GaussianBlur(sums, (0, 0), average.sigma_cells)
+    prior = np.float32(_FINE_PRIOR / (2 * np.pi * average.sigma_cells**2))
     return np.asarray(wide[..., :2] / (wide[..., 2:] + prior), np.float32)
 
 

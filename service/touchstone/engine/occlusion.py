@@ -25,7 +25,7 @@ _MAX_SHARE = 0.25
 _FAR_COLOUR = 36
 _BEYOND = 0.03
 """How far beyond the edge the skin is looked for, as a share of the face."""
-_GOES_ON = 0.6
+_GOES_ON = 0.5
 _ENDS_PX = 2
 _ENDS = (slice(None, _ENDS_PX), slice(-_ENDS_PX, None))
 
@@ -108,7 +108,7 @@ def _alike(beyond: Pixels, within: Pixels) -> bool:
     return bool(np.abs(gap).max() <= _ONE_COLOUR)
 
 
-_ONE_COLOUR = 40
+_ONE_COLOUR = 70
 """Levels; board that a missing element bares is lighter than the table beside it."""
 
 

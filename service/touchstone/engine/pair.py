@@ -59,7 +59,7 @@ def aligned_pair(
     """
     valid, washed = _comparable(reference, photo, covered, variable)
     relit = relight(reference, photo, valid)
-    found = align(grey(relit.expected), grey(photo), valid)
+    found = align(grey(relit.expected), grey(photo), valid, is_bent=is_bent)
     seen = np.asarray(moved_by(photo, found.shift), np.uint8)
     if is_bent:
         valid = np.asarray(valid * found.is_supported, np.float32)

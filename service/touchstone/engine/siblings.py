@@ -66,7 +66,8 @@ def _log10_odds(photo: Pixels, one: Evidence, other: Evidence) -> float:
         relight(print_, seen, valid).expected
         for print_ in (one.reference.framed, drawn)
     )
-    shift = align(grey(ours), grey(seen), valid).shift
+    is_bent = one.match.registration.bend is not None
+    shift = align(grey(ours), grey(seen), valid, is_bent=is_bent).shift
     seen = np.asarray(moved_by(seen, shift), np.uint8)
     total = 0.0
     differing = _differing(ours, theirs, valid)

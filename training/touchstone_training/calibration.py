@@ -79,7 +79,7 @@ class Targets:
 
     false_alarm: float = 0.01
     """Genuine photos called inconsistent."""
-    missed: float = 0.10
+    missed: float = 0.05
     """Counterfeits called consistent."""
     wrong_match: float = 0.05
     """Registered candidates of other products taken for the one in the photo."""

@@ -109,3 +109,21 @@ def test_without_ground_there_is_no_backdrop() -> None:
     face = framed(FACE)
     everywhere = np.ones(face.shape[:2], bool)
     assert backdrop(face, face, everywhere, None) is None
+
+
+def test_a_panel_printed_over_much_of_plain_board_is_seen() -> None:
+    board = np.full((640, 900, 3), 236, np.uint8)
+    board[160:480, 60:540] = framed(FACE)
+    forged = board.copy()
+    forged[40:600, 590:850] = (70, 20, 90)
+    assert ground_of(board, (900, 640)) is not None
+    evidence = looked_for(board, photographed(forged, zoom=0.62).pixels)
+    assert evidence.face_share == 1
+    assert evidence.comparison.deviation.max() > 1
+
+
+def test_a_line_of_words_on_white_is_looked_at_whole() -> None:
+    thin = np.full((900, 1200, 3), 255, np.uint8)
+    thin[440:456, 200:1000] = 30
+    assert ground_of(thin, (640, 480)) is None
+    assert box_of_face(thin) == (0, 0, 1200, 900)

@@ -55,6 +55,28 @@ def test_print_of_the_colour_of_skin_ends_at_the_edge_and_is_compared() -> None:
     assert not covered(on_grey(repainted)).any()
 
 
+def test_words_on_print_of_the_colour_of_skin_are_compared_on_any_table() -> None:
+    labelled = FACE.pixels.copy()
+    labelled[100:190, :120] = SKIN
+    for line in range(3):
+        at = (4, 122 + 26 * line)
+        cv2.putText(labelled, "1000 mg", at, cv2.FONT_HERSHEY_SIMPLEX, 0.8, 0, 3)
+    photo = photographed(labelled, zoom=1.05).pixels.copy()
+    photo[np.abs(photo.astype(int) - TABLE).max(axis=2) < 14] = SKIN
+    assert not covered(photo)[160:240, 20:140].any()
+
+
+def test_a_board_laid_bare_is_no_hand_though_the_table_has_a_skins_colour() -> None:
+    # The board's own colour is that of skin in this light, and so is the table's.
+    bare = FACE.without(FACE.first("block")).pixels
+    photo = photographed(bare, zoom=1.05).pixels
+    x, y, width, height = FACE.elements[FACE.first("block")].box
+    scale = FRAME[0] / FACE.size_px[0]
+    rows = slice(int(y * scale), int((y + height) * scale))
+    columns = slice(int(x * scale), int((x + width) * scale))
+    assert not covered(photo)[rows, columns].any()
+
+
 def test_a_patch_too_large_for_a_finger_is_for_a_person_to_look_at() -> None:
     photo = on_grey(FACE.pixels)
     photo[60:420, :200] = SKIN

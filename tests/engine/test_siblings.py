@@ -31,7 +31,7 @@ def test_the_photo_prefers_the_variant_that_it_shows(name: str, turn: int) -> No
         right, wrong = (first, second) if shown is FACE else (second, first)
         assert right > 0.5
         assert wrong == -right
-        assert right <= MOST_LOG10_ODDS
+        assert right - wrong <= MOST_LOG10_ODDS
 
 
 def test_the_order_changes_nothing_but_the_order() -> None:
@@ -69,3 +69,23 @@ def test_what_varies_from_unit_to_unit_tells_nothing() -> None:
         for face in (FACE, VARIANTS["another word"])
     ]
     assert [one.preference for one in told_apart(photo, both)] == [0, 0]
+
+
+def test_what_is_hidden_or_like_neither_prefers_none() -> None:
+    x, y, width, height = FACE.elements[WORDS].box
+    for colour in ((12, 12, 12), (250, 250, 250)):
+        covered = FACE.pixels.copy()
+        covered[y - 4 : y + height + 4, x - 4 : x + width + 4] = colour
+        photo = photographed(covered).pixels
+        both = [looked_at(face, photo) for face in (FACE, VARIANTS["another word"])]
+        first, second = (one.preference for one in told_apart(photo, both))
+        assert abs(first - second) < 1
+
+
+def test_three_of_them_keep_their_order_and_no_more_than_the_most_between_two() -> None:
+    photo = photographed(FACE).pixels
+    others = [FACE.reworded(WORDS, text) for text in ("QUUXIT", "ZZZKVW")]
+    told = told_apart(photo, [looked_at(face, photo) for face in (FACE, *others)])
+    first, *rest = (one.preference for one in told)
+    assert all(first > other for other in rest)
+    assert first <= MOST_LOG10_ODDS

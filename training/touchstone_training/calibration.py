@@ -33,6 +33,7 @@ QUALITY_LIMITS: dict[str, tuple[float, float]] = {
     # simulated photos of every difficulty, on which errors grow fast beyond them.
     "resolution": (0.55, 1e9),
     "compared_fraction": (0.6, 1.0),
+    "hidden_fraction": (0.0, 0.1),
     "blur_px": (-1e9, 2.5),
     "glare_fraction": (0.0, 0.35),
     "washed_fraction": (0.0, 0.005),

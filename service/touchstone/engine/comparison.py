@@ -56,6 +56,8 @@ class Comparison:
     regions: tuple[Region, ...]
     compared_fraction: float
     """Share of the reference that could be compared, 0 to 1."""
+    valid: Map
+    """(h, w): 1 where it was, else 0."""
 
 
 def compare(
@@ -127,6 +129,7 @@ def compare(
         channel_maps=maps,
         regions=_regions(deviation, maps),
         compared_fraction=float(pair.valid.mean()),
+        valid=pair.valid,
     )
 
 

@@ -32,6 +32,8 @@ class Evidence:
     comparison: Comparison
     face_share: float
     """Of the compared frame, what is package and not the backdrop of either picture."""
+    hidden_fraction: float
+    """Share of the face that hands lie over."""
     quality: Quality
     """Of the package face alone."""
     resolution: float
@@ -50,6 +52,7 @@ class Evidence:
             "preference": self.preference,
             "aspect_gap": aspect_gap(self.match.registration),
             "inlier_residual": self.match.registration.residual_px,
+            "hidden_fraction": self.hidden_fraction,
             "resolution": self.resolution,
             "sharpness": self.quality.sharpness,
             "glare_fraction": self.quality.glare_fraction,
@@ -88,10 +91,11 @@ def examine(
     if behind is not None:
         covered &= ~behind
     codes, is_all = read_expected(photo, registration, reference)
+    hidden = hands(reference.framed, seen, photo, registration, behind=behind)
     comparison = compare(
         reference.framed,
         seen,
-        covered & ~hands(reference.framed, seen, photo, registration, behind=behind),
+        covered & ~hidden,
         comparator=comparator,
         variable=mask_of(
             (*reference.variable_regions, *_checked_codes(reference, codes)),
@@ -109,6 +113,7 @@ def examine(
         seen=seen,
         comparison=comparison,
         face_share=1.0 if behind is None else 1.0 - float(behind.mean()),
+        hidden_fraction=float(hidden[covered].mean()) if covered.any() else 0.0,
         quality=measure_quality(seen, covered),
         resolution=registration.photo_px_per_reference_px * to_frame,
         codes=codes,

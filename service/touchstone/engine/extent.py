@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.image import Pixels, resized
-from touchstone.engine.normalisation import relight
+from touchstone.engine.normalisation import toned
 
 _Mask = NDArray[np.bool_]
 
@@ -53,6 +53,8 @@ def ground_of(picture: Pixels, size_px: tuple[int, int]) -> _Mask | None:
     small = np.pad(face, 1)  # what runs to the border ends there
     reach = max(1, round(_EDGE_SHARE * max(face.shape)))
     inner = cv2.erode(small, np.ones((2 * reach + 1,) * 2, np.uint8))[1:-1, 1:-1]
+    if inner.mean() < _LEAST_FACE:  # a line of words is all edge
+        return None
     return np.asarray(
         cv2.resize(inner, size_px, interpolation=cv2.INTER_NEAREST) == 0, bool
     )
@@ -106,10 +108,10 @@ def _face(picture: Pixels) -> NDArray[np.uint8] | None:
 
 
 _SHRINK = 4
-_BOARD_LEVELS = 16
-_BOARD_SHARE = 0.8
-"""Of the ground, so much as plain as in the reference is board; a fifth of it may
-differ, as something printed there would."""
+_BOARD_LEVELS = 40
+_BOARD_SHARE = 0.5
+"""Of the ground along the frame's edge: where more of it looks as in the reference, it
+is board, and whatever else lies on it was printed there."""
 
 
 def backdrop(
@@ -134,9 +136,13 @@ def backdrop(
         for one in (covered, ground)
     )
     beside = np.asarray(inside & plain, bool)
+    beside[_RING_PX:-_RING_PX, _RING_PX:-_RING_PX] = False
     if not beside.any():
         return ground
     shown = resized(seen, small)
-    lit = relight(resized(reference, small), shown, inside.astype(np.float32)).expected
-    gap = cv2.absdiff(lit, shown)[beside].max(axis=1)
+    # The face tells what board looks like in this photo; light that was fitted to the
+    # ground as well would make board of any table.
+    face = np.asarray(inside & ~plain, np.float32)
+    as_board = toned(resized(reference, small), shown, face)
+    gap = cv2.absdiff(as_board, shown)[beside].max(axis=1)
     return None if float((gap <= _BOARD_LEVELS).mean()) >= _BOARD_SHARE else ground

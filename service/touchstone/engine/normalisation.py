@@ -39,6 +39,12 @@ def relight(reference: Pixels, photo: Pixels, valid: Map) -> Relit:
     return Relit(lit, contrast, float(np.std(gains)))
 
 
+def toned(reference: Pixels, photo: Pixels, valid: Map) -> Pixels:
+    """Give all of ``reference`` the tone of ``photo`` where ``valid`` is 1; no light."""
+    _, _, table = _tone(reference, photo, valid)
+    return np.asarray(np.clip(cv2.LUT(reference, table), 0, 255), np.uint8)
+
+
 # --- tone -----------------------------------------------------------------------------
 
 _TONE_OFFSET = np.float32(12)

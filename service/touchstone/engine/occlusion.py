@@ -21,7 +21,9 @@ _SKIN_LOW, _SKIN_HIGH = (30, 133, 77), (255, 178, 130)
 _SHRINK = 4
 _MIN_SHARE = 0.003
 _MAX_SHARE = 0.25
-"""Of the face, each hand: a larger patch is for a person to look at."""
+"""Of the face, each hand: a larger patch is for a person to look at. What all of them
+hide is measured, so that a policy clears nothing where it is more than a finger."""
+_ALL_SKIN = 0.95
 _FAR_COLOUR = 36
 _BEYOND = 0.03
 """How far beyond the edge the skin is looked for, as a share of the face."""
@@ -69,6 +71,8 @@ def hands(
     for number in range(1, count):
         share = float(stats[number][cv2.CC_STAT_AREA]) / float((~beside).sum())
         patch = labels == number
+        if skin[patch].mean() < _ALL_SKIN:  # words and lines: print of that colour
+            continue
         if _MIN_SHARE < share < _MAX_SHARE and (
             _goes_on_behind(patch, skin, beside, shown)
             or _goes_on(patch, photo, registration, shown)
@@ -93,7 +97,7 @@ def _goes_on_behind(patch: Mask, skin: Mask, beside: Mask, shown: Pixels) -> boo
     beyond = _grown(patch) & beside
     if not beyond.any() or skin[beyond].mean() < _GOES_ON:
         return False
-    return _alike(shown[beyond & skin], shown[_grown(beyond) & patch])
+    return _alike(shown[beyond & skin], shown[_grown(beyond) & patch & skin])
 
 
 def _grown(mask: Mask) -> Mask:
@@ -108,7 +112,7 @@ def _alike(beyond: Pixels, within: Pixels) -> bool:
     return bool(np.abs(gap).max() <= _ONE_COLOUR)
 
 
-_ONE_COLOUR = 70
+_ONE_COLOUR = 40
 """Levels; board that a missing element bares is lighter than the table beside it."""
 
 
@@ -140,4 +144,4 @@ def _goes_on(
         return False
     rim = np.ones(patch.shape, bool)
     rim[_ENDS_PX:-_ENDS_PX, _ENDS_PX:-_ENDS_PX] = False
-    return _alike(around[skin], shown[patch & rim])
+    return _alike(around[skin], shown[patch & rim & _skin(shown)])

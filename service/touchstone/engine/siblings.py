@@ -18,14 +18,14 @@ from touchstone.engine.evidence import Evidence
 from touchstone.engine.image import Pixels, grey
 from touchstone.engine.normalisation import Map, relight
 from touchstone.engine.rectification import rectify
-from touchstone.engine.reference import Reference, mask_of
+from touchstone.engine.reference import mask_of
 from touchstone.engine.registration import Registration, project
 
 _cv2: Any = cv2
 _Mask: TypeAlias = NDArray[np.bool_]
 
 MOST_LOG10_ODDS = 3.0
-"""However much of two prints differs, a photo is one observation."""
+"""Between two prints: however much of them differs, a photo is one observation."""
 
 
 def told_apart(photo: Pixels, examined: Sequence[Evidence]) -> list[Evidence]:
@@ -41,8 +41,8 @@ def told_apart(photo: Pixels, examined: Sequence[Evidence]) -> list[Evidence]:
     for place, first in enumerate(genuine):
         for second in genuine[place + 1 :]:
             odds = _log10_odds(photo, examined[first], examined[second])
-            sums[first] += odds
-            sums[second] -= odds
+            sums[first] += odds / 2
+            sums[second] -= odds / 2
     return [
         replace(one, preference=total)
         for one, total in zip(examined, sums, strict=True)
@@ -58,8 +58,8 @@ def _log10_odds(photo: Pixels, one: Evidence, other: Evidence) -> float:
     drawn = _drawn_in(frame, one, other)
     if drawn is None:
         return 0.0
-    seen, covered = rectify(photo, one.match.registration, frame)
-    valid = _comparable(covered, frame, one.reference, other.reference)
+    seen, _ = rectify(photo, one.match.registration, frame)
+    valid = _comparable(one, other)
     if not valid.any():
         return 0.0
     ours, theirs = (
@@ -74,6 +74,8 @@ def _log10_odds(photo: Pixels, one: Evidence, other: Evidence) -> float:
     for box in _places(differing):
         told = differing[box]
         gaps = [_gap(print_[box], told, seen, box) for print_ in (ours, theirs)]
+        if min(gaps) > (_NEITHER * _USUAL_LEVELS) ** 2 * told.sum():
+            continue  # something lies over it, or it is another print altogether
         total += (gaps[1] - gaps[0]) / (2 * _USUAL_LEVELS**2 * _SHARED_PX)
     most = MOST_LOG10_ODDS
     return min(most, max(-most, total / math.log(10)))
@@ -81,21 +83,19 @@ def _log10_odds(photo: Pixels, one: Evidence, other: Evidence) -> float:
 
 _USUAL_LEVELS = 18.0
 """What a genuine photo strays from what is expected, levels."""
+_NEITHER = 2.5
+"""So many times as much, at the better of the two, and the photo shows neither."""
 _SHARED_PX = 12.0
 """Neighbouring pixels stray together: so many count as one."""
 
 
-def _comparable(
-    covered: _Mask, frame: tuple[int, int], one: Reference, other: Reference
-) -> Map:
-    valid = covered.copy()
-    for reference in (one, other):
-        varies = mask_of(reference.variable_regions, reference.size_px, frame)
-        if varies is not None:
-            valid &= ~varies
-    if one.ground is not None:
-        valid &= ~one.ground
-    return valid.astype(np.float32)
+def _comparable(one: Evidence, other: Evidence) -> Map:
+    """1 where ``one`` was compared and nothing of ``other`` varies by unit."""
+    varies = mask_of(
+        other.reference.variable_regions, other.reference.size_px, one.frame_px
+    )
+    valid = one.comparison.valid
+    return valid if varies is None else np.asarray(valid * ~varies, np.float32)
 
 
 # --- the other's print, in the frame of the one ---------------------------------------

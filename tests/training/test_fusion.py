@@ -53,6 +53,7 @@ def row(product: int, kind: str) -> Row:
     measured = {name: float(RNG.normal(0.5, 0.1)) for name in NAMES}
     measured |= {"resolution": 1.2, "compared_fraction": 0.9, "glare_fraction": 0.01}
     measured |= {"agreement": 0.9, "washed_fraction": 0.0, "dark_fraction": 0.0}
+    measured |= {"hidden_fraction": 0.0}
     if kind != GENUINE:
         measured[TELLING[kind]] += 0.5
     return Row(product, "carton", kind, 0.5, measured, None)

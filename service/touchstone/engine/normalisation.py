@@ -40,7 +40,7 @@ def relight(reference: Pixels, photo: Pixels, valid: Map) -> Relit:
 
 
 def toned(reference: Pixels, photo: Pixels, valid: Map) -> Pixels:
-    """Give all of ``reference`` the tone of ``photo`` where ``valid`` is 1; no light."""
+    """Give ``reference`` the tone that ``photo`` has where ``valid`` is 1; no light."""
     _, _, table = _tone(reference, photo, valid)
     return np.asarray(np.clip(cv2.LUT(reference, table), 0, 255), np.uint8)
 

@@ -43,7 +43,7 @@ EMBEDDER = TrainConfig(
     batch=BatchOptions(products=6),
 )
 LOCALISER = LocaliserConfig(
-    max_steps=24, batch=4, eval_scenes=6, log_every=6, workers=0, seed=12
+    max_steps=48, batch=4, eval_scenes=6, log_every=6, workers=0, seed=12
 )
 COMPARATOR = ComparatorConfig(
     max_steps=16,

@@ -205,7 +205,7 @@ class Verifier:
             examine(pixels, one, reference, self.comparator)
             for one, reference in zip(worth, references, strict=True)
         ]
-        evidence = told_apart(pixels, evidence)
+        evidence = told_apart(evidence)
         photo_quality = photo_measurements(photo.full_size_px, measure_quality(pixels))
         views_examined = [views[one.match.label] for one in evidence]
         lookalike = nearest_unmatched(candidates, matches)

@@ -27,7 +27,7 @@ def test_the_photo_prefers_the_variant_that_it_shows(name: str, turn: int) -> No
     for shown in (FACE, other):
         photo = photographed(shown, turn=turn).pixels
         both = [looked_at(face, photo) for face in (FACE, other)]
-        first, second = (one.preference for one in told_apart(photo, both))
+        first, second = (one.preference for one in told_apart(both))
         right, wrong = (first, second) if shown is FACE else (second, first)
         assert right > 0.5
         assert wrong == -right
@@ -37,7 +37,7 @@ def test_the_photo_prefers_the_variant_that_it_shows(name: str, turn: int) -> No
 def test_the_order_changes_nothing_but_the_order() -> None:
     photo = photographed(FACE, turn=5).pixels
     pair = [looked_at(face, photo) for face in (FACE, VARIANTS["another word"])]
-    one, other = (told_apart(photo, order) for order in (pair, pair[::-1]))
+    one, other = (told_apart(order) for order in (pair, pair[::-1]))
     assert one[0].preference > 0.5
     assert other[1].preference > 0.5
 
@@ -45,19 +45,19 @@ def test_the_order_changes_nothing_but_the_order() -> None:
 def test_two_alike_are_not_told_apart() -> None:
     photo = photographed(FACE).pixels
     both = [looked_at(FACE, photo) for _ in range(2)]
-    assert [one.preference for one in told_apart(photo, both)] == [0, 0]
+    assert [one.preference for one in told_apart(both)] == [0, 0]
 
 
 def test_one_alone_is_preferred_to_nothing() -> None:
     photo = photographed(FACE).pixels
-    (only,) = told_apart(photo, [looked_at(FACE, photo)])
+    (only,) = told_apart([looked_at(FACE, photo)])
     assert only.preference == 0
 
 
 def test_a_known_counterfeit_is_no_sibling() -> None:
     photo = photographed(FACE).pixels
     fake = looked_at(VARIANTS["another word"], photo, is_counterfeit=True)
-    both = told_apart(photo, [looked_at(FACE, photo), fake])
+    both = told_apart([looked_at(FACE, photo), fake])
     assert [one.preference for one in both] == [0, 0]
 
 
@@ -68,7 +68,7 @@ def test_what_varies_from_unit_to_unit_tells_nothing() -> None:
         looked_at(face, photo, variable_regions=(box,))
         for face in (FACE, VARIANTS["another word"])
     ]
-    assert [one.preference for one in told_apart(photo, both)] == [0, 0]
+    assert [one.preference for one in told_apart(both)] == [0, 0]
 
 
 def test_what_is_hidden_or_like_neither_prefers_none() -> None:
@@ -78,14 +78,14 @@ def test_what_is_hidden_or_like_neither_prefers_none() -> None:
         covered[y - 4 : y + height + 4, x - 4 : x + width + 4] = colour
         photo = photographed(covered).pixels
         both = [looked_at(face, photo) for face in (FACE, VARIANTS["another word"])]
-        first, second = (one.preference for one in told_apart(photo, both))
+        first, second = (one.preference for one in told_apart(both))
         assert abs(first - second) < 1
 
 
 def test_three_of_them_keep_their_order_and_no_more_than_the_most_between_two() -> None:
     photo = photographed(FACE).pixels
     others = [FACE.reworded(WORDS, text) for text in ("QUUXIT", "ZZZKVW")]
-    told = told_apart(photo, [looked_at(face, photo) for face in (FACE, *others)])
+    told = told_apart([looked_at(face, photo) for face in (FACE, *others)])
     first, *rest = (one.preference for one in told)
     assert all(first > other for other in rest)
     assert first <= MOST_LOG10_ODDS

@@ -1,10 +1,13 @@
 """What every training run does the same way: its schedule, its average, its commit."""
 
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
+from rich.progress import Progress
 from torch import nn
 
 
@@ -22,6 +25,21 @@ def schedule(share: float, *, warm_up: float) -> float:
         return (share + 1e-3) / (warm_up + 1e-3)
     along = (share - warm_up) / (1 - warm_up)
     return float(0.5 * (1 + np.cos(np.pi * min(1.0, along))))
+
+
+def steps(*, minutes: float, max_steps: int) -> Iterator[tuple[int, float]]:
+    """Yield (steps done, share of the run) until the time or the steps are used up.
+
+    A progress bar is shown meanwhile.
+    """
+    began, budget_s, step = time.monotonic(), minutes * 60, 0
+    with Progress() as progress:
+        bar = progress.add_task("training", total=1.0)
+        while step < max_steps and (spent_s := time.monotonic() - began) < budget_s:
+            share = max(spent_s / budget_s, step / max_steps)
+            yield step, share
+            step += 1
+            progress.update(bar, completed=share)
 
 
 def newest_share(step: int) -> float:

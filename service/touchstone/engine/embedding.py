@@ -1,9 +1,8 @@
 """Pictures to unit vectors: the same preparation trains and serves."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from touchstone.engine.extent import box_of_face
 from touchstone.engine.image import Pixels, resized
-from touchstone.engine.onnx import OnnxNetwork
+from touchstone.engine.onnx import NetworkManifest, OnnxNetwork
 from touchstone.errors import ModelError
 
 Vectors: TypeAlias = NDArray[np.float32]
@@ -45,40 +44,26 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class EmbedderManifest:
-    """What stands beside a model file and says how to feed it."""
+class EmbedderManifest(NetworkManifest):
+    """What stands beside the embedder's file and says how to feed it."""
 
-    name: str
-    version: str
-    sha256: str
+    called = "embedder"
     input_px: int
     mean: tuple[float, float, float]
     """With ``std``, how pixels are normalised: by the model if it takes bytes."""
     std: tuple[float, float, float]
     dim: int
 
-    @staticmethod
-    def from_json(text: str | bytes) -> "EmbedderManifest":
-        """Read a manifest.
-
-        Raises:
-            ModelError: the manifest is not JSON or lacks a field.
-        """
-        try:
-            fields = json.loads(text)
-            return EmbedderManifest(
-                name=str(fields["name"]),
-                version=str(fields["version"]),
-                sha256=str(fields["sha256"]),
-                input_px=int(fields["input_px"]),
-                mean=_triple(fields["mean"]),
-                std=_positive(_triple(fields["std"])),
-                dim=int(fields["dim"]),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"The embedder's manifest is not usable: {error}") from (
-                error
-            )
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the manifest holds, by name; raises what is wrong with it."""
+        return {
+            **NetworkManifest.read(fields),
+            "input_px": int(fields["input_px"]),
+            "mean": _triple(fields["mean"]),
+            "std": _positive(_triple(fields["std"])),
+            "dim": int(fields["dim"]),
+        }
 
 
 def _triple(values: Sequence[float]) -> tuple[float, float, float]:

@@ -76,7 +76,7 @@ def _tone(
     x, y = (pixels.reshape(-1, 3)[rows] for pixels in (reference, photo))
     for channel in range(3):
         before, after = (_at_ranks(levels[:, channel]) for levels in (x, y))
-        slope, offset = _line(np.log(before + 12), np.log(after + 12))
+        slope, offset = _line(*(np.log(one + _TONE_OFFSET) for one in (before, after)))
         power = np.exp(slope * _LOG_LEVELS + offset) - _TONE_OFFSET
         table[0, :, channel] = power + _bend(before, after, power)
         gains.append(float(offset + (slope - 1) * np.log(128)))

@@ -68,14 +68,16 @@ def hands(
     )
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     found = np.zeros(mask.shape, np.uint8)
+    face = float((~beside).sum())
     for number in range(1, count):
-        share = float(stats[number][cv2.CC_STAT_AREA]) / float((~beside).sum())
+        share = float(stats[number][cv2.CC_STAT_AREA]) / face
+        if not _MIN_SHARE < share < _MAX_SHARE:
+            continue
         patch = labels == number
         if skin[patch].mean() < _ALL_SKIN:  # words and lines: print of that colour
             continue
-        if _MIN_SHARE < share < _MAX_SHARE and (
-            _goes_on_behind(patch, skin, beside, shown)
-            or _goes_on(patch, photo, registration, shown)
+        if _goes_on_behind(patch, skin, beside, shown) or _goes_on(
+            patch, skin, shown, photo, registration
         ):
             found[patch] = 1
     if not found.any():
@@ -117,7 +119,11 @@ _ONE_COLOUR = 40
 
 
 def _goes_on(
-    patch: Mask, photo: Pixels, registration: Registration, shown: Pixels
+    patch: Mask,
+    skin: Mask,
+    shown: Pixels,
+    photo: Pixels,
+    registration: Registration,
 ) -> bool:
     """Tell whether the photo shows skin just beyond where ``patch`` meets an edge."""
     rows, columns = patch.shape
@@ -139,9 +145,9 @@ def _goes_on(
     if inside.mean() < _GOES_ON:
         return False
     around = np.ascontiguousarray(photo[y[inside], x[inside]].reshape(1, -1, 3))
-    skin = _skin(around)
-    if skin.mean() < _GOES_ON:
+    beyond_is_skin = _skin(around)
+    if beyond_is_skin.mean() < _GOES_ON:
         return False
     rim = np.ones(patch.shape, bool)
     rim[_ENDS_PX:-_ENDS_PX, _ENDS_PX:-_ENDS_PX] = False
-    return _alike(around[skin], shown[patch & rim & _skin(shown)])
+    return _alike(around[beyond_is_skin], shown[patch & rim & skin])

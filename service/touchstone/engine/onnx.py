@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import onnxruntime as ort
 
@@ -30,16 +31,16 @@ class NetworkManifest:
             ModelError: the manifest is not JSON or lacks a field.
         """
         try:
-            fields = json.loads(text)
-            return cls(
-                name=str(fields["name"]),
-                version=str(fields["version"]),
-                sha256=str(fields["sha256"]),
-            )
+            return cls(**cls.read(json.loads(text)))
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"The {cls.called}'s manifest is not usable: {error}"
             ) from error
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the manifest holds, by name; raises what is wrong with it."""
+        return {name: str(fields[name]) for name in ("name", "version", "sha256")}
 
 
 class OnnxNetwork:

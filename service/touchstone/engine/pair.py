@@ -60,7 +60,7 @@ def aligned_pair(
     valid, washed = _comparable(reference, photo, covered, variable)
     relit = relight(reference, photo, valid)
     found = align(grey(relit.expected), grey(photo), valid, is_bent=is_bent)
-    seen = np.asarray(moved_by(photo, found.shift), np.uint8)
+    seen = moved_by(photo, found.shift)
     if is_bent:
         valid = np.asarray(valid * found.is_supported, np.float32)
     return AlignedPair(

@@ -17,7 +17,6 @@ from touchstone.engine.alignment import align, moved_by
 from touchstone.engine.evidence import Evidence
 from touchstone.engine.image import Pixels, grey
 from touchstone.engine.normalisation import Map, relight
-from touchstone.engine.rectification import rectify
 from touchstone.engine.reference import mask_of
 from touchstone.engine.registration import Registration, project
 
@@ -28,19 +27,18 @@ MOST_LOG10_ODDS = 3.0
 """Between two prints: however much of them differs, a photo is one observation."""
 
 
-def told_apart(photo: Pixels, examined: Sequence[Evidence]) -> list[Evidence]:
+def told_apart(examined: Sequence[Evidence]) -> list[Evidence]:
     """Say of each how much better it fits the photo than the others, as `preference`.
 
     Args:
-        photo: (h, w, 3), that all of ``examined`` are of.
-        examined: the matches in doubt; known counterfeits among them are left as they
-            are, since a print is not the likelier genuine for being no copy of itself.
+        examined: of one photo, the matches in doubt; known counterfeits among them are
+            left as they are: a print is not the likelier genuine for being no copy.
     """
     sums = [0.0] * len(examined)
     genuine = [n for n, one in enumerate(examined) if not one.reference.is_counterfeit]
     for place, first in enumerate(genuine):
         for second in genuine[place + 1 :]:
-            odds = _log10_odds(photo, examined[first], examined[second])
+            odds = _log10_odds(examined[first], examined[second])
             sums[first] += odds / 2
             sums[second] -= odds / 2
     return [
@@ -49,26 +47,24 @@ def told_apart(photo: Pixels, examined: Sequence[Evidence]) -> list[Evidence]:
     ]
 
 
-def _log10_odds(photo: Pixels, one: Evidence, other: Evidence) -> float:
+def _log10_odds(one: Evidence, other: Evidence) -> float:
     """Return log10 odds of ``one`` against ``other``; 0 where nothing tells."""
     # 1. Draw the other's print in the frame of the one; none if it lies elsewhere.
     # 2. Give both the photo's light; follow the rest of the misregistration.
     # 3. Where the two differ, see which the photo is nearer to, shifted a little.
-    frame = one.frame_px
-    drawn = _drawn_in(frame, one, other)
+    drawn = _drawn_in(one.frame_px, one, other)
     if drawn is None:
         return 0.0
-    seen, _ = rectify(photo, one.match.registration, frame)
     valid = _comparable(one, other)
     if not valid.any():
         return 0.0
     ours, theirs = (
-        relight(print_, seen, valid).expected
+        relight(print_, one.seen, valid).expected
         for print_ in (one.reference.framed, drawn)
     )
     is_bent = one.match.registration.bend is not None
-    shift = align(grey(ours), grey(seen), valid, is_bent=is_bent).shift
-    seen = np.asarray(moved_by(seen, shift), np.uint8)
+    shift = align(grey(ours), grey(one.seen), valid, is_bent=is_bent).shift
+    seen = moved_by(one.seen, shift)
     total = 0.0
     differing = _differing(ours, theirs, valid)
     for box in _places(differing):
@@ -161,10 +157,10 @@ _SEARCH_PX = 3
 
 def _differing(ours: Pixels, theirs: Pixels, valid: Map) -> _Mask:
     gap = cv2.blur(cv2.absdiff(ours, theirs), (3, 3)).max(axis=2)
-    found = ((gap > _DIFFERENT_LEVELS) & (valid > 0)).astype(np.uint8)
-    found[:_SEARCH_PX], found[-_SEARCH_PX:] = 0, 0
-    found[:, :_SEARCH_PX], found[:, -_SEARCH_PX:] = 0, 0
-    return np.asarray(found > 0, bool)
+    found = np.asarray((gap > _DIFFERENT_LEVELS) & (valid > 0), bool)
+    found[:_SEARCH_PX] = found[-_SEARCH_PX:] = False
+    found[:, :_SEARCH_PX] = found[:, -_SEARCH_PX:] = False
+    return found
 
 
 def _places(differing: _Mask) -> list[tuple[slice, slice]]:

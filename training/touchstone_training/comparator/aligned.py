@@ -20,7 +20,7 @@ from rich.progress import track
 
 from touchstone.bootstrap import use_one_thread
 from touchstone.catalogue import WORKING_SIDE_PX
-from touchstone.engine.extent import backdrop, ground_of
+from touchstone.engine.extent import backdrop
 from touchstone.engine.features import (
     PHOTO_SIDE_PX,
     REFERENCE_SIDE_PX,
@@ -29,11 +29,11 @@ from touchstone.engine.features import (
     PhotoMatcher,
     detect,
 )
-from touchstone.engine.image import Pixels, decode, resized
+from touchstone.engine.image import Pixels, decode
 from touchstone.engine.occlusion import hands
 from touchstone.engine.pair import AlignedPair, aligned_pair
 from touchstone.engine.rectification import rectify
-from touchstone.engine.reference import frame_of, mask_of
+from touchstone.engine.reference import Reference, frame_of, mask_of
 from touchstone.engine.registration import Registration, register
 from touchstone.errors import InvalidInputError
 from touchstone_training.comparator.pairs import FIRST_SEED, META, REFERENCE
@@ -195,11 +195,8 @@ def _decoded(item: Item) -> Pixels:
 class _Known:
     """A reference with its features, as enrolment keeps it."""
 
-    pixels: Pixels
+    reference: Reference
     features: Mapping[Method, Features]
-    variable: NDArray[np.bool_] | None
-    frame: tuple[int, int]
-    ground: NDArray[np.bool_] | None
 
     @staticmethod
     def read(folder: Path, variable: Sequence[Box]) -> "_Known":
@@ -218,14 +215,10 @@ class _Known:
             method: detect(pixels, method, max_side_px=REFERENCE_SIDE_PX)
             for method in Method
         }
-        frame = frame_of(size)
-        return _Known(
-            pixels,
-            features,
-            mask_of(boxes, size, frame),
-            frame,
-            ground_of(pixels, frame),
+        reference = Reference(
+            0, pixels, size, is_counterfeit=False, variable_regions=tuple(boxes)
         )
+        return _Known(reference, features)
 
     def aligned(self, photo: Pixels, *, least_inliers: int = 0) -> AlignedPair | None:
         """Lay the photo over the reference; None where that fails."""
@@ -234,16 +227,16 @@ class _Known:
         )
         if found is None or found.inliers < least_inliers:
             return None
-        seen, covered = rectify(photo, found, self.frame)
-        expected = resized(self.pixels, self.frame)
-        behind = backdrop(expected, seen, covered, self.ground)
+        reference, frame = self.reference, frame_of(self.reference.size_px)
+        seen, covered = rectify(photo, found, frame)
+        behind = backdrop(reference.framed, seen, covered, reference.ground)
         if behind is not None:
             covered &= ~behind
         return aligned_pair(
-            expected,
+            reference.framed,
             seen,
-            covered & ~hands(expected, seen, photo, found, behind=behind),
-            variable=self.variable,
+            covered & ~hands(reference.framed, seen, photo, found, behind=behind),
+            variable=mask_of(reference.variable_regions, reference.size_px, frame),
             is_bent=found.bend is not None,
         )
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import Progress
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
@@ -28,6 +27,7 @@ from touchstone_training.running import (
     current_commit,
     newest_share,
     schedule,
+    steps,
     update_average,
 )
 
@@ -258,25 +258,18 @@ class _Run:
 
     def loop(self) -> None:
         """Step until the time is used up."""
-        began = evaluated = time.monotonic()
-        budget_s, step = self.config.minutes * 60, 0
+        evaluated, config, done = time.monotonic(), self.config, 0
         losses = torch.zeros(3, device=self.device)
-        with Progress() as progress:
-            bar = progress.add_task("training", total=1.0)
-            while (spent_s := time.monotonic() - began) < budget_s:
-                share = max(spent_s / budget_s, step / max(1, self.config.max_steps))
-                if step >= self.config.max_steps:
-                    break
-                fresh = self._step(share)
-                step += 1
-                losses.lerp_(fresh, newest_share(step))
-                progress.update(bar, completed=share)
-                if step % self.config.log_every == 0:
-                    self._log(event="step", step=step, losses=losses.tolist())
-                if time.monotonic() - evaluated > self.config.eval_every_s:
-                    self._keep(step)
-                    evaluated = time.monotonic()
-        self._keep(step)
+        for step, share in steps(minutes=config.minutes, max_steps=config.max_steps):
+            fresh = self._step(share)
+            done = step + 1
+            losses.lerp_(fresh, newest_share(done))
+            if done % config.log_every == 0:
+                self._log(event="step", step=done, losses=losses.tolist())
+            if time.monotonic() - evaluated > config.eval_every_s:
+                self._keep(done)
+                evaluated = time.monotonic()
+        self._keep(done)
 
     def _step(self, share: float) -> torch.Tensor:
         factor = schedule(share, warm_up=self.config.warm_up)

@@ -1,7 +1,7 @@
 """The prints of one product: as enrolled, genuine units, and forgeries of them.
 
-Two sorts: designs of the simulator, and pictures (catalogue images and faces whose
-licence allows training, and collages of such), of which no specification exists.
+Two sorts: designs of the simulator, and collages of pictures whose licence allows
+training, of which no specification exists.
 """
 
 from collections.abc import Callable

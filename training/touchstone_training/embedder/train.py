@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import Progress
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -42,7 +41,12 @@ from touchstone_training.embedder.views import (
     ViewOptions,
     normalised,
 )
-from touchstone_training.running import current_commit, schedule, update_average
+from touchstone_training.running import (
+    current_commit,
+    schedule,
+    steps,
+    update_average,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,22 +167,15 @@ class _Run:
 
     def loop(self) -> None:
         """Step until the time or the steps are used up."""
-        began = evaluated = time.monotonic()
-        budget_s = self.config.minutes * 60
-        step = 0
-        with Progress() as progress:
-            bar = progress.add_task("training", total=1.0)
-            while (spent_s := time.monotonic() - began) < budget_s:
-                share = max(spent_s / budget_s, step / max(1, self.config.max_steps))
-                if step >= self.config.max_steps:
-                    break
-                self._step(step, share)
-                step += 1
-                progress.update(bar, completed=share)
-                if time.monotonic() - evaluated > self.config.eval_every_s:
-                    self._keep(step)
-                    evaluated = time.monotonic()
-        self._keep(step)
+        evaluated, done = time.monotonic(), 0
+        config = self.config
+        for step, share in steps(minutes=config.minutes, max_steps=config.max_steps):
+            self._step(step, share)
+            done = step + 1
+            if time.monotonic() - evaluated > config.eval_every_s:
+                self._keep(done)
+                evaluated = time.monotonic()
+        self._keep(done)
 
     def _step(self, step: int, share: float) -> None:
         factor = schedule(share, warm_up=self.config.warm_up)

@@ -10,7 +10,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from rich.progress import Progress
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
@@ -25,6 +24,7 @@ from touchstone_training.running import (
     current_commit,
     newest_share,
     schedule,
+    steps,
     update_average,
 )
 
@@ -113,24 +113,19 @@ class _Run:
     def loop(self) -> None:
         """Step until the time is used up."""
         began = evaluated = time.monotonic()
-        budget_s, step, losses = self.config.minutes * 60, 0, [0.0, 0.0, 0.0]
-        with Progress() as progress:
-            bar = progress.add_task("training", total=1.0)
-            while (spent_s := time.monotonic() - began) < budget_s:
-                share = max(spent_s / budget_s, step / max(1, self.config.max_steps))
-                if step >= self.config.max_steps:
-                    break
-                fresh = self._step(share, step)
-                step += 1
-                for n, loss in enumerate(fresh):
-                    losses[n] += newest_share(step) * (loss - losses[n])
-                progress.update(bar, completed=share)
-                if step % self.config.log_every == 0:
-                    self._log(event="step", step=step, spent_s=spent_s, losses=losses)
-                if time.monotonic() - evaluated > self.config.eval_every_s:
-                    self._keep(step)
-                    evaluated = time.monotonic()
-        self._keep(step)
+        config, done, losses = self.config, 0, [0.0, 0.0, 0.0]
+        for step, share in steps(minutes=config.minutes, max_steps=config.max_steps):
+            fresh = self._step(share, step)
+            done = step + 1
+            for n, loss in enumerate(fresh):
+                losses[n] += newest_share(done) * (loss - losses[n])
+            if done % config.log_every == 0:
+                spent_s = time.monotonic() - began
+                self._log(event="step", step=done, spent_s=spent_s, losses=losses)
+            if time.monotonic() - evaluated > config.eval_every_s:
+                self._keep(done)
+                evaluated = time.monotonic()
+        self._keep(done)
 
     def _step(self, share: float, step: int) -> list[float]:
         factor = schedule(share, warm_up=self.config.warm_up)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from touchstone.errors import InvalidInputError, NotAnImageError
+from touchstone_training.comparator.faces import sheet
 from touchstone_training.data import (
     HELD_OUT_SEED,
     Picture,
@@ -111,8 +112,9 @@ def test_training_pictures_never_contain_a_held_out_product(tmp_path: Path) -> N
     assert ("none:0", "backdrop") in kinds
 
 
-def test_a_cache_is_drawn_of_every_kind_of_picture(tmp_path: Path) -> None:
-    data = _data_folder(tmp_path / "data")
+def _with_materials(root: Path) -> Path:
+    """Also a mark and a font, so that collages can be made."""
+    data = _data_folder(root)
     header = "file,product_id,kind,source_repo,licence\n"
     icons, fonts = data / "open/icons_simple_icons", data / "open/fonts_open"
     for folder in (icons, fonts):
@@ -126,6 +128,20 @@ def test_a_cache_is_drawn_of_every_kind_of_picture(tmp_path: Path) -> None:
     (fonts / "manifest.csv").write_text(
         f"{header}a.ttf,font:a,other,x/y,OFL\n", encoding="utf-8"
     )
+    return data
+
+
+def test_some_faces_of_the_studio_are_collages(tmp_path: Path) -> None:
+    data = _with_materials(tmp_path)
+    made = [sheet(seed, (112, 160), data=data) for seed in range(12)]
+    # Of a design the reference has other variable data; a collage has none.
+    collages = [one for one in made if np.array_equal(*one.pixels[:2])]
+    assert 1 <= len(collages) <= 8
+    assert any(one.changed.any() for one in collages)
+
+
+def test_a_cache_is_drawn_of_every_kind_of_picture(tmp_path: Path) -> None:
+    data = _with_materials(tmp_path / "data")
     marks = open_materials(data).marks
     assert marks[0].max() == 255
     assert marks[0].min() == 0

@@ -14,7 +14,12 @@ from touchstone.engine.normalisation import relight
 from touchstone_training.comparator import reprints
 from touchstone_training.comparator.darkroom import Chance, frames, jpeg
 from touchstone_training.comparator.faces import FACES, MASK_PX, Sheets, sheet
-from touchstone_training.comparator.learn import LearnConfig, StudioConfig, learn
+from touchstone_training.comparator.learn import (
+    LearnConfig,
+    StudioConfig,
+    learn,
+    repeated,
+)
 from touchstone_training.comparator.relighting import relit
 from touchstone_training.comparator.scans import scans
 from touchstone_training.comparator.studio import SORTS, Lesson, Studio
@@ -165,6 +170,24 @@ def test_a_photograph_lies_over_its_print() -> None:
     assert (
         np.corrcoef(seen.ravel(), small.ravel())[0, 1]
         > np.corrcoef(seen.ravel(), moved.ravel())[0, 1]
+    )
+
+
+def test_each_lesson_is_learned_from_again_and_turned(
+    tensors: list[tuple[torch.Tensor, ...]],
+) -> None:
+    room = studio(tensors)
+    stream = repeated(room, 2, 3, seed=0)
+    batches = [next(stream) for _ in range(6)]
+    told = [batch.told for batch in batches]
+    assert all(torch.equal(one, told[0]) for one in told[1:3])
+    assert any(
+        batch.planes.shape != batches[0].planes.shape
+        or not torch.equal(batch.planes, batches[0].planes)
+        for batch in batches[1:3]
+    )
+    assert all(
+        any(torch.equal(one, fresh) for fresh in (told[0], told[3])) for one in told[4:]
     )
 
 

@@ -11,6 +11,7 @@ from touchstone_training.comparator.learn import LearnConfig, StudioConfig
 from touchstone_training.comparator.learn import learn as run_learning
 from touchstone_training.simulator.fontbook import installed_fonts
 
+FONTS = Path("open") / "fonts_open"
 Run = Annotated[Path, typer.Option(help="Folder of the run.")]
 Minutes = Annotated[float, typer.Option(help="How long to train.")]
 Seed = Annotated[int, typer.Option(help="Of weights and lessons.")]
@@ -34,9 +35,20 @@ def learn(
     kept: Annotated[
         int, typer.Option(help="Designs at hand, 27 MB of the device's memory each.")
     ] = 1200,
+    repeats: Annotated[
+        int, typer.Option(help="How often each lesson is learned from.")
+    ] = 3,
     fonts: Annotated[
         Path | None, typer.Option(help="Folder of fonts; else matplotlib's.")
     ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with open/, for faces of pictures.")
+    ] = None,
+    first: Annotated[int, typer.Option(help="Designs that training waits for.")] = 60,
+    eval_every: Annotated[
+        float, typer.Option(help="Seconds from one measurement to the next.")
+    ] = 75,
+    eval_pairs: Annotated[int, typer.Option(help="Pairs that it is made on.")] = 960,
     resume: Resume = None,
 ) -> None:
     """Train on pairs that are drawn and photographed on the device meanwhile."""
@@ -49,7 +61,17 @@ def learn(
         threads=threads,
         workers=workers,
         resume=None if resume is None else str(resume),
+        eval_every_s=eval_every,
+        eval_pairs=eval_pairs,
     )
-    found = () if fonts is None else installed_fonts(fonts)
-    studio = replace(StudioConfig(), kept=kept, fonts=found)
+    own = () if data is None else sorted((data / FONTS).glob("*.ttf"))
+    found = (*own, *(() if fonts is None else installed_fonts(fonts)))
+    studio = replace(
+        StudioConfig(),
+        kept=kept,
+        fonts=found,
+        data=data,
+        repeats=repeats,
+        first=first,
+    )
     typer.echo(json.dumps(run_learning(out, config, studio), indent=1))

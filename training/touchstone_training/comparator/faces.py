@@ -3,8 +3,9 @@
 Processes draw; the one that trains keeps the latest few thousand faces on its device.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -13,15 +14,23 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
+from touchstone.errors import InvalidInputError
+from touchstone_training.embedder.collage import Materials, collage
+from touchstone_training.embedder.pictures import open_materials
 from touchstone_training.simulator.artwork import design, render
 from touchstone_training.simulator.counterfeits import (
     KINDS,
+    PLANTABLE,
     WHOLE_PRINT_KINDS,
     counterfeit,
+    plant,
 )
-from touchstone_training.simulator.elements import Artwork
+from touchstone_training.simulator.elements import Box
 
 LOCAL_KINDS = tuple(kind for kind in KINDS if kind not in WHOLE_PRINT_KINDS)
+_PLANTABLE = tuple(kind for kind in PLANTABLE if kind not in WHOLE_PRINT_KINDS)
+_COLLAGES = 0.3
+"""Share of faces that are collages of pictures, where there are any."""
 FORGED = 6
 """Forged prints of each design."""
 FACES = 2 + FORGED
@@ -55,9 +64,10 @@ class Sheets(IterableDataset[tuple[torch.Tensor, ...]]):
         designs: int,
         canvas: tuple[int, int],
         fonts: Sequence[Path] = (),
+        data: Path | None = None,
     ) -> None:
         self._seeds = range(first_seed, first_seed + designs)
-        self._canvas, self._fonts = canvas, tuple(fonts)
+        self._canvas, self._fonts, self._data = canvas, tuple(fonts), data
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         """Yield the tensors of one sheet."""
@@ -67,7 +77,9 @@ class Sheets(IterableDataset[tuple[torch.Tensor, ...]]):
         turn = 0
         while True:
             for seed in self._seeds[first::step]:
-                made = sheet(seed, self._canvas, fonts=self._fonts, turn=turn)
+                made = sheet(
+                    seed, self._canvas, fonts=self._fonts, data=self._data, turn=turn
+                )
                 yield tuple(
                     torch.from_numpy(one)
                     for one in (made.pixels, made.changed, made.compared)
@@ -76,51 +88,100 @@ class Sheets(IterableDataset[tuple[torch.Tensor, ...]]):
 
 
 def sheet(
-    seed: int, canvas: tuple[int, int], *, fonts: Sequence[Path] = (), turn: int = 0
+    seed: int,
+    canvas: tuple[int, int],
+    *,
+    fonts: Sequence[Path] = (),
+    data: Path | None = None,
+    turn: int = 0,
 ) -> Sheet:
-    """Draw the faces of the design of ``seed``.
+    """Draw the faces of the design of ``seed``, or of a collage of pictures.
 
     Args:
         seed: of the design.
         canvas: (height, width); multiples of 4.
         fonts: see `touchstone_training.simulator.artwork.design`.
+        data: folder with ``open``, of whose pictures some faces are made.
         turn: another gives other forgeries of the same design.
     """
-    artwork = design(seed, fonts=fonts) if fonts else design(seed)
     rng = np.random.default_rng((seed, 23, turn))
     long = canvas[1]
-    usual = render(artwork, long_side_px=long)
-    reference = render(artwork, long_side_px=long, variable_seed=1)
-    forged = _forged(artwork, usual, rng)
-    place = _Place.drawn(usual, canvas, rng)
-    faces = [place.laid(one) for one in (reference, usual, *forged)]
+    if data is not None and rng.random() < _COLLAGES:
+        drawn = _of_pictures(seed, long, rng, data)
+    else:
+        drawn = _of_design(seed, long, rng, fonts)
+    place = _Place.drawn(drawn.usual, canvas, rng)
+    faces = [place.laid(one) for one in (drawn.reference, drawn.usual, *drawn.forged)]
     changed = [_mask(faces[1], face) for face in faces]
     changed[0][:] = 0  # of the reference only the variable regions are others
-    return Sheet(np.stack(faces), np.stack(changed), _compared(artwork, usual, place))
+    compared = _compared(drawn.variable, drawn.usual, place)
+    return Sheet(np.stack(faces), np.stack(changed), compared)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """The prints of one design, before they are laid on a canvas."""
+
+    reference: NDArray[np.uint8]
+    usual: NDArray[np.uint8]
+    forged: list[NDArray[np.uint8]]
+    """`FORGED`; the genuine one where a kind finds nothing to change."""
+    variable: Sequence[Box]
+    """In pixels of the prints."""
+
+
+def _of_design(
+    seed: int, long: int, rng: np.random.Generator, fonts: Sequence[Path]
+) -> _Drawn:
+    artwork = design(seed, fonts=fonts) if fonts else design(seed)
+    usual = render(artwork, long_side_px=long)
+    scale = long / max(artwork.size_px)
+
+    def forge(kind: str, severity: float) -> NDArray[np.uint8]:
+        return counterfeit(
+            artwork, kind, rng, severity=severity, long_side_px=long, genuine=usual
+        ).pixels
+
+    return _Drawn(
+        reference=render(artwork, long_side_px=long, variable_seed=1),
+        usual=usual,
+        forged=_forged(LOCAL_KINDS, usual, forge, rng),
+        variable=[
+            (scale * x, scale * y, scale * w, scale * h)
+            for x, y, w, h in artwork.variable_regions
+        ],
+    )
+
+
+def _of_pictures(seed: int, long: int, rng: np.random.Generator, data: Path) -> _Drawn:
+    usual = collage(seed, _materials(data), long_side_px=long)
+
+    def forge(kind: str, severity: float) -> NDArray[np.uint8]:
+        return plant(usual, kind, rng, severity=severity).pixels
+
+    return _Drawn(usual, usual, _forged(_PLANTABLE, usual, forge, rng), ())
+
+
+@lru_cache(maxsize=1)
+def _materials(data: Path) -> Materials:
+    return open_materials(data)
 
 
 def _forged(
-    artwork: Artwork, usual: NDArray[np.uint8], rng: np.random.Generator
+    kinds: Sequence[str],
+    usual: NDArray[np.uint8],
+    forge: Callable[[str, float], NDArray[np.uint8]],
+    rng: np.random.Generator,
 ) -> list[NDArray[np.uint8]]:
-    """Draw `FORGED` prints; the genuine one where a kind finds nothing to change."""
-    long = max(usual.shape[:2])
-    kinds = rng.permutation(LOCAL_KINDS)[:FORGED]
     made = []
-    for kind in kinds:
+    for number in range(FORGED):
+        if number % len(kinds) == 0:
+            order = rng.permutation(kinds)
         severity = float(rng.uniform(0.05, 1.0))
         try:
-            fake = counterfeit(
-                artwork,
-                str(kind),
-                rng,
-                severity=severity,
-                long_side_px=long,
-                genuine=usual,
-            )
-        except Exception:
+            made.append(forge(str(order[number % len(kinds)]), severity))
+        except InvalidInputError:  # this print has nothing of that kind
             made.append(usual)
-            continue
-        made.append(fake.pixels)
     return made
 
 
@@ -164,14 +225,13 @@ def _mask(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uin
 
 
 def _compared(
-    artwork: Artwork, face: NDArray[np.uint8], place: _Place
+    variable: Sequence[Box], face: NDArray[np.uint8], place: _Place
 ) -> NDArray[np.uint8]:
     inside = np.full(face.shape[:2], 255, np.uint8)
-    scale = max(face.shape[:2]) / max(artwork.size_px)
     margin = _MARGIN * max(face.shape[:2])
-    for x, y, w, h in artwork.variable_regions:
-        left, top = (max(0, int(v * scale - margin)) for v in (x, y))
-        right, bottom = (int(v * scale + margin) + 1 for v in (x + w, y + h))
+    for x, y, w, h in variable:
+        left, top = (max(0, int(v - margin)) for v in (x, y))
+        right, bottom = (int(v + margin) + 1 for v in (x + w, y + h))
         inside[top:bottom, left:right] = 0
     laid = place.laid(inside)
     return np.ascontiguousarray(laid[::MASK_PX, ::MASK_PX] > 0).astype(np.uint8)

@@ -4,7 +4,9 @@ Nothing here needs the engine's search or codes: it runs where torch and OpenCV 
 """
 
 import json
+import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -80,6 +82,10 @@ class StudioConfig:
     held_out: int = 24
     """Designs that checkpoints are chosen by."""
     fonts: tuple[Path, ...] = ()
+    data: Path | None = None
+    """Folder with ``open``, of whose pictures some faces are made; None: of none."""
+    repeats: int = 3
+    """How often each lesson is learned from, as to make one takes far longer."""
 
 
 class Batch(NamedTuple):
@@ -112,19 +118,38 @@ def learn(out: Path, config: LearnConfig, studio: StudioConfig) -> dict[str, Any
     )
     room.take_in(at_least=studio.first)
     return train(
-        _lessons(room, config.batch),
+        repeated(room, config.batch, studio.repeats, seed=config.seed),
         lambda net: {**separation(net, judged), "designs": room.taken},
         out,
         config,
-        facts={"studio": {**asdict(studio), "fonts": [p.name for p in studio.fonts]}},
+        facts={
+            "studio": {
+                **asdict(studio),
+                "fonts": [path.name for path in studio.fonts],
+                "data": studio.data is not None,
+            }
+        },
     )
 
 
-def _lessons(room: Studio, count: int) -> Iterator[Batch]:
+_REMEMBERED = 48
+"""Lessons at hand to be learned from again; each of 40 pairs takes 85 MB."""
+
+
+def repeated(room: Studio, count: int, repeats: int, *, seed: int) -> Iterator[Batch]:
+    """Yield each lesson when it is made, then earlier ones, turned otherwise."""
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    known: deque[Lesson] = deque(maxlen=_REMEMBERED)
     while True:
         room.take_in()
-        made = room.lesson(count)
-        yield Batch(made.planes, made.target, made.counts, made.told)
+        known.append(room.lesson(count))
+        yield _batch(known[-1])
+        for _ in range(repeats - 1):
+            yield _batch(room.turned(rng.choice(known)))
+
+
+def _batch(lesson: Lesson) -> Batch:
+    return Batch(lesson.planes, lesson.target, lesson.counts, lesson.told)
 
 
 def _room(
@@ -142,6 +167,7 @@ def _room(
         designs=designs,
         canvas=studio.canvas,
         fonts=studio.fonts,
+        data=studio.data,
     )
     return Studio(
         DataLoader(sheets, batch_size=None, num_workers=config.workers),

@@ -121,7 +121,7 @@ class Studio:
             drawn = self._part(drawn)
         drawn = self._forged(drawn)
         drawn = self._swapped(drawn)
-        low, high = (0.55, 1.3) if is_fine else (0.6, 2.3)
+        low, high = (0.55, 1.3) if is_fine else (0.5, 2.3)
         spread = float(chance.uniform(0, 1, 1))
         hardness = chance.uniform(0, 0.85, count, 1, 1, 1)
         hardness = hardness + chance.some(0.05, count) * 0.5
@@ -142,7 +142,11 @@ class Studio:
         planes = torch.cat([expected, seen * 255, valid * 255], dim=1)
         planes = planes.round() * (functional.interpolate(drawn.face, self.frame) > 0)
         planes = planes.clamp(0, 255).to(torch.uint8)
-        return _turned(_labelled(planes, valid, drawn), chance)
+        return self.turned(_labelled(planes, valid, drawn))
+
+    def turned(self, lesson: Lesson) -> Lesson:
+        """Mirror and turn; now and then other inks, or white on black."""
+        return _turned(lesson, self._chance)
 
     @property
     def _scale(self) -> float:
@@ -334,7 +338,6 @@ def _labelled(planes: torch.Tensor, valid: torch.Tensor, drawn: _Drawn) -> Lesso
 
 
 def _turned(lesson: Lesson, chance: Chance) -> Lesson:
-    """Mirror and turn; now and then other inks, or white on black."""
     coins = chance.uniform(0, 1, 5).tolist()
     planes, maps = lesson.planes, torch.stack([lesson.target, lesson.counts], dim=1)
     axes = [axis for axis, coin in ((2, coins[0]), (3, coins[1])) if coin < 0.5]  # noqa: PLR2004

@@ -51,6 +51,9 @@ class LearnConfig:
     warm_up: float = 0.03
     positive_weight: float = 4.0
     """Of a changed cell against one that is as it should be."""
+    least_cells: float = 32.0
+    """A change of fewer cells counts as if it had so many, at most `_MOST_BOOST` times:
+    a digit of a strength is five cells, a missing pattern is a thousand."""
     whole_weight: float = 0.5
     ways_weight: float = 0.5
     averaging: float = 0.998
@@ -241,6 +244,17 @@ def train(
     return run.best
 
 
+_MOST_BOOST = 8.0
+
+
+def cell_weights(batch: Batch, config: LearnConfig) -> torch.Tensor:
+    """(N, h, w): what each cell counts; small changes no less than larger ones."""
+    changed = batch.target * batch.counts
+    number = changed.sum((1, 2), keepdim=True).clamp(min=1)
+    boost = (config.least_cells / number).clamp(1.0, _MOST_BOOST)
+    return batch.counts + changed * (config.positive_weight * boost - 1)
+
+
 def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -328,8 +342,7 @@ class _Run:
         by_cell = functional.binary_cross_entropy_with_logits(
             cells,
             batch.target,
-            weight=batch.counts,
-            pos_weight=cells.new_tensor(self.config.positive_weight),
+            weight=cell_weights(batch, self.config),
             reduction="sum",
         ) / batch.counts.sum().clamp(min=1)
         by_print = functional.binary_cross_entropy_with_logits(

@@ -21,7 +21,7 @@ from touchstone.engine.image import Pixels, grey
 from touchstone.engine.normalisation import Luma, Map, match_blur
 from touchstone.engine.pair import AlignedPair, HalvedPair, Mask, aligned_pair, halved
 
-COMPARISON_VERSION = "5"
+COMPARISON_VERSION = "6"
 """Changes whenever the same pair would give other measurements."""
 
 COMPARISON_SIDE_PX = 640

@@ -341,11 +341,11 @@ def _wide_average(
 
 
 def _local_mean(
-    strays: NDArray[np.float64], is_certain: NDArray[np.bool_]
+    strays: NDArray[np.float32], is_certain: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Average over each neighbourhood; one place alone says little."""
     kept = is_certain.astype(np.float32)
-    sums = cv2.merge([strays.astype(np.float32) * kept, kept])
+    sums = cv2.merge([strays * kept, kept])
     around = cv2.boxFilter(sums, -1, (5, 5), normalize=False)
     return np.asarray(around[..., 0] / (around[..., 1] + np.float32(3.0)), np.float32)
 

@@ -1,5 +1,7 @@
 """Lessons that are drawn, printed and photographed on the device that trains."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +17,10 @@ from touchstone_training.comparator import reprints
 from touchstone_training.comparator.darkroom import Chance, frames, jpeg
 from touchstone_training.comparator.faces import FACES, MASK_PX, Sheets, sheet
 from touchstone_training.comparator.learn import (
+    Batch,
     LearnConfig,
     StudioConfig,
+    cell_weights,
     learn,
     repeated,
 )
@@ -189,6 +193,38 @@ def test_each_lesson_is_learned_from_again_and_turned(
     assert all(
         any(torch.equal(one, fresh) for fresh in (told[0], told[3])) for one in told[4:]
     )
+
+
+def test_a_change_of_few_cells_counts_as_much_as_a_larger_one() -> None:
+    target, counts = torch.zeros(4, 16, 16), torch.ones(4, 16, 16)
+    target[0, :2, :2], target[1, :4, :4], target[2, :8, :8] = 1, 1, 1
+    counts[:, 15] = 0
+    told = torch.zeros(4, 5)
+    batch = Batch(torch.zeros(4, 7, 64, 64), target, counts, told)
+    config = replace(LearnConfig(), positive_weight=4.0, least_cells=16.0)
+    weights = cell_weights(batch, config)
+    of_change = (weights * target).sum((1, 2))
+    assert of_change.tolist() == [64.0, 64.0, 4.0 * 64, 0.0]
+    assert torch.equal(weights * (1 - target), counts * (1 - target))
+    target[0, 1:, :] = 0
+    target[0, :, 1:] = 0
+    assert cell_weights(batch, config).max() == 4.0 * 8  # a speck is no more than that
+
+
+_BARE_MACHINE = """
+import sys
+class Missing:
+    def find_spec(self, name, *_):
+        if name in {"faiss", "sqlalchemy", "fastapi"}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Missing())
+import touchstone_training.comparator.drawing
+"""
+
+
+def test_lessons_are_learned_on_a_machine_without_search_or_database() -> None:
+    command = [sys.executable, "-c", _BARE_MACHINE]
+    subprocess.run(command, check=True, timeout=60)  # noqa: S603 - our own words
 
 
 def test_a_short_training_on_drawn_lessons_keeps_a_checkpoint(tmp_path: Path) -> None:

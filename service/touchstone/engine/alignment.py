@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from touchstone.engine.image import drawn_from
 from touchstone.engine.normalisation import Luma, Map
-from touchstone.engine.registration import monomials
+from touchstone.engine.polynomials import monomials
 
 _cv2: Any = cv2
 

@@ -25,6 +25,7 @@ from touchstone.engine.features import (
     PhotoMatcher,
     Points,
 )
+from touchstone.engine.polynomials import monomials
 
 Homography: TypeAlias = NDArray[np.float64]
 """(3, 3)"""
@@ -34,8 +35,8 @@ Homography: TypeAlias = NDArray[np.float64]
 class Bend:
     """Smooth displacement after the homography, in the photo's pixels.
 
-    ``coefficients`` is (terms, 2) over the monomials of `monomials`, of reference
-    coordinates scaled to [-1, 1].
+    ``coefficients`` is (terms, 2) over `polynomials.monomials` of reference coordinates
+    scaled to [-1, 1].
     """
 
     coefficients: NDArray[np.float64]
@@ -213,21 +214,6 @@ def _coverage(points: NDArray[np.floating], size_px: tuple[int, int]) -> float:
     cells = (points / np.array(size_px) * _GRID).astype(int).clip(0, _GRID - 1)
     occupied = np.bincount(cells[:, 1] * _GRID + cells[:, 0])
     return int(np.count_nonzero(occupied)) / _GRID**2
-
-
-def monomials(
-    points: NDArray[np.floating], size_px: tuple[int, int]
-) -> NDArray[np.float64]:
-    """(n, 10) monomials up to the third order, of coordinates in [-1, 1].
-
-    The affine part is among them: the homography was fitted to the part that looked
-    flat, and is slightly off for the whole.
-    """
-    unit = np.asarray(points, np.float64) / np.array(size_px) * 2 - 1
-    x, y = unit[:, 0], unit[:, 1]
-    one = np.ones_like(x)
-    xx, xy, yy = x * x, x * y, y * y
-    return np.column_stack([one, x, y, xx, xy, yy, xx * x, xx * y, x * yy, yy * y])
 
 
 _BEND_REACH = 8.0

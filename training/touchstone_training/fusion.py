@@ -163,9 +163,10 @@ def _told(*names: str) -> tuple[TermChoice, ...]:
     return tuple(TermChoice(f"learned_{name}", direction=1) for name in names)
 
 
-_NO_ACCUSATION = 0.0
+_NO_ACCUSATION = 0.5
 """Log10 of the highest likelihood ratio for what a photo can do by itself: coloured
-light, noise and want of focus make any print look tinted, grainy and soft."""
+light, noise and want of focus make any print look tinted, grainy and soft. Their shares
+are small, so that all of these ways together stay below a ratio of one."""
 _COLOUR = TermChoice("colour_top", is_log=True, direction=1)
 
 WAYS = (

@@ -7,6 +7,7 @@ After another network was exported, what it gives is written anew by
 
 import functools
 import json
+import math
 import sys
 import time
 from dataclasses import fields
@@ -300,6 +301,17 @@ def test_the_policy_and_the_evaluation_are_those_of_the_shipped_networks() -> No
     assert made_by["comparator"] == comparator().digest
     report = json.loads((MODELS / "evaluation.json").read_bytes())
     assert report["policy"] == policy().digest
+
+
+def test_what_a_photo_can_make_by_itself_accuses_nobody() -> None:
+    rules = policy()
+    limited = [
+        one.share * 10**one.most_log10_lr
+        for one in rules.fusion.experts
+        if math.isfinite(one.most_log10_lr)
+    ]
+    assert len(limited) == 3
+    assert -math.log10(sum(limited)) > rules.inconsistent_log10_lr + 0.3
 
 
 def test_the_error_rates_behind_the_thresholds_are_told() -> None:

@@ -11,12 +11,17 @@ import pytest
 import torch
 
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
+from touchstone.errors import InvalidInputError
 from touchstone_training.comparator.aligned import Packed, pack, packed
 from touchstone_training.comparator.learn import LearnConfig
 from touchstone_training.comparator.lessons import CROP_PX, Lessons, lesson
 from touchstone_training.comparator.network import STRIDE, ComparatorNet
 from touchstone_training.comparator.pairs import PairOptions, make_pairs
-from touchstone_training.comparator.release import release_comparator, to_onnx
+from touchstone_training.comparator.release import (
+    average,
+    release_comparator,
+    to_onnx,
+)
 from touchstone_training.comparator.tune import (
     as_learned,
     held_out,
@@ -133,6 +138,32 @@ def test_the_served_file_answers_as_the_network_for_any_frame() -> None:
         assert cells.shape == (side[0] // STRIDE, side[1] // STRIDE)
         np.testing.assert_allclose(cells, wanted[0].numpy(), atol=0.01)
         np.testing.assert_allclose(told, wanted_told[0].numpy(), atol=0.01)
+
+
+def test_the_mean_of_checkpoints_says_what_it_is_the_mean_of(tmp_path: Path) -> None:
+    files = []
+    for number in (1, 3):
+        net = ComparatorNet()
+        for weights in net.parameters():
+            torch.nn.init.constant_(weights, number)
+        files.append(tmp_path / str(number) / "last.pt")
+        files[-1].parent.mkdir()
+        state = {
+            "net": net.state_dict(),
+            "provenance": json.dumps({"run": number}),
+            "step": number,
+            "metrics": "{}",
+        }
+        torch.save(state, files[-1])
+    average(files, tmp_path / "mean")
+    made = torch.load(tmp_path / "mean" / "best.pt", weights_only=True)
+    ComparatorNet().load_state_dict(made["net"])
+    assert float(made["net"]["cells.bias"]) == 2.0
+    provenance = json.loads(made["provenance"])
+    assert provenance["run"] == 3
+    assert provenance["averaged"] == ["1/last.pt, step 1", "3/last.pt, step 3"]
+    with pytest.raises(InvalidInputError, match="at least two"):
+        average(files[:1], tmp_path / "mean")
 
 
 def test_a_short_training_ends_in_a_served_file(aligned: Path, tmp_path: Path) -> None:

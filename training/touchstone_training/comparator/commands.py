@@ -21,6 +21,7 @@ from touchstone_training.comparator.drawing import (
 )
 from touchstone_training.comparator.learn import LearnConfig
 from touchstone_training.comparator.pairs import FIRST_SEED, make_pairs
+from touchstone_training.comparator.release import average as take_mean
 from touchstone_training.comparator.release import release_comparator
 from touchstone_training.comparator.tune import tune as run_tuning
 from touchstone_training.data import read_manifest, split
@@ -106,6 +107,18 @@ def tune(
     )
     made = run_tuning(aligned, out, config, varied=varied)
     typer.echo(json.dumps(made, indent=1))
+
+
+@app.command()
+def average(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="Checkpoints of one line of training.")
+    ],
+    *,
+    out: Run = Path("runs/averaged"),
+) -> None:
+    """Take the mean of checkpoints' weights, as of before and after `tune`."""
+    take_mean(checkpoints, out)
 
 
 @app.command()

@@ -25,7 +25,7 @@ from touchstone.engine.comparator import (
     OnnxComparator,
     inside_of,
 )
-from touchstone.errors import ModelError
+from touchstone.errors import InvalidInputError, ModelError
 from touchstone_training.comparator.aligned import Packed, packed
 from touchstone_training.comparator.network import (
     MIDDLE,
@@ -98,6 +98,36 @@ def release_comparator(
     text = json.dumps(manifest, indent=1) + "\n"
     (out / "comparator.json").write_text(text, encoding="utf-8")
     return manifest
+
+
+def average(checkpoints: Sequence[Path], out: Path) -> None:
+    """Write the mean of the weights of ``checkpoints`` to ``out``/best.pt.
+
+    They must come of one line of training (Wortsman et al., ICML 2022): weights that
+    were begun apart mean nothing together. What is kept of the run is the last one's.
+
+    Raises:
+        InvalidInputError: fewer than two.
+    """
+    if len(checkpoints) < 2:  # noqa: PLR2004
+        raise InvalidInputError("Give at least two checkpoints to take the mean of.")
+    states = [
+        torch.load(path, map_location="cpu", weights_only=True) for path in checkpoints
+    ]
+    nets = [state["net"] for state in states]
+    mean = {
+        name: torch.stack([net[name].double() for net in nets]).mean(0).to(kept.dtype)
+        for name, kept in nets[-1].items()
+    }
+    made = json.loads(states[-1]["provenance"])
+    made["averaged"] = [
+        f"{path.parent.name}/{path.name}, step {state['step']}"
+        for path, state in zip(checkpoints, states, strict=True)
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    torch.save(
+        {**states[-1], "net": mean, "provenance": json.dumps(made)}, out / "best.pt"
+    )
 
 
 def to_onnx(net: ComparatorNet) -> bytes:

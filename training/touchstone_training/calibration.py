@@ -80,7 +80,7 @@ class Targets:
 
     false_alarm: float = 0.01
     """Genuine photos called inconsistent."""
-    missed: float = 0.05
+    missed: float = 0.02
     """Counterfeits called consistent."""
     wrong_match: float = 0.05
     """Registered candidates of other products taken for the one in the photo."""

@@ -117,7 +117,7 @@ def average(
     *,
     out: Run = Path("runs/averaged"),
 ) -> None:
-    """Take the mean of checkpoints' weights, as of before and after `tune`."""
+    """Take the mean of checkpoints' weights, of runs that go on from one another."""
     take_mean(checkpoints, out)
 
 

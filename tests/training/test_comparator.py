@@ -28,6 +28,7 @@ from touchstone_training.comparator.tune import (
     planes_of,
     tune,
 )
+from touchstone_training.embedder.export import without_folders
 from touchstone_training.measuring import GENUINE
 
 EASY = PairOptions(genuine=1, forged=2, difficulty=0.0)
@@ -184,3 +185,13 @@ def test_a_short_training_ends_in_a_served_file(aligned: Path, tmp_path: Path) -
     written = json.loads((tmp_path / "out" / "comparator.json").read_text())
     assert written["sha256"] == manifest["sha256"]
     assert planes_of(packed(aligned)[0].path).shape[3] == 8
+
+
+def test_no_folder_of_the_training_machine_is_told_however_deep() -> None:
+    before = {"config": {"resume": "/a/b/best.pt", "minutes": 3}}
+    told = without_folders({"config": {"init": None}, "resumed_from": before})
+    assert told == {
+        "config": {"init": None},
+        "resumed_from": {"config": {"resume": "best.pt", "minutes": 3}},
+    }
+    assert before["config"]["resume"] == "/a/b/best.pt"

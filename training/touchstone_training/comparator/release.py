@@ -68,8 +68,8 @@ def release_comparator(
     net = ComparatorNet()
     net.load_state_dict(state["net"])
     provenance = json.loads(state["provenance"])
-    config = provenance["config"]
-    trained_on, held = held_out(packed(data), config["held_out_share"])
+    share = provenance["config"]["held_out_share"]
+    trained_on, held = held_out(packed(data), share)
     full = to_onnx(net.eval())
     model = in_int8(net, trained_on) if is_int8 else full
     if len(model) > MAX_SIZE_BYTES:
@@ -87,11 +87,7 @@ def release_comparator(
         "licence": "Apache-2.0",
         "held_out_auroc": measured,
         "held_out": json.loads(state["metrics"]),
-        "training": {
-            **provenance,
-            "step": state["step"],
-            "config": without_folders(config),
-        },
+        "training": without_folders({**provenance, "step": state["step"]}),
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / "comparator.onnx").write_bytes(model)

@@ -317,14 +317,19 @@ def _resumed(earlier: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def without_folders(config: dict[str, Any]) -> dict[str, Any]:
-    """Keep file names only: folders of the training machine mean nothing elsewhere."""
-    named = {
-        key: Path(config[key]).name
-        for key in ("init", "resume")
-        if isinstance(config.get(key), str)
-    }
-    return {**config, **named}
+def without_folders(facts: dict[str, Any]) -> dict[str, Any]:
+    """Keep file names only: folders of the training machine mean nothing elsewhere.
+
+    In what a run was resumed from as well, however deep.
+    """
+
+    def named(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return without_folders(value)
+        is_file = key in {"init", "resume"} and isinstance(value, str)
+        return Path(value).name if is_file else value
+
+    return {key: named(key, value) for key, value in facts.items()}
 
 
 def _check_parity(trained: _Trained, full: OnnxEmbedder) -> float:

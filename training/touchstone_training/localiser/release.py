@@ -78,11 +78,7 @@ def release_localiser(
         "precision": "int8" if is_int8 else "float32",
         "licence": "Apache-2.0",
         "held_out": measured,
-        "training": {
-            **provenance,
-            "step": state["step"],
-            "config": without_folders(provenance["config"]),
-        },
+        "training": without_folders({**provenance, "step": state["step"]}),
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / "localiser.onnx").write_bytes(model)

@@ -3,9 +3,8 @@
 Processes draw; the one that trains keeps the latest few thousand faces on its device.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -15,20 +14,10 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from touchstone.errors import InvalidInputError
-from touchstone_training.embedder.collage import Materials, collage
-from touchstone_training.embedder.pictures import open_materials
-from touchstone_training.simulator.artwork import design, render
-from touchstone_training.simulator.counterfeits import (
-    KINDS,
-    PLANTABLE,
-    WHOLE_PRINT_KINDS,
-    counterfeit,
-    plant,
-)
+from touchstone_training.comparator.prints import Prints, of_design, of_picture
+from touchstone_training.simulator.counterfeits import WHOLE_PRINT_KINDS
 from touchstone_training.simulator.elements import Box
 
-LOCAL_KINDS = tuple(kind for kind in KINDS if kind not in WHOLE_PRINT_KINDS)
-_PLANTABLE = tuple(kind for kind in PLANTABLE if kind not in WHOLE_PRINT_KINDS)
 _COLLAGES = 0.3
 """Share of faces that are collages of pictures, where there are any."""
 FORGED = 6
@@ -107,81 +96,30 @@ def sheet(
     rng = np.random.default_rng((seed, 23, turn))
     long = canvas[1]
     if data is not None and rng.random() < _COLLAGES:
-        drawn = _of_pictures(seed, long, rng, data)
+        prints = of_picture(seed, data, long_side_px=long)
     else:
-        drawn = _of_design(seed, long, rng, fonts)
-    place = _Place.drawn(drawn.usual, canvas, rng)
-    faces = [place.laid(one) for one in (drawn.reference, drawn.usual, *drawn.forged)]
+        prints = of_design(seed, fonts, long_side_px=long)
+    forged = _forged(prints, rng)
+    place = _Place.drawn(prints.usual, canvas, rng)
+    faces = [place.laid(one) for one in (prints.reference, prints.usual, *forged)]
     changed = [_mask(faces[1], face) for face in faces]
     changed[0][:] = 0  # of the reference only the variable regions are others
-    compared = _compared(drawn.variable, drawn.usual, place)
+    compared = _compared(prints.variable, prints.usual, place)
     return Sheet(np.stack(faces), np.stack(changed), compared)
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """The prints of one design, before they are laid on a canvas."""
-
-    reference: NDArray[np.uint8]
-    usual: NDArray[np.uint8]
-    forged: list[NDArray[np.uint8]]
-    """`FORGED`; the genuine one where a kind finds nothing to change."""
-    variable: Sequence[Box]
-    """In pixels of the prints."""
-
-
-def _of_design(
-    seed: int, long: int, rng: np.random.Generator, fonts: Sequence[Path]
-) -> _Drawn:
-    artwork = design(seed, fonts=fonts) if fonts else design(seed)
-    usual = render(artwork, long_side_px=long)
-    scale = long / max(artwork.size_px)
-
-    def forge(kind: str, severity: float) -> NDArray[np.uint8]:
-        return counterfeit(
-            artwork, kind, rng, severity=severity, long_side_px=long, genuine=usual
-        ).pixels
-
-    return _Drawn(
-        reference=render(artwork, long_side_px=long, variable_seed=1),
-        usual=usual,
-        forged=_forged(LOCAL_KINDS, usual, forge, rng),
-        variable=[
-            (scale * x, scale * y, scale * w, scale * h)
-            for x, y, w, h in artwork.variable_regions
-        ],
-    )
-
-
-def _of_pictures(seed: int, long: int, rng: np.random.Generator, data: Path) -> _Drawn:
-    usual = collage(seed, _materials(data), long_side_px=long)
-
-    def forge(kind: str, severity: float) -> NDArray[np.uint8]:
-        return plant(usual, kind, rng, severity=severity).pixels
-
-    return _Drawn(usual, usual, _forged(_PLANTABLE, usual, forge, rng), ())
-
-
-@lru_cache(maxsize=1)
-def _materials(data: Path) -> Materials:
-    return open_materials(data)
-
-
-def _forged(
-    kinds: Sequence[str],
-    usual: NDArray[np.uint8],
-    forge: Callable[[str, float], NDArray[np.uint8]],
-    rng: np.random.Generator,
-) -> list[NDArray[np.uint8]]:
+def _forged(prints: Prints, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
+    """Draw `FORGED` prints; the genuine one where a kind finds nothing to change."""
+    kinds = [kind for kind in prints.kinds if kind not in WHOLE_PRINT_KINDS]
     made = []
     for number in range(FORGED):
         if number % len(kinds) == 0:
             order = rng.permutation(kinds)
         severity = float(rng.uniform(0.05, 1.0))
         try:
-            made.append(forge(str(order[number % len(kinds)]), severity))
+            made.append(prints.forged(str(order[number % len(kinds)]), rng, severity))
         except InvalidInputError:  # this print has nothing of that kind
-            made.append(usual)
+            made.append(prints.usual)
     return made
 
 
@@ -227,11 +165,14 @@ def _mask(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uin
 def _compared(
     variable: Sequence[Box], face: NDArray[np.uint8], place: _Place
 ) -> NDArray[np.uint8]:
-    inside = np.full(face.shape[:2], 255, np.uint8)
-    margin = _MARGIN * max(face.shape[:2])
+    """Where the face is compared; ``variable`` in shares of its sides."""
+    height, width = face.shape[:2]
+    inside = np.full((height, width), 255, np.uint8)
+    margin = _MARGIN * max(height, width)
     for x, y, w, h in variable:
-        left, top = (max(0, int(v - margin)) for v in (x, y))
-        right, bottom = (int(v + margin) + 1 for v in (x + w, y + h))
+        left, top = max(0, int(x * width - margin)), max(0, int(y * height - margin))
+        right = int((x + w) * width + margin) + 1
+        bottom = int((y + h) * height + margin) + 1
         inside[top:bottom, left:right] = 0
     laid = place.laid(inside)
     return np.ascontiguousarray(laid[::MASK_PX, ::MASK_PX] > 0).astype(np.uint8)

@@ -27,7 +27,7 @@ from touchstone.bootstrap import use_one_thread
 from touchstone.engine.image import Pixels
 from touchstone.errors import InvalidInputError
 from touchstone_training.comparator.prints import Prints, of_design, of_picture
-from touchstone_training.measuring import GENUINE, conditions
+from touchstone_training.measuring import ARTWORK_SIDE_PX, GENUINE, conditions
 from touchstone_training.simulator.counterfeits import (
     WHOLE_PRINT_KINDS,
     genuine_print,
@@ -39,6 +39,7 @@ REFERENCE = "reference.png"
 FIRST_SEED = 400_000
 """Designs for the comparator: neither the embedder's nor those of calibration."""
 
+_PICTURE_SIDE_PX = 1000
 _SHRINK = 4
 _VISIBLE_LEVELS = 12
 
@@ -133,9 +134,9 @@ def _prints(
     rng = np.random.default_rng((seed, 13))
     is_picture, is_scanned = rng.random(2) < (options.pictures, options.scanned)
     if data is not None and is_picture:
-        prints = of_picture(seed, data)
+        prints = of_picture(seed, data, long_side_px=_PICTURE_SIDE_PX)
     else:
-        prints = of_design(seed, fonts)
+        prints = of_design(seed, fonts, long_side_px=ARTWORK_SIDE_PX)
     return prints.scanned(rng) if is_scanned else prints
 
 

@@ -4,7 +4,7 @@ Two sorts: designs of the simulator, and collages of pictures whose licence allo
 training, of which no specification exists.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,13 +14,7 @@ import numpy as np
 from touchstone.engine.image import Pixels
 from touchstone_training.embedder.collage import Materials, collage
 from touchstone_training.embedder.pictures import open_materials
-from touchstone_training.measuring import (
-    ARTWORK_SIDE_PX,
-    drawn,
-    reference_print,
-    variable_boxes,
-)
-from touchstone_training.simulator.artwork import render
+from touchstone_training.simulator.artwork import design, render
 from touchstone_training.simulator.counterfeits import (
     KINDS,
     PLANTABLE,
@@ -29,8 +23,6 @@ from touchstone_training.simulator.counterfeits import (
 )
 from touchstone_training.simulator.elements import Box
 from touchstone_training.simulator.scanning import scanned
-
-_PICTURE_SIDE_PX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +49,16 @@ class Prints:
         return replace(self, reference=scanned(self.reference, rng))
 
 
-def of_design(seed: int, fonts: tuple[Path, ...]) -> Prints:
+def of_design(seed: int, fonts: Sequence[Path], *, long_side_px: int) -> Prints:
     """Return the prints of a simulated design."""
-    artwork = drawn(seed, fonts)
-    reference = reference_print(artwork)
+    artwork = design(seed, fonts=fonts) if fonts else design(seed)
+    usual = render(artwork, long_side_px=long_side_px)
+    reference = render(artwork, long_side_px=long_side_px, variable_seed=1)
     height, width = reference.shape[:2]
-    usual = render(artwork, long_side_px=ARTWORK_SIDE_PX)
+    scale = long_side_px / max(artwork.size_px)
 
     def unit(number: int) -> Pixels:
-        return render(
-            artwork, long_side_px=ARTWORK_SIDE_PX, variable_seed=1000 + number
-        )
+        return render(artwork, long_side_px=long_side_px, variable_seed=1000 + number)
 
     def forged(kind: str, rng: np.random.Generator, severity: float) -> Pixels:
         return counterfeit(
@@ -75,20 +66,32 @@ def of_design(seed: int, fonts: tuple[Path, ...]) -> Prints:
             kind,
             rng,
             severity=severity,
-            long_side_px=ARTWORK_SIDE_PX,
+            long_side_px=long_side_px,
             genuine=usual,
         ).pixels
 
-    shares = tuple(
-        (x / width, y / height, w / width, h / height)
-        for x, y, w, h in variable_boxes(artwork)
+    return Prints(
+        family=artwork.family,
+        reference=reference,
+        variable=tuple(
+            (
+                scale * x / width,
+                scale * y / height,
+                scale * w / width,
+                scale * h / height,
+            )
+            for x, y, w, h in artwork.variable_regions
+        ),
+        usual=usual,
+        unit=unit,
+        forged=forged,
+        kinds=KINDS,
     )
-    return Prints(artwork.family, reference, shares, usual, unit, forged, KINDS)
 
 
-def of_picture(seed: int, data: Path) -> Prints:
+def of_picture(seed: int, data: Path, *, long_side_px: int) -> Prints:
     """Return the prints of a collage of pictures under ``data``."""
-    pixels = collage(seed, _materials(data), long_side_px=_PICTURE_SIDE_PX)
+    pixels = collage(seed, _materials(data), long_side_px=long_side_px)
 
     def forged(kind: str, rng: np.random.Generator, severity: float) -> Pixels:
         return plant(pixels, kind, rng, severity=severity).pixels

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.engine.image import drawn_from
+from touchstone.engine.image import drawn_from, lengths
 from touchstone.engine.normalisation import Luma, Map
 from touchstone.engine.polynomials import monomials
 
@@ -168,11 +168,11 @@ def _followed(
     shifts = places.shifts.astype(np.float32).reshape(*grid, 2)
     is_known = certain.reshape(grid)
     # The median: elements that moved are fewer than half of the places.
-    usual = float(np.median(_length(shifts - smooth)[is_known]))
+    usual = float(np.median(lengths(shifts - smooth)[is_known]))
     is_wavy = is_bent or usual > _WAVY_PX
     for average in _BENT if is_wavy else _FLAT:
         smooth = smooth + _wide_average(shifts - smooth, is_known, average)
-    strays = _length(shifts - smooth).ravel() * 2
+    strays = lengths(shifts - smooth).ravel() * 2
     is_held = certain & (strays < _SUPPORT_PX)
     return _Followed(
         shift=_grown(smooth, (width, height)),
@@ -322,10 +322,6 @@ _WAVY_PX = 0.2
 """Half-size pixels that half of the places lie off the polynomial by: on flat faces
 0.04 to 0.15, hardly more where elements moved, on pouches 0.2 to 0.7."""
 _FINE_PRIOR = 0.5
-
-
-def _length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(cv2.magnitude(*cv2.split(vectors)), np.float32)
 
 
 def _wide_average(

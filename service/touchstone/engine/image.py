@@ -362,3 +362,8 @@ def darkest(pixels: Pixels) -> NDArray[np.uint8]:
     """Return the smallest channel of each pixel; NumPy takes ten times as long."""
     red, green, blue = cv2.split(pixels)
     return np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
+
+
+def lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) of (h, w, 2)."""
+    return np.asarray(cv2.magnitude(*cv2.split(vectors)), np.float32)

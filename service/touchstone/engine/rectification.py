@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.engine.image import Pixels, drawn_from, resized
+from touchstone.engine.image import Pixels, drawn_from, lengths, resized
 from touchstone.engine.registration import Registration
 
 # The stubs do not know arrays of two channels.
@@ -88,8 +88,8 @@ def _faces_camera(
     inner = blocks[1:-1, 1:-1]
     if min(inner.shape[:2]) < 3:  # noqa: PLR2004 (too small to have a far side)
         return np.ones(size_px[::-1], bool)
-    along = _length(blocks[1:-1, 2:] - blocks[1:-1, :-2])
-    down = _length(blocks[2:, 1:-1] - blocks[:-2, 1:-1])
+    along = lengths(blocks[1:-1, 2:] - blocks[1:-1, :-2])
+    down = lengths(blocks[2:, 1:-1] - blocks[:-2, 1:-1])
     facing = (along > _LEAST_FACING * np.median(along)) & (
         down > _LEAST_FACING * np.median(down)
     )
@@ -98,10 +98,6 @@ def _faces_camera(
     width, height = size_px
     grown = facing.repeat(_MAP_STEP_PX, axis=0).repeat(_MAP_STEP_PX, axis=1)
     return np.ascontiguousarray(grown[:height, :width])
-
-
-def _length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(cv2.magnitude(*cv2.split(vectors)), np.float32)
 
 
 _MAP_STEP_PX = 8

@@ -40,7 +40,6 @@ def pair(
         alignment=Alignment(
             np.zeros((*SIZE, 2), np.float32), nothing, 0.0, np.ones(SIZE, bool)
         ),
-        contrast=1.0,
         cast=0.0,
     )
 

@@ -21,7 +21,7 @@ from touchstone.engine.image import Pixels, grey
 from touchstone.engine.normalisation import Luma, Map, match_blur
 from touchstone.engine.pair import AlignedPair, HalvedPair, Mask, aligned_pair, halved
 
-COMPARISON_VERSION = "6"
+COMPARISON_VERSION = "7"
 """Changes whenever the same pair would give other measurements."""
 
 COMPARISON_SIDE_PX = 640
@@ -120,7 +120,6 @@ def compare(
             "learned_whole": learned.whole,
             **{f"learned_{way}": told for way, told in learned.ways.items()},
             "blur_px": 2 * blur_px,
-            "contrast": float(np.log(pair.contrast)),
             "cast": pair.cast,
             "washed_fraction": pair.washed,
             **_grain(pair, half),
@@ -187,7 +186,7 @@ _KINDS = ("peak", "top", "high", "level")
 MEASUREMENTS = (
     *(f"{channel}_{kind}" for channel in CHANNELS for kind in _KINDS),
     *(f"learned_{name}" for name in ("peak", "top", "whole", *WAYS)),
-    *("blur_px", "contrast", "cast", "washed_fraction", "grain", "flat_fraction"),
+    *("blur_px", "cast", "washed_fraction", "grain", "flat_fraction"),
 )
 """Every name in `Comparison.measurements`, in order."""
 

@@ -26,62 +26,65 @@ class Relit:
     """The reference as a genuine print should look under the photo's light."""
 
     expected: Pixels
-    contrast: float
-    """Exponent of the tone curve between the two."""
     cast: float
     """Spread of the channels' gains, log units."""
 
 
 def relight(reference: Pixels, photo: Pixels, valid: Map) -> Relit:
     """Give ``reference`` the tone and the light of ``photo``, where ``valid`` is 1."""
-    gains, contrast, table = _tone(reference, photo, valid)
-    lit = _lit(reference, photo, valid, table)
-    return Relit(lit, contrast, float(np.std(gains)))
+    table = _tone(reference, photo, valid)
+    gains = np.log((np.maximum(table[0, _MIDDLE], 0) + _LEAST) / (_MIDDLE + _LEAST))
+    return Relit(_lit(reference, photo, valid, table), float(np.std(gains)))
 
 
 def toned(reference: Pixels, photo: Pixels, valid: Map) -> Pixels:
     """Give ``reference`` the tone that ``photo`` has where ``valid`` is 1; no light."""
-    _, _, table = _tone(reference, photo, valid)
+    table = _tone(reference, photo, valid)
     return np.asarray(np.clip(cv2.LUT(reference, table), 0, 255), np.uint8)
 
 
 # --- tone -----------------------------------------------------------------------------
 
-_TONE_OFFSET = np.float32(12)
 _LEVELS = np.arange(256, dtype=np.float32)
-_LOG_LEVELS = np.log(_LEVELS + _TONE_OFFSET)
+_MIDDLE, _LEAST = 128, 12
 _TONE_STRIDE = 23
 _MIN_ROWS = 64
 _RANKS = np.linspace(0.02, 0.98, 33)
-_LINE_RIDGE = 0.066
+_GAMMA = 2.2
+"""Of the reference: levels to light (IEC 61966-2-1, nearly)."""
+_EXPONENTS = np.array([0.8, 1.1, 1.5, 2.2, 3.0, 4.0])[:, None]
+"""Of the photo, level by level to light: above `_GAMMA` a camera that softens contrast,
+below one that steepens it."""
+_TONE_RIDGE = 2e-3
+_EXPONENT_RIDGE = 3e-5
+_FLARE_RIDGE = 6.0
+"""Both keep to the curve of a plain copy: a face that is nearly all white board tells
+little of how dark the darks became."""
+_AT_HALF = (_EXPONENTS * 0.5 ** (_EXPONENTS - 1)) ** -2
+_DARKEST = 2e-3
 _BEND_RIDGE = 0.5
 _POWERS = np.stack([(_LEVELS / 255) ** n for n in range(4)], axis=1).astype(np.float64)
 
 
-def _tone(
-    reference: Pixels, photo: Pixels, valid: Map
-) -> tuple[list[float], float, NDArray[np.float32]]:
-    """Fit each channel's curve from ranks: photo = gain * reference ** contrast, bent.
+def _tone(reference: Pixels, photo: Pixels, valid: Map) -> NDArray[np.float32]:
+    """Fit each channel from ranks: photo ** k = gain * reference ** 2.2 + flare.
 
     Equal ranks of both pictures are equal levels, wherever each lies: what is a little
-    off its place flattens a fit of pixel on pixel, not one of rank on rank. A cubic,
-    held to the power law, takes up what camera and scanner did to the ends.
+    off its place flattens a fit of pixel on pixel, not one of rank on rank. The lens
+    scatters light over all of a photo (veiling glare, ISO 9358): it adds up as light,
+    and buries what differs among the darks, where a power law of levels would amplify
+    it. A cubic, held to that curve, takes up what camera and scanner did beyond.
 
-    Returns the log gains, the mean contrast, and a table (1, 256, 3) of the fit.
+    Returns a table (1, 256, 3) of the fit.
     """
     rows = np.flatnonzero(valid.ravel()[::_TONE_STRIDE] > 0) * _TONE_STRIDE
-    gains: list[float] = []
-    exponents: list[float] = []
     table = np.empty((1, 256, 3), np.float32)
     x, y = (pixels.reshape(-1, 3)[rows] for pixels in (reference, photo))
     for channel in range(3):
         before, after = (_at_ranks(levels[:, channel]) for levels in (x, y))
-        slope, offset = _line(*(np.log(one + _TONE_OFFSET) for one in (before, after)))
-        power = np.exp(slope * _LOG_LEVELS + offset) - _TONE_OFFSET
-        table[0, :, channel] = power + _bend(before, after, power)
-        gains.append(float(offset + (slope - 1) * np.log(128)))
-        exponents.append(slope)
-    return gains, float(np.mean(exponents)), table
+        curve = _curve(before, after)
+        table[0, :, channel] = curve + _bend(before, after, curve)
+    return table
 
 
 def _at_ranks(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -93,21 +96,36 @@ def _at_ranks(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.asarray(np.interp(_RANKS * counts[-1], counts, _LEVELS), np.float64)
 
 
-def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Return (slope, offset), held to a slope of 1, which stays within [0.4, 2.5]."""
-    centred = x - x.mean()
-    slope = float(
-        (centred @ (y - y.mean()) + _LINE_RIDGE) / (centred @ centred + _LINE_RIDGE)
-    )
-    slope = min(2.5, max(0.4, slope))
-    return slope, float(y.mean() - slope * x.mean())
+def _curve(
+    before: NDArray[np.float64], after: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """(256,): levels after, of the exponent that fits best; least squares for the rest.
+
+    Weighted so that what is fitted in powers fits in levels; held to a plain gain, as
+    levels that hardly vary tell neither of the two.
+    """
+    x, y = (before / 255) ** _GAMMA, np.maximum(after / 255, _DARKEST)
+    k, t = _EXPONENTS, y**_EXPONENTS
+    w = (k * y ** (k - 1)) ** -2
+    ridge = _TONE_RIDGE * w.mean(axis=1)
+    s_xx, s_x, s = (w * x * x).sum(axis=1), (w * x).sum(axis=1), w.sum(axis=1)
+    s_xt, s_t = (w * x * t).sum(axis=1), (w * t).sum(axis=1)
+    s_xx, s = s_xx + ridge, s + _FLARE_RIDGE * _AT_HALF[:, 0]
+    s_xt = s_xt + ridge * t.mean(axis=1) / max(float(x.mean()), 1e-3)
+    gain = np.maximum((s_xt * s - s_t * s_x) / (s_xx * s - s_x * s_x), 1e-3)
+    flare = (s_t - gain * s_x) / s
+    light = np.maximum(gain[:, None] * x + flare[:, None], 1e-6)
+    gaps = ((light ** (1 / k) - y) ** 2).mean(axis=1)
+    best = int(np.argmin(gaps + _EXPONENT_RIDGE * np.log(k[:, 0] / _GAMMA) ** 2))
+    light = gain[best] * (_LEVELS.astype(np.float64) / 255) ** _GAMMA + flare[best]
+    return np.asarray(255 * np.maximum(light, 1e-6) ** (1 / k[best, 0]), np.float32)
 
 
 def _bend(
-    before: NDArray[np.float64], after: NDArray[np.float64], power: NDArray[np.float32]
+    before: NDArray[np.float64], after: NDArray[np.float64], curve: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """(256,): the cubic that is left over ``power``, held to none."""
-    rest = after - np.interp(before, _LEVELS, power)
+    """(256,): the cubic that is left over ``curve``, held to none."""
+    rest = after - np.interp(before, _LEVELS, curve)
     basis = (before[:, None] / 255) ** np.arange(4)
     ridge = _BEND_RIDGE * np.eye(4)
     weights = np.linalg.solve(basis.T @ basis + ridge, basis.T @ rest)

@@ -31,8 +31,6 @@ class AlignedPair:
     """(h, w): 1 where compared, else 0."""
     alignment: Alignment
     """What was left to follow after registration, and what stands out of it."""
-    contrast: float
-    """Exponent of the tone curve between the two."""
     cast: float
     """Spread of the channels' gains, log units."""
     washed: float = 0.0
@@ -68,7 +66,6 @@ def aligned_pair(
         seen=seen,
         valid=valid,
         alignment=found,
-        contrast=relit.contrast,
         cast=relit.cast,
         washed=washed,
     )

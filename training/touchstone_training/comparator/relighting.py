@@ -5,6 +5,7 @@ it will be asked about. A test holds the two together.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
@@ -12,8 +13,9 @@ from torch.nn import functional
 Levels = torch.Tensor
 """(N, 3, H, W) float32, 0 to 255."""
 
-_OFFSET, _STRIDE, _RANKS, _MIN_ROWS = 12.0, 23, 33, 64
-_LINE_RIDGE, _BEND_RIDGE = 0.066, 0.5
+_STRIDE, _RANKS, _MIN_ROWS = 23, 33, 64
+_GAMMA, _EXPONENTS, _DARKEST = 2.2, (0.8, 1.1, 1.5, 2.2, 3.0, 4.0), 2e-3
+_TONE_RIDGE, _EXPONENT_RIDGE, _FLARE_RIDGE, _BEND_RIDGE = 2e-3, 3e-5, 6.0, 0.5
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -25,37 +27,82 @@ def relit(reference: Levels, photo: Levels, valid: torch.Tensor) -> Levels:
         photo: in the reference's frame.
         valid: (N, 1, H, W), 1 where compared, else 0.
     """
-    toned = _toned(reference, photo, valid)
-    return _lit(toned, photo, valid).round().clamp(0, 255)
+    tone = _Tone.between(reference, photo, valid)
+    return _lit(reference, tone, photo, valid).round().clamp(0, 255)
 
 
-def _toned(reference: Levels, photo: Levels, valid: torch.Tensor) -> Levels:
-    """Bend each channel so that equal ranks of both become equal levels."""
-    rows = [one.flatten(2)[:, :, ::_STRIDE] for one in (reference, photo, valid)]
-    x, y, inside = rows
-    before, after = (_at_ranks(one.round(), inside) for one in (x, y))
-    log_x, log_y = torch.log(before + _OFFSET), torch.log(after + _OFFSET)
-    mean_x, mean_y = log_x.mean(2, keepdim=True), log_y.mean(2, keepdim=True)
-    centred = log_x - mean_x
-    joint = (centred * (log_y - mean_y)).sum(2, keepdim=True)
-    spread = (centred * centred).sum(2, keepdim=True)
-    slope = ((joint + _LINE_RIDGE) / (spread + _LINE_RIDGE)).clamp(0.4, 2.5)
-    offset = mean_y - slope * mean_x
-    rest = after - (torch.exp(slope * log_x + offset) - _OFFSET)
-    powers = torch.arange(4, device=x.device)
-    basis = (before[..., None] / 255) ** powers  # (N, 3, ranks, 4)
-    ridge = _BEND_RIDGE * torch.eye(4, device=x.device)
-    weights = torch.linalg.solve(
-        basis.mT @ basis + ridge, basis.mT @ rest[..., None]
-    )  # (N, 3, 4, 1)
-    power = torch.exp(
-        slope[..., None] * torch.log(reference + _OFFSET) + offset[..., None]
-    )
-    share = reference / 255
-    bend = torch.zeros_like(reference)
-    for number in reversed(range(4)):
-        bend = bend * share + weights[:, :, number, :, None]
-    return power - _OFFSET + bend
+@dataclass(frozen=True, slots=True)
+class _Tone:
+    """Of each channel, so that equal ranks of both pictures become equal levels."""
+
+    curve: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    """Gain, flare and exponent, each (N, 3, 1, 1)."""
+    bend: torch.Tensor
+    """(N, 3, 4): the cubic beyond the curve."""
+
+    @staticmethod
+    def between(reference: Levels, photo: Levels, valid: torch.Tensor) -> "_Tone":
+        """Fit what makes levels of ``photo`` of those of ``reference``."""
+        rows = [one.flatten(2)[:, :, ::_STRIDE] for one in (reference, photo, valid)]
+        x, y, inside = rows
+        before, after = (_at_ranks(one.round(), inside) for one in (x, y))
+        gain, flare, exponent = _curve(before, after)
+        rest = after - _along(before, gain, flare, exponent)
+        powers = torch.arange(4, device=x.device)
+        basis = (before[..., None] / 255) ** powers  # (N, 3, ranks, 4)
+        ridge = _BEND_RIDGE * torch.eye(4, device=x.device)
+        weights = torch.linalg.solve(
+            basis.mT @ basis + ridge, basis.mT @ rest[..., None]
+        )
+        return _Tone(
+            (gain[..., None], flare[..., None], exponent[..., None]), weights[..., 0]
+        )
+
+    def of(self, levels: Levels) -> Levels:
+        """Give the tone to ``levels``."""
+        share = levels / 255
+        bend = torch.zeros_like(levels)
+        for number in reversed(range(4)):
+            bend = bend * share + self.bend[:, :, number, None, None]
+        return _along(levels, *self.curve) + bend
+
+
+def _curve(
+    before: torch.Tensor, after: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Fit ``after`` ** k = gain * ``before`` ** 2.2 + flare to (N, 3, ranks).
+
+    Returns gain, flare and k, each (N, 3, 1), of the best of `_EXPONENTS`. In double
+    precision: the darkest levels, to the fourth power, are nothing in single.
+    """
+    x = (before.double() / 255) ** _GAMMA
+    y = (after.double() / 255).clamp(min=_DARKEST)
+    tried = []
+    for k in _EXPONENTS:
+        t, w = y**k, (k * y ** (k - 1)) ** -2
+        ridge = _TONE_RIDGE * w.mean(2)
+        at_half = (k * 0.5 ** (k - 1)) ** -2
+        s_xx, s_x = (w * x * x).sum(2) + ridge, (w * x).sum(2)
+        s = w.sum(2) + _FLARE_RIDGE * at_half
+        s_t = (w * t).sum(2)
+        s_xt = (w * x * t).sum(2) + ridge * t.mean(2) / x.mean(2).clamp(min=1e-3)
+        gain = ((s_xt * s - s_t * s_x) / (s_xx * s - s_x * s_x)).clamp(min=1e-3)
+        flare = (s_t - gain * s_x) / s
+        light = (gain[..., None] * x + flare[..., None]).clamp(min=1e-6)
+        gap = ((light ** (1 / k) - y) ** 2).mean(2)
+        gap = gap + _EXPONENT_RIDGE * math.log(k / _GAMMA) ** 2
+        tried.append((gap, gain, flare, torch.full_like(gain, k)))
+    gaps, *fits = (torch.stack(parts, dim=2) for parts in zip(*tried, strict=True))
+    best = gaps.argmin(2, keepdim=True)
+    gain, flare, exponent = (one.gather(2, best).float() for one in fits)
+    return gain, flare, exponent
+
+
+def _along(
+    levels: torch.Tensor, gain: torch.Tensor, flare: torch.Tensor, k: torch.Tensor
+) -> torch.Tensor:
+    light = (gain * (levels / 255) ** _GAMMA + flare).clamp(min=1e-6)
+    return 255 * light ** (1 / k)
 
 
 def _at_ranks(levels: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
@@ -85,9 +132,10 @@ def _at_ranks(levels: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
 _GAIN_RIDGE, _GAP_USUAL, _MOST_TINT, _SHRINK = 250.0, 25.0, 20.0, 4
 
 
-def _lit(toned: Levels, photo: Levels, valid: torch.Tensor) -> Levels:
-    size = (toned.shape[2], toned.shape[3])
-    e, s, v = (functional.avg_pool2d(one, _SHRINK) for one in (toned, photo, valid))
+def _lit(reference: Levels, tone: _Tone, photo: Levels, valid: torch.Tensor) -> Levels:
+    size = (reference.shape[2], reference.shape[3])
+    r, s, v = (functional.avg_pool2d(one, _SHRINK) for one in (reference, photo, valid))
+    e = tone.of(r)
     luma_e, luma_s = _luma(e), _luma(s)
     long = max(e.shape[2:])
     weight = v
@@ -105,7 +153,7 @@ def _lit(toned: Levels, photo: Levels, valid: torch.Tensor) -> Levels:
     lit = (gain * e + veil).clamp(0, 255)
     tint = (s - lit).clamp(-_MOST_TINT, _MOST_TINT)
     veils = veil + _smooth(tint, weight, long / 3)
-    return toned * _large(gain, size) + _large(veils, size)
+    return tone.of(reference) * _large(gain, size) + _large(veils, size)
 
 
 def _luma(levels: Levels) -> torch.Tensor:

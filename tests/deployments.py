@@ -36,8 +36,8 @@ def policy_fields() -> dict[str, Any]:
     fields["version"] = "deployments"
     fields["identification"]["resemblance_similarity"] = 0.995
     fields["fusion"]["experts"][0]["terms"] = [
-        _term("structure_peak", mean=1.2, weight=1.7),
-        _term("colour_peak", mean=1.2, weight=1.7),
+        _term("structure_top", mean=1.2, weight=1.7),
+        _term("colour_top", mean=1.2, weight=1.7),
     ]
     return fields
 

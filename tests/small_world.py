@@ -198,7 +198,7 @@ def calibration() -> dict[str, object]:
                 {
                     "name": "place",
                     "share": 1.0,
-                    "terms": [_term("structure_peak", mean=2.0, std=0.5, weight=2.5)],
+                    "terms": [_term("structure_top", mean=2.0, std=0.5, weight=2.5)],
                     "bias": 0.0,
                 }
             ]

@@ -284,6 +284,19 @@ def test_the_print_in_the_photo_has_the_most_votes() -> None:
     assert votes[1] > 2 * max(votes[0], votes[2])
 
 
+def test_a_poll_spares_work_and_changes_no_match() -> None:
+    photo = detect(
+        photographed(printed(2)).pixels, Method.ORB, max_side_px=PHOTO_SIDE_PX
+    )
+    polled, asked = PhotoMatcher(photo), reference(2, Method.ORB)
+    assert polled.votes(asked) > 0
+    for again in range(2):  # what was polled is used once, and then looked for again
+        found, plain = polled.match(asked), PhotoMatcher(photo).match(asked)
+        assert len(found[0]) > again
+        for one, other in zip(found, plain, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_a_photo_without_features_has_no_votes() -> None:
     blank = np.full((200, 300, 3), 128, np.uint8)
     matcher = PhotoMatcher(detect(blank, Method.ORB, max_side_px=PHOTO_SIDE_PX))

@@ -38,9 +38,9 @@ def expert(name: str, share: float, *terms: dict[str, object]) -> dict[str, obje
 
 
 def policy(**thresholds: float) -> Policy:
-    """A policy whose log10 LR is 4 - 2 x structure_peak, capped at 3."""
+    """A policy whose log10 LR is 4 - 2 x structure_top, capped at 3."""
     fields = whole_calibration()
-    term = {"name": "structure_peak", "is_log": False, "offset": 0.0}
+    term = {"name": "structure_top", "is_log": False, "offset": 0.0}
     term |= {"mean": 2.0, "std": 1.0, "weight": 2 * math.log(10)}
     fields["fusion"] = {"experts": [expert("place", 1.0, term)]}
     fields["thresholds"] |= thresholds
@@ -139,7 +139,7 @@ def test_a_lookalike_whose_face_was_not_found_wants_another_photo() -> None:
         st.builds(
             evidence,
             inliers=st.integers(8, 400),
-            structure_peak=st.floats(0, 20),
+            structure_top=st.floats(0, 20),
             is_counterfeit=st.booleans(),
             is_gtin_other=st.sampled_from([None, True, False]),
             resolution=st.floats(0.01, 3),
@@ -184,7 +184,7 @@ def test_a_print_that_differs_is_inconsistent_and_says_where() -> None:
         Region(5, 6, 7, 8, 4.0, "colour"),
         Region(9, 6, 7, 8, 3.0, "structure"),
     )
-    finding = decided(evidence(structure_peak=6, regions=regions))
+    finding = decided(evidence(structure_top=6, regions=regions))
     assert finding.kind is FindingKind.INCONSISTENT_WITH_GENUINE
     codes = [reason.code for reason in finding.reasons]
     assert codes == ["structure_differs", "colour_differs"]
@@ -192,12 +192,12 @@ def test_a_print_that_differs_is_inconsistent_and_says_where() -> None:
 
 
 def test_a_difference_with_no_place_still_has_a_reason() -> None:
-    finding = decided(evidence(structure_peak=6))
+    finding = decided(evidence(structure_top=6))
     assert [reason.code for reason in finding.reasons] == ["overall_difference"]
 
 
 def test_what_supports_neither_side_is_inconclusive() -> None:
-    finding = decided(evidence(structure_peak=2))
+    finding = decided(evidence(structure_top=2))
     assert finding.kind is FindingKind.INCONCLUSIVE
     assert finding.reasons[-1].code == "weak_evidence"
     assert finding.counterfeit_probability == pytest.approx(0.5, abs=0.01)
@@ -212,7 +212,7 @@ def test_a_photo_that_cannot_carry_an_answer_gives_none() -> None:
 
 
 def test_a_known_counterfeit_that_fits_better_is_named() -> None:
-    genuine = evidence(structure_peak=2.5)
+    genuine = evidence(structure_top=2.5)
     fake = evidence(is_counterfeit=True)
     finding = decided(genuine, fake)
     assert finding.kind is FindingKind.MATCHES_KNOWN_COUNTERFEIT
@@ -220,13 +220,13 @@ def test_a_known_counterfeit_that_fits_better_is_named() -> None:
 
 
 def test_a_known_counterfeit_that_fits_worse_accuses_nobody() -> None:
-    finding = decided(evidence(), evidence(is_counterfeit=True, structure_peak=1.2))
+    finding = decided(evidence(), evidence(is_counterfeit=True, structure_top=1.2))
     assert finding.kind is FindingKind.CONSISTENT_WITH_GENUINE
 
 
 def test_a_known_counterfeit_alone_never_clears() -> None:
     for structure in np.linspace(0, 10, 21):
-        fake = evidence(is_counterfeit=True, structure_peak=float(structure))
+        fake = evidence(is_counterfeit=True, structure_top=float(structure))
         kind = decided(fake).kind
         assert kind is not FindingKind.CONSISTENT_WITH_GENUINE
         assert kind is not FindingKind.INCONSISTENT_WITH_GENUINE
@@ -241,27 +241,27 @@ def test_a_genuine_pack_of_another_product_than_declared_is_another_variant() ->
 
 
 def test_a_counterfeit_of_another_product_is_a_counterfeit_first() -> None:
-    finding = decided(evidence(structure_peak=6), is_declared=[False])
+    finding = decided(evidence(structure_top=6), is_declared=[False])
     assert finding.kind is FindingKind.INCONSISTENT_WITH_GENUINE
 
 
 def test_the_best_explanation_is_chosen() -> None:
-    finding = decided(evidence(structure_peak=3), evidence(structure_peak=0.2))
+    finding = decided(evidence(structure_top=3), evidence(structure_top=0.2))
     assert finding.chosen == 1
     assert decided(evidence(), evidence()).chosen == 0, "the first of two equals"
 
 
 def test_what_is_declared_has_the_first_word_where_it_fits() -> None:
-    better, declared = evidence(structure_peak=0.9), evidence(structure_peak=1.1)
+    better, declared = evidence(structure_top=0.9), evidence(structure_top=1.1)
     assert decided(better, declared, is_declared=[False, True]).chosen == 1
-    poor = evidence(structure_peak=3)
+    poor = evidence(structure_top=3)
     finding = decided(better, poor, is_declared=[False, True])
     assert finding.kind is FindingKind.CONSISTENT_WITH_OTHER_VARIANT
     assert finding.chosen == 0
 
 
 def test_a_known_counterfeit_is_named_though_the_genuine_cannot_be_compared() -> None:
-    genuine = evidence(resolution=0.1, structure_peak=2.5)
+    genuine = evidence(resolution=0.1, structure_top=2.5)
     finding = decided(genuine, evidence(is_counterfeit=True))
     assert finding.kind is FindingKind.MATCHES_KNOWN_COUNTERFEIT
 
@@ -272,8 +272,8 @@ def test_every_finding_says_what_to_do_next() -> None:
         for one in (
             decided(),
             decided(evidence()),
-            decided(evidence(structure_peak=2)),
-            decided(evidence(structure_peak=6)),
+            decided(evidence(structure_top=2)),
+            decided(evidence(structure_top=6)),
             decided(evidence(resolution=0.1)),
             decided(evidence(is_counterfeit=True)),
             decided(evidence(), is_declared=[False]),
@@ -298,9 +298,9 @@ def test_every_limit_has_its_sentence_and_advice_and_they_have_no_other_limit() 
 
 
 def test_another_gtin_lowers_the_likelihood_ratio_by_what_the_policy_says() -> None:
-    plain = decided(evidence(structure_peak=1.5))
-    other = decided(evidence(structure_peak=1.5, is_gtin_other=True))
-    same = decided(evidence(structure_peak=1.5, is_gtin_other=False))
+    plain = decided(evidence(structure_top=1.5))
+    other = decided(evidence(structure_top=1.5, is_gtin_other=True))
+    same = decided(evidence(structure_top=1.5, is_gtin_other=False))
     assert plain.log10_lr is not None
     assert other.log10_lr == pytest.approx(plain.log10_lr - 2)
     assert same.log10_lr == plain.log10_lr
@@ -321,7 +321,7 @@ def test_another_gtin_is_never_consistent_however_well_the_print_agrees() -> Non
 def test_the_likelihood_ratio_is_capped_and_says_so(
     structure: float, value: float, is_capped: bool
 ) -> None:
-    finding = decided(evidence(structure_peak=structure))
+    finding = decided(evidence(structure_top=structure))
     assert finding.log10_lr == pytest.approx(value)
     assert finding.is_lr_capped is is_capped
     assert finding.counterfeit_probability == pytest.approx(
@@ -334,7 +334,7 @@ def test_the_likelihood_ratio_is_capped_and_says_so(
     [(1.6, "weak"), (1.2, "moderate"), (0.6, "strong"), (3.8, "strong")],
 )
 def test_the_band_is_that_of_the_ratio(structure: float, words: str) -> None:
-    assert decided(evidence(structure_peak=structure)).strength.startswith(words)
+    assert decided(evidence(structure_top=structure)).strength.startswith(words)
 
 
 DEVIATIONS = [f"{channel}_{kind}" for channel in CHANNELS for kind in ("peak", "top")]
@@ -462,7 +462,7 @@ def test_a_way_that_may_not_accuse_keeps_from_clearing() -> None:
 
 def test_a_code_alone_says_nothing_of_the_print_as_a_whole() -> None:
     place, cast = mixture(0.5, 0.5).experts
-    term = replace(place.logistic.terms[0], name="structure_peak")
+    term = replace(place.logistic.terms[0], name="structure_top")
     tint = replace(cast.logistic.terms[0], name="cast")
     two = Mixture(
         (
@@ -487,7 +487,7 @@ def test_one_way_that_is_plain_is_not_diluted_by_another_that_is_not() -> None:
 def test_a_print_that_differs_as_a_whole_is_said_to() -> None:
     place, cast = (
         Term(name, False, 0.0, 1.0, 1.0, 2 * math.log(10))
-        for name in ("structure_peak", "cast")
+        for name in ("structure_top", "cast")
     )
     two = Mixture(
         (
@@ -496,9 +496,9 @@ def test_a_print_that_differs_as_a_whole_is_said_to() -> None:
         )
     )
     rules = replace(policy(), fusion=two)
-    tinted = decided(evidence(structure_peak=0.0, cast=3.0), policy=rules)
+    tinted = decided(evidence(structure_top=0.0, cast=3.0), policy=rules)
     assert tinted.kind is FindingKind.INCONSISTENT_WITH_GENUINE
     assert tinted.reasons[0].code == "cast_differs"
-    changed = decided(evidence(structure_peak=3.0, cast=0.0), policy=rules)
+    changed = decided(evidence(structure_top=3.0, cast=0.0), policy=rules)
     assert changed.kind is FindingKind.INCONSISTENT_WITH_GENUINE
     assert [one.code for one in changed.reasons] == ["overall_difference"]

@@ -9,7 +9,7 @@ as a measurement.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -74,7 +74,7 @@ def align(
     v = cv2.resize(valid, half, interpolation=cv2.INTER_AREA)
     if min(e.shape) < _MIN_FLOW_SIDE_PX:
         return _left_alone(height, width)
-    print_ = _Print(e, _corner(e), v)
+    print_ = _Print(e, _corner(e), _on_grid(v) > _MIN_VALID)
     shift, moved, found = np.zeros((*e.shape, 2), np.float32), s, None
     # A quick round is enough for most flat faces. What was out of its reach, at the far
     # sides of a bend, is within a later one's, and only a fine flow follows waves.
@@ -91,13 +91,9 @@ def align(
             break
     if found is None:
         return _left_alone(height, width)
+    shift *= np.float32(2)
     full = cv2.resize(shift, (width, height), interpolation=cv2.INTER_LINEAR)
-    return Alignment(
-        shift=np.asarray(full * np.float32(2), np.float32),
-        stray=found.stray,
-        level=found.level,
-        is_supported=_supported(found.held, found.lost, (width, height)),
-    )
+    return _told(found, np.asarray(full, np.float32))
 
 
 def half_size(width: int, height: int) -> tuple[int, int]:
@@ -138,18 +134,16 @@ class _Print:
     """What is the same in every round."""
 
     luma: Luma
-    corner: NDArray[Any]
-    valid: NDArray[Any]
+    corner: Map  # (rows, columns) of the grid
+    is_valid: NDArray[np.bool_]  # (rows, columns)
 
 
 @dataclass(frozen=True, slots=True)
 class _Followed:
     shift: NDArray[np.float32]  # (h, w, 2)
-    stray: Map  # full-size pixels
-    level: float  # full-size pixels
     is_wavy: bool  # the face bends more than a polynomial of low order does
-    held: NDArray[np.float64]  # (n, 2) places found where they should be
-    lost: NDArray[np.float64]  # (n, 2) places with structure that were not
+    places: "_Places"
+    strays: Map  # (rows, columns), full-size pixels
 
 
 def _followed(
@@ -158,41 +152,76 @@ def _followed(
     """Follow the flow from ``expected`` to ``seen``; None where too little is found."""
     height, width = seen.shape
     places = _sampled(expected, seen, effort)
-    certain = places.is_certain
-    if certain.sum() < _MIN_PLACES:
+    certain, shifts = places.is_certain, places.shifts
+    if np.count_nonzero(certain) < _MIN_PLACES:
         return None
-    basis = monomials(places.centres, (width, height))
-    coefficients = _robust_fit(basis[certain], places.shifts[certain])
-    grid = places.grid
-    smooth = (basis @ coefficients).astype(np.float32).reshape(*grid, 2)
-    shifts = places.shifts.astype(np.float32).reshape(*grid, 2)
-    is_known = certain.reshape(grid)
+    _, basis = _grid(height, width)
+    coefficients = _robust_fit(
+        basis[certain.ravel()], shifts[certain].astype(np.float64)
+    )
+    smooth = (basis @ coefficients).astype(np.float32).reshape(shifts.shape)
     # The median: elements that moved are fewer than half of the places.
-    usual = float(np.median(lengths(shifts - smooth)[is_known]))
+    usual = _middle(lengths(shifts - smooth)[certain])
     is_wavy = is_bent or usual > _WAVY_PX
     for average in _BENT if is_wavy else _FLAT:
-        smooth = smooth + _wide_average(shifts - smooth, is_known, average)
-    strays = lengths(shifts - smooth).ravel() * 2
-    is_held = certain & (strays < _SUPPORT_PX)
+        smooth = smooth + _wide_average(shifts - smooth, certain, average)
     return _Followed(
         shift=_grown(smooth, (width, height)),
-        stray=_grown(
-            _local_mean(strays.reshape(grid), certain.reshape(grid)), (width, height)
-        ),
-        level=float(np.median(strays[certain])),
         is_wavy=is_wavy,
-        held=places.centres[is_held],
-        lost=places.centres[places.is_textured & ~is_held],
+        places=places,
+        strays=lengths(shifts - smooth) * np.float32(2),
     )
+
+
+def _told(found: _Followed, shift: NDArray[np.float32]) -> Alignment:
+    """Say what stands out of the last round; ``shift``, (h, w, 2), is of them all."""
+    height, width = shift.shape[:2]
+    certain, strays = found.places.is_certain, found.strays
+    is_held = certain & (strays < _SUPPORT_PX)
+    is_lost = found.places.is_textured & ~is_held
+    half = half_size(width, height)
+    centres, _ = _grid(half[1], half[0])
+    return Alignment(
+        shift=shift,
+        stray=_grown(_local_mean(strays, certain), half),
+        level=_middle(strays[certain]),
+        is_supported=_supported(
+            centres[is_held.ravel()], centres[is_lost.ravel()], (width, height)
+        ),
+    )
+
+
+def _middle(values: NDArray[np.float32]) -> float:
+    """Return the (upper) median of ``values``, of which there must be some."""
+    middle = values.size // 2
+    return float(np.partition(values, middle)[middle])
 
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    grid: tuple[int, int]
-    centres: NDArray[np.float64]  # (n, 2) half-size pixels
-    shifts: NDArray[np.float64]  # (n, 2) half-size pixels
-    is_textured: NDArray[np.bool_]  # (n,)
-    is_certain: NDArray[np.bool_]  # (n,) textured, and found there and back
+    """Of each place of the grid, (rows, columns)."""
+
+    shifts: NDArray[np.float32]  # (rows, columns, 2) half-size pixels
+    is_textured: NDArray[np.bool_]
+    is_certain: NDArray[np.bool_]  # textured, and found there and back
+
+
+_T = TypeVar("_T", bound=np.generic)
+
+
+def _on_grid(values: NDArray[_T]) -> NDArray[_T]:
+    """Return (rows, columns[, n]) of (h, w[, n]): what lies at the sampled places."""
+    return values[_CELL // 2 :: _CELL, _CELL // 2 :: _CELL]
+
+
+@lru_cache(maxsize=64)
+def _grid(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the sampled places lie, (n, 2), and their monomials, (n, 10)."""
+    centres = _on_grid(pixel_places(height, width)).reshape(-1, 2) + np.float64(0.5)
+    basis = monomials(centres, (width, height))
+    for kept in (centres, basis):
+        kept.flags.writeable = False
+    return centres, basis
 
 
 _MIN_FLOW_SIDE_PX = 32
@@ -226,27 +255,22 @@ def _sampled(expected: _Print, seen: Luma, effort: _Effort) -> _Places:
     flow.setVariationalRefinementIterations(effort.refinements)
     there = flow.calc(expected.luma, seen, None)
     back = flow.calc(seen, expected.luma, None)
+    shifts = np.ascontiguousarray(_on_grid(there))
+    landed = np.rint(_on_grid(pixel_places(height, width)) + shifts).astype(np.intp)
+    rows = landed[..., 1].clip(0, height - 1)
+    columns = landed[..., 0].clip(0, width - 1)
     corner = np.minimum(expected.corner, _corner(seen))
-    ys, xs = np.mgrid[_CELL // 2 : height : _CELL, _CELL // 2 : width : _CELL]
-    shifts = there[ys, xs]
-    landed_x = np.clip(np.rint(xs + shifts[..., 0]), 0, width - 1).astype(int)
-    landed_y = np.clip(np.rint(ys + shifts[..., 1]), 0, height - 1).astype(int)
-    loop = np.linalg.norm(shifts + back[landed_y, landed_x], axis=2).ravel()
-    is_textured = ((corner > _MIN_CORNER) & (expected.valid > _MIN_VALID))[
-        ys, xs
-    ].ravel()
-    return _Places(
-        grid=(ys.shape[0], ys.shape[1]),
-        centres=np.column_stack([xs.ravel() + 0.5, ys.ravel() + 0.5]),
-        shifts=shifts.reshape(-1, 2).astype(np.float64),
-        is_textured=is_textured,
-        is_certain=is_textured & (loop < _LOOP_PX),
-    )
+    is_textured = (corner > _MIN_CORNER) & expected.is_valid
+    loop = lengths(shifts + back[rows, columns])
+    return _Places(shifts, is_textured, is_textured & (loop < _LOOP_PX))
 
 
-def _corner(luma: NDArray[Any]) -> NDArray[Any]:
-    """Square root of the structure tensor's smaller eigenvalue (Shi and Tomasi)."""
-    least = cv2.cornerMinEigenVal(luma, 11, ksize=3)
+def _corner(luma: Luma) -> Map:
+    """Square root of the structure tensor's smaller eigenvalue (Shi and Tomasi).
+
+    (rows, columns) of the grid.
+    """
+    least = _on_grid(np.asarray(cv2.cornerMinEigenVal(luma, 11, ksize=3), np.float32))
     return np.sqrt(np.maximum(least, 0))
 
 
@@ -297,12 +321,17 @@ def _robust_fit(
     ridge = _FIT_RIDGE * np.diag([0.0, 0.1, 0.1] + [1.0] * 7)
     coefficients = np.zeros((10, 2))
     coefficients[0] = np.median(shifts, axis=0)
+    # Turned to rows as long as there are places: NumPy is slow on short ones.
+    by_term, by_axis = np.ascontiguousarray(basis.T), np.ascontiguousarray(shifts.T)
     for number in range(_FIT_ROUNDS):
         scale = max(_FIT_SCALE_PX, 4.0 * 0.6**number)
-        gaps = np.linalg.norm(shifts - basis @ coefficients, axis=1)
-        robust = 1 / (1 + (gaps / scale) ** 2) ** 2
-        weighted = basis * robust[:, None]
-        coefficients = np.linalg.solve(basis.T @ weighted + ridge, weighted.T @ shifts)
+        gaps = by_axis - coefficients.T @ by_term
+        squares = (gaps[0] ** 2 + gaps[1] ** 2) / scale**2
+        robust = 1 / (1 + squares) ** 2
+        weighted = by_term * robust
+        coefficients = np.linalg.solve(
+            weighted @ by_term.T + ridge, weighted @ by_axis.T
+        )
     return np.asarray(coefficients, np.float64)
 
 
@@ -328,7 +357,7 @@ def _wide_average(
     rest: NDArray[np.float32], is_certain: NDArray[np.bool_], average: _Average
 ) -> NDArray[np.float32]:
     """(rows, columns, 2): wide average of small rests; large ones are elements."""
-    small = is_certain & (np.linalg.norm(rest, axis=2) < average.most_px)
+    small = is_certain & (lengths(rest) < average.most_px)
     kept = small.astype(np.float32)
     sums = cv2.merge([rest[..., 0] * kept, rest[..., 1] * kept, kept])
     wide = cv2.GaussianBlur(sums, (0, 0), average.sigma_cells)

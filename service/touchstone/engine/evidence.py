@@ -113,7 +113,9 @@ def examine(
         seen=seen,
         comparison=comparison,
         face_share=1.0 if behind is None else 1.0 - float(behind.mean()),
-        hidden_fraction=float(hidden[covered].mean()) if covered.any() else 0.0,
+        hidden_fraction=(
+            float(hidden[covered].mean()) if hidden.any() and covered.any() else 0.0
+        ),
         quality=measure_quality(seen, covered),
         resolution=registration.photo_px_per_reference_px * to_frame,
         codes=codes,

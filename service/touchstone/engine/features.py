@@ -157,12 +157,23 @@ def _root_sift(descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.sqrt(descriptors / total), np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class _Polled:
+    """What a poll of one reference found."""
+
+    reference: Features
+    """Kept, so that no other comes to have its identity."""
+    distances: NDArray[Any]
+    found: NDArray[Any]
+
+
 class PhotoMatcher:
     """One photo's features, indexed once and matched with many references."""
 
     def __init__(self, photo: Features) -> None:
         self.photo = photo
         self._index: Any = None
+        self._polled: dict[int, _Polled] = {}
         if len(photo.points) >= MIN_MATCHES:
             if photo.method is Method.ORB:
                 self._index = _faiss.IndexBinaryFlat(256)
@@ -179,13 +190,31 @@ class PhotoMatcher:
         nothing = np.empty((0, 2), np.float32)
         if self._index is None or len(reference.points) < MIN_MATCHES:
             return nothing, nothing
-        distances, found = self._index.search(reference.descriptors, 2)
+        distances, found = self._nearest(reference)
         ratio = _RATIO[reference.method]
         kept = np.flatnonzero(distances[:, 0] <= ratio * distances[:, 1])
         order = kept[np.argsort(distances[kept, 0], kind="stable")]
         _, first = np.unique(found[order, 0], return_index=True)
         rows = order[np.sort(first)]
         return reference.points[rows], self.photo.points[found[rows, 0]]
+
+    def _nearest(self, reference: Features) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return (distances, photo features), each (n, 2), of all of ``reference``.
+
+        What a poll of it has found already is not looked for again.
+        """
+        polled = self._polled.pop(id(reference), None)
+        if polled is None:
+            return self._index.search(reference.descriptors, 2)  # type: ignore[no-any-return]
+        is_asked = np.zeros(len(reference.points), bool)
+        is_asked[::_VOTING_STRIDE] = True
+        rest = self._index.search(reference.descriptors[~is_asked], 2)
+        nearest = []
+        for known, new in zip((polled.distances, polled.found), rest, strict=True):
+            every = np.empty((len(is_asked), 2), new.dtype)
+            every[is_asked], every[~is_asked] = known, new
+            nearest.append(every)
+        return nearest[0], nearest[1]
 
     def votes(self, reference: Features) -> int:
         """Count the clear matches among every fourth feature of ``reference``.
@@ -198,6 +227,7 @@ class PhotoMatcher:
         # Features lie in the order of their scales: a stride takes some of each.
         asked = np.ascontiguousarray(reference.descriptors[::_VOTING_STRIDE])
         distances, found = self._index.search(asked, 2)
+        self._polled[id(reference)] = _Polled(reference, distances, found)
         clear = distances[:, 0] <= _CLEAR_RATIO[reference.method] * distances[:, 1]
         return len(set(found[clear, 0].tolist()))
 

@@ -314,6 +314,8 @@ def resized(pixels: Pixels, size_px: tuple[int, int]) -> Pixels:
     as much as decoding, so the remaining factor (below two) is linear.
     """
     width, height = size_px
+    if pixels.shape[1::-1] == (width, height):
+        return pixels
     while pixels.shape[1] >= 2 * width and pixels.shape[0] >= 2 * height:
         half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
         pixels = np.asarray(
@@ -322,6 +324,8 @@ def resized(pixels: Pixels, size_px: tuple[int, int]) -> Pixels:
             ),
             np.uint8,
         )
+    if pixels.shape[1::-1] == (width, height):
+        return pixels
     return np.asarray(
         cv2.resize(pixels, size_px, interpolation=cv2.INTER_LINEAR), np.uint8
     )

@@ -373,14 +373,13 @@ def cut_out(pixels: Pixels, quad: Quad, *, margin: float = MARGIN) -> Pixels:
     inner = _rectangle(dx, dy, dx + size[0], dy + size[1]) - np.float32(0.5)
     matrix = cv2.getPerspectiveTransform(quad * scale - np.float32(0.5), inner)
     outer = (round(size[0] + 2 * dx), round(size[1] + 2 * dy))
-    return np.asarray(
-        cv2.warpPerspective(
-            seen,
-            matrix,
-            outer,
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=(FRAME_GREY,) * 3,
-        ),
-        np.uint8,
+    # OpenCV moves four channels in less time than three, to the same values.
+    drawn = cv2.warpPerspective(
+        cv2.cvtColor(seen, cv2.COLOR_RGB2RGBA),
+        matrix,
+        outer,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(FRAME_GREY,) * 4,
     )
+    return np.asarray(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), np.uint8)

@@ -51,24 +51,24 @@ def hands(
     """
     height, width = seen.shape[:2]
     small = max(8, width // _SHRINK), max(8, height // _SHRINK)
-    shown, usual = resized(seen, small), resized(reference, small)
+    shown = resized(seen, small)
     skin = _skin(shown)
     beside = np.zeros(skin.shape, bool)
     if behind is not None:
         beside = cv2.resize(behind.astype(np.uint8), small) > 0
+    face = float((~beside).sum())
+    on_rim = _grown(beside) | _skin_beyond(skin.shape, photo, registration)
+    if not _may_hold(_closed(skin & ~beside), on_rim, _MIN_SHARE * face):
+        return np.zeros((height, width), bool)
     # White board in the light of a lamp has the colour of skin, but not beside what
     # that light makes of it.
+    usual = resized(reference, small)
     lit = relight(usual, shown, (~beside).astype(np.float32)).expected
     red, green, blue = cv2.split(cv2.absdiff(shown, lit))
     gap = cv2.max(cv2.max(red, green), blue) > _FAR_COLOUR
-    mask = cv2.morphologyEx(
-        (skin & gap & ~beside).astype(np.uint8),
-        cv2.MORPH_CLOSE,
-        np.ones((5, 5), np.uint8),
-    )
+    mask = _closed(skin & gap & ~beside)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     found = np.zeros(mask.shape, np.uint8)
-    face = float((~beside).sum())
     for number in range(1, count):
         share = float(stats[number][cv2.CC_STAT_AREA]) / face
         if not _MIN_SHARE < share < _MAX_SHARE:
@@ -85,6 +85,74 @@ def hands(
     grown = cv2.dilate(found, np.ones((7, 7), np.uint8))
     full = cv2.resize(grown, (width, height), interpolation=cv2.INTER_NEAREST)
     return np.asarray(full > 0, bool)
+
+
+def _closed(mask: Mask) -> NDArray[np.uint8]:
+    return np.asarray(
+        cv2.morphologyEx(
+            mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)
+        ),
+        np.uint8,
+    )
+
+
+def _may_hold(skin: NDArray[np.uint8], on_rim: Mask, least_px: float) -> bool:
+    """Tell whether any patch of ``skin`` could be a hand, whatever the light.
+
+    What is left of a patch once the light is known lies within it: where none is large
+    and lies ``on_rim``, beyond which skin goes on, the light need not be known.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(skin, connectivity=4)
+    is_large = stats[:count, cv2.CC_STAT_AREA] > least_px
+    is_large[0] = False  # the background
+    return bool(is_large[labels[on_rim]].any())
+
+
+def _skin_beyond(
+    shape: tuple[int, ...], photo: Pixels, registration: Registration
+) -> Mask:
+    """(rows, columns): true along each edge of the face where skin lies beyond it."""
+    rows, columns = shape
+    low, high = -_BEYOND, 1 + _BEYOND
+    down, across = (np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns
+    points = np.concatenate(
+        [
+            np.column_stack([np.full(rows, low), down]),
+            np.column_stack([np.full(rows, high), down]),
+            np.column_stack([across, np.full(columns, low)]),
+            np.column_stack([across, np.full(columns, high)]),
+        ]
+    )
+    x, y, inside = _pixels_at(points, photo, registration)
+    is_skin = np.zeros(len(points), bool)
+    if not inside.any():  # the face fills the photo
+        return np.zeros((rows, columns), bool)
+    is_skin[inside] = _skin(photo[y[inside], x[inside]].reshape(1, -1, 3)).ravel()
+    left, right, top, bottom = np.split(
+        is_skin, np.cumsum([rows, rows, columns]).tolist()
+    )
+    rim: Mask = np.zeros((rows, columns), bool)
+    rim[:, :_ENDS_PX] |= left[:, None]
+    rim[:, -_ENDS_PX:] |= right[:, None]
+    rim[:_ENDS_PX] |= top
+    rim[-_ENDS_PX:] |= bottom
+    return rim
+
+
+def _pixels_at(
+    points: NDArray[np.float64], photo: Pixels, registration: Registration
+) -> tuple[NDArray[np.int_], NDArray[np.int_], Mask]:
+    """Return where ``points``, (n, 2) shares of the face, lie in the photo.
+
+    Returns:
+        columns and rows, (n,), and which of them the photo has.
+    """
+    there = registration.points_in_photo(
+        points * np.array(registration.reference_size_px)
+    )
+    x, y = np.floor(there).astype(int).T
+    height, width = photo.shape[:2]
+    return x, y, (x >= 0) & (y >= 0) & (x < width) & (y < height)
 
 
 def _skin(pixels: Pixels) -> Mask:
@@ -138,10 +206,7 @@ def _goes_on(
     ]
     if not beyond:
         return False
-    points = np.array(beyond) * np.array(registration.reference_size_px)
-    x, y = np.floor(registration.points_in_photo(points)).astype(int).T
-    height, width = photo.shape[:2]
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    x, y, inside = _pixels_at(np.array(beyond), photo, registration)
     if inside.mean() < _GOES_ON:
         return False
     around = np.ascontiguousarray(photo[y[inside], x[inside]].reshape(1, -1, 3))

@@ -116,14 +116,17 @@ def _glare(reference: Pixels, photo: Pixels) -> tuple[NDArray[np.uint8], float]:
         1 in each patch (h, w), and the share that may be print or none.
     """
     is_burnt = darkest(photo) >= _BURNT
+    least_px = _MIN_GLARE_SHARE * is_burnt.size
+    if np.count_nonzero(is_burnt) < least_px:  # none can be wide
+        return np.zeros(is_burnt.shape, np.uint8), 0.0
     printed = darkest(reference)
     burnt = is_burnt & (printed < _BURNT - 40)
-    if np.count_nonzero(burnt) < _MIN_GLARE_SHARE * burnt.size:  # none can be wide
+    if np.count_nonzero(burnt) < least_px:
         return np.zeros(burnt.shape, np.uint8), 0.0
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         burnt.astype(np.uint8), connectivity=8
     )
-    wide = stats[:count, cv2.CC_STAT_AREA] >= _MIN_GLARE_SHARE * burnt.size
+    wide = stats[:count, cv2.CC_STAT_AREA] >= least_px
     wide[0] = False  # the background
     washed = 0.0
     for number in np.flatnonzero(wide):

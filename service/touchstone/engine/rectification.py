@@ -43,7 +43,21 @@ def rectify(
         sampled_at = _cv2.subtract(sampled_at, (*origin, 0.0, 0.0))
         sampled_at /= np.float32(1 << halvings)
         sampled_at -= np.float32(0.5)
+    else:  # what lies around it need not be made ready to be drawn from
+        pixels, corner = _part(pixels, first, last)
+        sampled_at = _cv2.subtract(sampled_at, (*corner, 0.0, 0.0))
     return drawn_from(pixels, sampled_at), covered
+
+
+def _part(
+    pixels: Pixels, first: NDArray[np.float32], last: NDArray[np.float32]
+) -> tuple[Pixels, tuple[float, float]]:
+    """Return the part of ``pixels`` around ``first`` to ``last``, and its corner."""
+    size = np.array(pixels.shape[1::-1])
+    left, top = np.clip(np.floor(first) - 1, 0, size - 1).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(last) + 2, 1, size).astype(int).tolist()
+    right, bottom = max(right, left + 1), max(bottom, top + 1)
+    return pixels[top:bottom, left:right], (float(left), float(top))
 
 
 def _reduced(

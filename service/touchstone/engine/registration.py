@@ -240,20 +240,21 @@ def _fit_bend(
     in_reference, in_photo = matches
     gaps = in_photo - project(homography, in_reference)
     reach = _BEND_REACH * threshold_px
-    distance = np.linalg.norm(gaps, axis=1)
+    distance = np.hypot(*gaps.T)
     if (distance < reach).sum() < _BEND_GAIN * before:  # nothing from where to grow
         return None, is_inlier
     basis = monomials(in_reference, size_px)
     coefficients = np.zeros((basis.shape[1], 2))
+    unit = np.eye(basis.shape[1])
     # It grows from the part that looked flat: what lies near the bend of one round
     # takes part in the next, so that the far sides of a bottle are reached.
     for _ in range(_BEND_ROUNDS):
         near = distance < reach
         weights = near / (1 + (distance / threshold_px) ** 2)
         weighted = basis * weights[:, None]
-        ridge = _BEND_RIDGE * float(near.sum()) * np.eye(basis.shape[1])
+        ridge = _BEND_RIDGE * float(np.count_nonzero(near)) * unit
         coefficients = np.linalg.solve(basis.T @ weighted + ridge, weighted.T @ gaps)
-        distance = np.linalg.norm(gaps - basis @ coefficients, axis=1)
+        distance = np.hypot(*(gaps - basis @ coefficients).T)
     bent = distance < threshold_px
     if bent.sum() < _BEND_GAIN * before:
         return None, is_inlier

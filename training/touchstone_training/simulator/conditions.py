@@ -16,7 +16,8 @@ class Conditions:
     Angles are in degrees. ``fill`` is the larger of the package's extents as a share
     of the photo's. ``defocus_px``, ``motion_px`` and ``noise`` (deviation at mid grey,
     linear) hold for a long side of 1600 px and are scaled to the photo's size.
-    ``varnish`` is the light that the print's gloss throws back, 1 a full sensor.
+    ``varnish`` is the light that the print's gloss throws back, 1 a full sensor;
+    ``glints`` are small mirrored lights where film creases or varnish is uneven.
     """
 
     rotation_deg: float = 0.0
@@ -45,6 +46,7 @@ class Conditions:
     fingers: int = 0
     sticker: bool = False
     varnish: float = 0.0
+    glints: int = 0
     phone: Phone = field(default_factory=Phone)
 
     @staticmethod
@@ -68,6 +70,7 @@ class Conditions:
         drawn = str(rng.choice(kinds, p=list(_SHAPE_SHARES.values())))
         turn = _rotation_deg(rng, hard, any_rotation=any_rotation)
         slant = rng.normal(0, 5 + 13 * hard, 2).clip(-16 - 30 * hard, 16 + 30 * hard)
+        (gloss,) = rng.spawn(1)  # of its own, so that it takes no draws from the rest
         warmth, green = rng.normal(0, 0.03 + 0.07 * hard), rng.normal(0, 0.015)
         return Conditions(
             rotation_deg=turn,
@@ -100,6 +103,9 @@ class Conditions:
             fingers=int(rng.integers(1, 3)) if rng.random() < 0.12 + 0.3 * hard else 0,
             sticker=bool(rng.random() < 0.02 + 0.1 * hard),
             varnish=_sometimes(rng, 0.3 + 0.3 * hard, high=0.015 + 0.09 * hard),
+            glints=int(gloss.integers(1, 9))
+            if gloss.random() < 0.1 + 0.4 * hard
+            else 0,
             phone=Phone.sample(rng, difficulty=hard),
         )
 

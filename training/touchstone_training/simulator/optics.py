@@ -101,6 +101,43 @@ def glare_field(
     return np.asarray(strength * field, np.float32)
 
 
+_GLINT_REACH = 3.0
+
+
+def add_glints(
+    light: _Field, rng: np.random.Generator, *, count: int, scale: float
+) -> None:
+    """Add small mirrored lights at random places of ``light``, (h, w, 3), in place.
+
+    A crease of film or a bead of varnish mirrors a lamp in a spot of a few pixels,
+    round or drawn out, with a soft rim, at times brighter than the sensor can tell.
+
+    Args:
+        light: linear, 1 a full sensor.
+        rng: source of chance.
+        count: how many.
+        scale: photo pixels for one of a photo 1600 px wide.
+    """
+    height, width = light.shape[:2]
+    for _ in range(count):
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
+        thin = scale * rng.uniform(1.2, 7.0)
+        long = thin * rng.uniform(1.0, 4.0)
+        turn, peak = rng.uniform(0, np.pi), rng.uniform(0.1, 1.6)
+        sharpness = rng.uniform(1.0, 4.0)
+        reach = _GLINT_REACH * long
+        left, right = max(0, int(x - reach)), min(width, int(x + reach) + 1)
+        top, bottom = max(0, int(y - reach)), min(height, int(y + reach) + 1)
+        if right <= left or bottom <= top:
+            continue
+        dx = np.arange(left, right, dtype=np.float32)[None, :] - np.float32(x)
+        dy = np.arange(top, bottom, dtype=np.float32)[:, None] - np.float32(y)
+        along = (dx * np.cos(turn) + dy * np.sin(turn)) / long
+        across = (dy * np.cos(turn) - dx * np.sin(turn)) / thin
+        spot = peak * np.exp(-((along * along + across * across) ** (sharpness / 2)))
+        light[top:bottom, left:right] += spot[..., None].astype(np.float32)
+
+
 def lens_kernel(defocus_px: float, motion_px: float, motion_deg: float) -> _Field:
     """Point spread of lens and hand: a disc of radius ``defocus_px`` along a line."""
     reach = int(np.ceil(defocus_px + motion_px / 2 + 0.5))

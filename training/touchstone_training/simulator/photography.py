@@ -6,8 +6,9 @@ read from disk and chance comes only from the generator that is passed in, so th
 seed gives the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -82,7 +83,13 @@ def photograph(
     glare = optics.glare_field(rng, size_px, strength=taken.glare)
     sheen = taken.varnish * (0.6 + 0.4 * smooth_noise(rng, (8, 8), cells=(2, 2)))
     full_lamp = _Lamp(lamp, size_px)
-    _lay(light, placed, full_lamp, glare=glare, sheen=sheen)
+    glints = partial(
+        optics.add_glints,
+        rng=rng.spawn(1)[0],
+        count=taken.glints,
+        scale=max(size_px) / _REFERENCE_SIDE_PX,
+    )
+    _lay(light, placed, full_lamp, glare=glare, sheen=sheen, glints=glints)
     artwork_px = (artwork.shape[1], artwork.shape[0])
     for cover in _covers(placed, taken, rng, size_px=size_px, artwork_px=artwork_px):
         _lay_cover(light, cover, full_lamp)
@@ -209,6 +216,7 @@ def _lay(
     *,
     glare: NDArray[np.float32],
     sheen: NDArray[np.float32],
+    glints: Callable[[NDArray[np.float32]], None],
 ) -> None:
     for side in placed.sides:
         _lay_cover(light, side, lamp)
@@ -222,6 +230,7 @@ def _lay(
     over *= window.refine(lit * placed.shade[..., None])
     if mirrored.max() > 0:
         over += cv2.merge([window.refine(mirrored)] * 3)
+    glints(over)
     _blend(light, front, over)
 
 

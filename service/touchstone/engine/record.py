@@ -12,6 +12,7 @@ import numpy as np
 
 from touchstone.engine.codes import Code
 from touchstone.engine.comparison import Region
+from touchstone.engine.cylinders import Cylinder
 from touchstone.engine.evidence import Evidence
 from touchstone.engine.features import Method
 from touchstone.engine.image import Photo
@@ -87,11 +88,10 @@ def read_region(document: Document) -> Region:
 
 def registration_document(registration: Registration) -> Document:
     """Describe a registration; numbers in full, so that pictures can be redrawn."""
-    bend = registration.bend
     return {
         "method": str(registration.method),
         "photo_from_reference": registration.photo_from_reference.tolist(),
-        "bend": None if bend is None else bend.coefficients.tolist(),
+        "bend": _bend_document(registration.bend),
         "inliers": registration.inliers,
         "matches": registration.matches,
         "residual_px": registration.residual_px,
@@ -101,13 +101,32 @@ def registration_document(registration: Registration) -> Document:
     }
 
 
+def _bend_document(bend: Bend | Cylinder | None) -> Document | list[list[float]] | None:
+    if isinstance(bend, Cylinder):
+        return {
+            "photo_from_wound": bend.photo_from_wound.tolist(),
+            "angle": bend.angle,
+            "is_upright": bend.is_upright,
+        }
+    return None if bend is None else bend.coefficients.tolist()
+
+
+def _read_bend(document: Any) -> Bend | Cylinder | None:
+    if isinstance(document, dict):
+        return Cylinder(
+            np.array(document["photo_from_wound"], np.float64),
+            float(document["angle"]),
+            bool(document["is_upright"]),
+        )
+    return None if document is None else Bend(np.array(document, np.float64))
+
+
 def read_registration(document: Document) -> Registration:
     """Read what `registration_document` wrote."""
-    bend = document["bend"]
     reference_px, photo_px = document["reference_size_px"], document["photo_size_px"]
     return Registration(
         photo_from_reference=np.array(document["photo_from_reference"], np.float64),
-        bend=None if bend is None else Bend(np.array(bend, np.float64)),
+        bend=_read_bend(document["bend"]),
         method=Method(document["method"]),
         inliers=int(document["inliers"]),
         matches=int(document["matches"]),

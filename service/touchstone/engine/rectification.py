@@ -102,10 +102,17 @@ def _faces_camera(
     inner = blocks[1:-1, 1:-1]
     if min(inner.shape[:2]) < 3:  # noqa: PLR2004 (too small to have a far side)
         return np.ones(size_px[::-1], bool)
-    along = lengths(blocks[1:-1, 2:] - blocks[1:-1, :-2])
-    down = lengths(blocks[2:, 1:-1] - blocks[:-2, 1:-1])
-    facing = (along > _LEAST_FACING * np.median(along)) & (
-        down > _LEAST_FACING * np.median(down)
+    to_right, below = (
+        blocks[1:-1, 2:] - blocks[1:-1, :-2],
+        blocks[2:, 1:-1] - blocks[:-2, 1:-1],
+    )
+    along, down = lengths(to_right), lengths(below)
+    # What lies beyond the rim of a bottle comes back mirrored.
+    turns = to_right[..., 0] * below[..., 1] - to_right[..., 1] * below[..., 0]
+    facing = (
+        (along > _LEAST_FACING * np.median(along))
+        & (down > _LEAST_FACING * np.median(down))
+        & (turns > 0)
     )
     if facing.all():
         return np.ones(size_px[::-1], bool)

@@ -6,9 +6,9 @@ width w spans 0 to w and scaling a picture scales its points. Transforms are nam
 
 Two steps. A homography from local features: ORB first (a twelfth of SIFT's cost at
 the same success on print), SIFT where ORB is in doubt; USAC_MAGSAC with a fixed seed.
-Then a *bend*: a polynomial displacement of low order for cartons, bottles and
-pouches. It has few degrees of freedom on purpose: a logo moved by 2 % must survive
-registration as a difference.
+Then a *bend*: a cylinder for labels round a bottle, a polynomial displacement of low
+order for what is no cylinder, cartons and pouches. Both have few degrees of freedom on
+purpose: a logo moved by 2 % must survive registration as a difference.
 """
 
 from dataclasses import dataclass, replace
@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.engine.cylinders import Cylinder, fit_cylinder
 from touchstone.engine.features import (
     MIN_MATCHES,
     Features,
@@ -54,7 +55,8 @@ class Registration:
     """Where the reference lies in the photo, and how well that is supported."""
 
     photo_from_reference: Homography
-    bend: Bend | None
+    bend: Bend | Cylinder | None
+    """What the face does beyond the homography; None where it is flat."""
     method: Method
     inliers: int
     matches: int
@@ -78,6 +80,10 @@ class Registration:
         self, points_in_reference: NDArray[np.floating]
     ) -> NDArray[np.float64]:
         """Map (n, 2) reference points to the photo, bend included."""
+        if isinstance(self.bend, Cylinder):
+            return self.bend.points_in_photo(
+                points_in_reference, self.reference_size_px
+            )
         mapped = project(self.photo_from_reference, points_in_reference)
         if self.bend is not None:
             mapped = mapped + self.bend.displacement(
@@ -221,6 +227,9 @@ _BEND_REACH = 8.0
 _BEND_MIN_INLIERS = 40
 _BEND_GAIN = 1.04
 """The bend must explain this many times the homography's matches to be believed."""
+_WOUND_SHARE = 1.0
+"""A cylinder that explains as many matches as the polynomial, with fewer numbers, is
+what the face is; and what lies between its matches, or beyond them, follows."""
 _BEND_RIDGE = 1e-3
 _BEND_ROUNDS = 12
 
@@ -232,7 +241,7 @@ def _fit_bend(
     *,
     size_px: tuple[int, int],
     threshold_px: float,
-) -> tuple[Bend | None, NDArray[np.bool_]]:
+) -> tuple[Bend | Cylinder | None, NDArray[np.bool_]]:
     """Fit the bend by re-weighted least squares on all matches near the homography."""
     before = int(is_inlier.sum())
     if before < _BEND_MIN_INLIERS:
@@ -258,4 +267,9 @@ def _fit_bend(
     bent = distance < threshold_px
     if bent.sum() < _BEND_GAIN * before:
         return None, is_inlier
+    wound = fit_cylinder(
+        homography, matches, size_px=size_px, threshold_px=threshold_px
+    )
+    if wound is not None and wound[1].sum() >= _WOUND_SHARE * bent.sum():
+        return wound
     return Bend(coefficients), bent

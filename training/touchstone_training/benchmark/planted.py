@@ -269,7 +269,8 @@ def points_in_reference(registration: Registration, points: _Points) -> _Points:
 
     The bend is undone by fixed-point iteration: it is slow against the homography.
     """
-    back = np.asarray(np.linalg.inv(registration.photo_from_reference), np.float64)
+    there = registration.photo_from_reference
+    back = np.asarray(np.linalg.inv(there), np.float64)
     found = project(back, points)
     if registration.bend is None:
         return found
@@ -277,6 +278,6 @@ def points_in_reference(registration: Registration, points: _Points) -> _Points:
     for _ in range(_ROUNDS):
         # A polynomial says nothing beyond the face that it was fitted to.
         inside = np.clip(found, -_BEYOND * size, (1 + _BEYOND) * size)
-        bent = registration.bend.displacement(inside, registration.reference_size_px)
+        bent = registration.points_in_photo(inside) - project(there, inside)
         found = project(back, points - bent)
     return found

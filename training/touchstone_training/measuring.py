@@ -43,6 +43,9 @@ from touchstone_training.simulator.scanning import scanned
 
 GENUINE = "genuine"
 PHOTO_PX = (1600, 1200)
+_PHOTO_SIZES_PX = (PHOTO_PX, PHOTO_PX, (1200, 900), (960, 720))
+"""Messengers and web forms make photos smaller: what small ones cannot show must not
+speak against a print, and only a policy that has seen them knows."""
 ARTWORK_SIDE_PX = 1400
 
 
@@ -137,7 +140,9 @@ def _photographed(
     boxes: tuple[tuple[float, float, float, float], ...] = (),
 ) -> Sample:
     taken = conditions(rng, difficulty)
-    photo = photograph(print_, rng, conditions=taken, size_px=PHOTO_PX, compress=False)
+    (choice,) = rng.spawn(1)
+    size = _PHOTO_SIZES_PX[int(choice.integers(len(_PHOTO_SIZES_PX)))]
+    photo = photograph(print_, rng, conditions=taken, size_px=size, compress=False)
     jpeg = to_jpeg(photo.pixels, photo.conditions.jpeg_quality)
     return Sample(seed, artwork.family, kind, severity, boxes, jpeg)
 

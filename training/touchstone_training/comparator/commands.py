@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from touchstone_training.comparator.ablation import ablate as compare_designs
 from touchstone_training.comparator.aligned import pack as align_pairs
 from touchstone_training.comparator.aligned import pack_real
 from touchstone_training.comparator.drawing import (
@@ -19,6 +20,7 @@ from touchstone_training.comparator.drawing import (
     Threads,
     learn,
 )
+from touchstone_training.comparator.golden import golden as golden_template
 from touchstone_training.comparator.learn import LearnConfig
 from touchstone_training.comparator.pairs import FIRST_SEED, make_pairs
 from touchstone_training.comparator.release import average as take_mean
@@ -30,7 +32,7 @@ from touchstone_training.study import REAL_TRAINING_SET
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Make the learned comparator: learn, pairs, pack, tune, export.",
+    help="Make the learned comparator: learn, pairs, pack, tune, export; and studies.",
 )
 app.command()(learn)
 
@@ -119,6 +121,34 @@ def average(
 ) -> None:
     """Take the mean of checkpoints' weights, of runs that go on from one another."""
     take_mean(checkpoints, out)
+
+
+@app.command()
+def ablate(
+    *,
+    aligned: _Aligned = Path("runs/aligned"),
+    models: Annotated[Path, typer.Option(help="Folder of served models.")] = Path(
+        "models"
+    ),
+    most: Annotated[int, typer.Option(help="Pairs to fit on, and to judge.")] = 600,
+) -> None:
+    """Measure the served network beside designs that use the embedder's features."""
+    share = LearnConfig().held_out_share
+    typer.echo(json.dumps(compare_designs(aligned, models, share=share, most=most)))
+
+
+@app.command()
+def golden(
+    *,
+    models: Annotated[Path, typer.Option(help="Folder of served models.")] = Path(
+        "models"
+    ),
+    designs: Annotated[int, typer.Option(help="How many designs.")] = 24,
+    data: _Data = None,
+) -> None:
+    """Measure what 1, 3 and 5 genuine specimens of a reference would add."""
+    fonts = [] if data is None else fonts_of(data)
+    typer.echo(json.dumps(golden_template(models, designs=designs, fonts=fonts)))
 
 
 @app.command()

@@ -48,10 +48,12 @@ def ablate(data: Path, models: Path, *, share: float, most: int) -> dict[str, An
     Raises:
         InvalidInputError: there are no pairs of both sorts.
     """
-    learned, judged = held_out([one for one in packed(data) if not one.is_real], share)
-    learned, judged = (_spread(pairs, most) for pairs in (learned, judged))
-    if not judged or len({one.is_genuine for one in judged}) < 2:  # noqa: PLR2004
-        raise InvalidInputError(f"{data} holds no genuine and forged pairs to judge.")
+    every = [one for one in packed(data) if not one.is_real]
+    if not every:
+        raise InvalidInputError(f"{data} holds no aligned pairs.")
+    learned, judged = (_some(pairs, most) for pairs in held_out(every, share))
+    if any(len({one.is_genuine for one in part}) < 2 for part in (learned, judged)):  # noqa: PLR2004
+        raise InvalidInputError(f"{data} holds too few genuine or forged pairs.")
     frozen = _Frozen((models / "embedder.onnx").read_bytes())
     served = open_comparator(Settings.load(model_dir=models, provider="cpu"))
     if not isinstance(served, OnnxComparator):
@@ -88,8 +90,9 @@ def ablate(data: Path, models: Path, *, share: float, most: int) -> dict[str, An
     }
 
 
-def _spread(pairs: Sequence[Packed], most: int) -> list[Packed]:
-    return list(pairs)[:: max(1, -(-len(pairs) // most))]
+def _some(pairs: Sequence[Packed], most: int) -> list[Packed]:
+    chosen = np.random.default_rng(0).permutation(len(pairs))[:most]
+    return [pairs[n] for n in sorted(chosen.tolist())]
 
 
 class _Frozen:

@@ -40,7 +40,9 @@ _Map = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
+class Looked:
+    """The deviation maps of one photo, (h, w) each, and where they hold."""
+
     kind: str
     maps: dict[str, _Map]
     valid: NDArray[np.bool_]
@@ -73,7 +75,7 @@ def golden(
             for count in SPECIMENS:
                 if len(specimens) < count:
                     continue
-                template = _Template.of(specimens[:count], channel)
+                template = Template.of(specimens[:count], channel)
                 for group, scores in ((rest, usual), (changed, forged)):
                     scores.setdefault((channel, count), []).extend(
                         template.peak(one) for one in group
@@ -93,7 +95,7 @@ def golden(
     }
 
 
-def _look(seed: int, opened: Models, fonts: Sequence[Path]) -> list[_Looked]:
+def _look(seed: int, opened: Models, fonts: Sequence[Path]) -> list[Looked]:
     gallery = gallery_of(
         seed, opened.embedder, decoys=0, fonts=fonts, scanned_share=0.5
     )
@@ -115,20 +117,23 @@ def _look(seed: int, opened: Models, fonts: Sequence[Path]) -> list[_Looked]:
         maps = {name: comparison.channel_maps[name] for name in _CHANNELS}
         height, width = maps["learned"].shape
         valid = cv2.resize(comparison.valid, (width, height)) > 0.5  # noqa: PLR2004
-        found.append(_Looked(sample.kind, maps, np.asarray(valid, np.bool_)))
+        found.append(Looked(sample.kind, maps, np.asarray(valid, np.bool_)))
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Template:
+class Template:
+    """What genuine specimens of a reference deviate, place by place."""
+
     channel: str
     mean: Any
     spread: Any
 
     @staticmethod
-    def of(specimens: Sequence[_Looked], channel: str) -> "_Template":
+    def of(specimens: Sequence[Looked], channel: str) -> "Template":
+        """Learn from ``specimens``; from none, that nothing deviates anywhere."""
         if not specimens:
-            return _Template(channel, 0.0, 1.0)
+            return Template(channel, 0.0, 1.0)
         stack = np.stack([one.maps[channel] for one in specimens])
         seen = np.stack([one.valid for one in specimens]).astype(np.float32)
         count = seen.sum(axis=0)
@@ -137,9 +142,9 @@ class _Template:
         squares = (stack - mean) ** 2 * seen
         variance = float(squares.sum() / max(1.0, float(seen.sum())))
         spread = (squares.sum(axis=0) + _PRIOR * variance) / (count + _PRIOR)
-        return _Template(channel, mean, np.sqrt(spread) + _LEAST_SPREAD)
+        return Template(channel, mean, np.sqrt(spread) + _LEAST_SPREAD)
 
-    def peak(self, one: _Looked) -> float:
+    def peak(self, one: Looked) -> float:
         """The largest mean of a small window, in units of the spread."""
         z = (one.maps[self.channel] - self.mean) / self.spread * one.valid
         return float(cv2.boxFilter(np.asarray(z, np.float32), -1, _WINDOW).max())

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from touchstone.engine.cylinders import Cylinder, fit_cylinder
 from touchstone.engine.features import Method
+from touchstone.engine.occlusion import hands
 from touchstone.engine.record import read_registration, registration_document
+from touchstone.engine.rectification import rectify
 from touchstone.engine.registration import Registration
 
 SIZE = 900, 640
@@ -119,3 +121,44 @@ def test_a_record_tells_a_cylinder_in_full(is_upright: bool) -> None:
     np.testing.assert_array_equal(
         read.points_in_photo(corners), kept.points_in_photo(corners)
     )
+
+
+def laid_round(angle: float, *, yaw: float) -> Registration:
+    """A label that goes round the side of a bottle, seen by a camera in front."""
+    wound = Cylinder(camera(tilt=0.0, yaw=yaw, distance=2), angle, is_upright=True)
+    return Registration(
+        photo_from_reference=flat_part(wound),
+        bend=wound,
+        method=Method.ORB,
+        inliers=90,
+        matches=120,
+        residual_px=0.8,
+        coverage=0.7,
+        reference_size_px=SIZE,
+        photo_size_px=(1280, 960),
+    )
+
+
+def test_what_lies_beyond_the_rim_is_not_shown() -> None:
+    photo = np.full((960, 1280, 3), 120, np.uint8)
+    _, covered = rectify(photo, laid_round(3.1, yaw=0.6), (448, 320))
+    # Of the label's 3.1 radians, 1.05 are before the rim on one side of where the camera
+    # looks, and there is no other way to see what is behind it.
+    ends = covered[160].nonzero()[0]
+    assert len(ends) > 150
+    assert np.ptp(ends) < 448 * 2.1 / 3.1
+
+
+def test_print_by_the_rim_is_not_taken_for_a_hand_that_goes_on() -> None:
+    # Beyond its end the label would be seen mirrored: on the very print that is asked.
+    found = laid_round(2.4, yaw=0.0)
+    reference = np.full((320, 448, 3), 235, np.uint8)
+    reference[120:200, 150:300] = (40, 60, 120)
+    seen = reference.copy()
+    seen[100:180, :60] = (224, 172, 138)
+    xs, ys = np.meshgrid(np.arange(0, SIZE[0] * 0.14), np.arange(200, 360))
+    spots = found.points_in_photo(np.column_stack([xs.ravel(), ys.ravel()]))
+    photo = np.full((960, 1280, 3), (100, 108, 116), np.uint8)
+    columns, rows = np.floor(spots).astype(int).T
+    photo[rows, columns] = (224, 172, 138)
+    assert not hands(reference, seen, photo, found).any()

@@ -127,3 +127,16 @@ def test_a_line_of_words_on_white_is_looked_at_whole() -> None:
     thin[440:456, 200:1000] = 30
     assert ground_of(thin, (640, 480)) is None
     assert box_of_face(thin) == (0, 0, 1200, 900)
+
+
+def test_a_table_in_the_tone_of_board_along_the_edge_alone_is_no_board() -> None:
+    board = np.full((640, 900, 3), 236, np.uint8)
+    board[160:480, 180:660] = framed(FACE)
+    ground = ground_of(board, (900, 640))
+    everywhere = np.ones((640, 900), bool)
+    shown = board.copy()
+    shown[12:-12, 12:170] = shown[12:-12, 670:-12] = (120, 90, 60)
+    shown[12:150, 12:-12] = shown[490:-12, 12:-12] = (120, 90, 60)
+    assert ground is not None
+    assert backdrop(board, board, everywhere, ground) is None
+    assert backdrop(board, shown, everywhere, ground) is not None

@@ -61,6 +61,18 @@ def test_a_face_that_is_nearly_all_board_keeps_its_inks() -> None:
     assert np.abs(told[20, 20].astype(int) - 236).max() < 3
 
 
+@pytest.mark.parametrize("flare", [0.0, 0.02])
+def test_what_little_is_printed_on_black_is_expected(flare: float) -> None:
+    black = np.zeros((400, 560, 3), np.uint8)
+    black[180:210, 100:210] = 120
+    photo = as_photographed(black, gain=0.8, flare=flare, exponent=2.2)
+    noise = np.random.default_rng(0).normal(0, 2, photo.shape)
+    photo = np.asarray((photo + noise).clip(0, 255).round(), np.uint8)
+    told = toned(black, photo, EVERYWHERE)
+    assert abs(int(told[195, 150, 0]) - int(photo[180:210, 100:210].mean())) < 45
+    assert np.abs(told[20, 20].astype(int) - photo[:150].mean()).max() < 6
+
+
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_a_plain_face_is_expected_plain(level: int) -> None:
     plain = np.full((400, 560, 3), level, np.uint8)

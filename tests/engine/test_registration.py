@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scenes import Photograph, Pixels, photographed, printed
 
+from touchstone.engine.cylinders import Cylinder
 from touchstone.engine.features import (
     PHOTO_SIDE_PX,
     REFERENCE_SIDE_PX,
@@ -92,9 +93,11 @@ def test_sift_recovers_it_too(seed: int) -> None:
 def test_a_print_on_a_bottle_is_followed(seed: int, bend: float) -> None:
     photo = photographed(printed(seed), bend=bend, turn=4, zoom=1.1)
     found = registered(seed, photo.pixels)
-    assert found.bend is not None
+    assert isinstance(found.bend, Cylinder)
     # The edge of a bottle is seen aslant: there a pixel is many of the label's.
-    assert np.median(gaps_px(found, photo)) < 0.004 * SIZE[0]
+    gaps = gaps_px(found, photo)
+    assert np.median(gaps) < 0.003 * SIZE[0]
+    assert gaps.max() < 0.015 * SIZE[0]
 
 
 def test_a_flat_print_is_not_bent() -> None:
@@ -285,11 +288,10 @@ def test_the_print_in_the_photo_has_the_most_votes() -> None:
     assert votes[1] > 2 * max(votes[0], votes[2])
 
 
-def test_a_poll_spares_work_and_changes_no_match() -> None:
-    photo = detect(
-        photographed(printed(2)).pixels, Method.ORB, max_side_px=PHOTO_SIDE_PX
-    )
-    polled, asked = PhotoMatcher(photo), reference(2, Method.ORB)
+@pytest.mark.parametrize("method", Method)
+def test_a_poll_spares_work_and_changes_no_match(method: Method) -> None:
+    photo = detect(photographed(printed(2)).pixels, method, max_side_px=PHOTO_SIDE_PX)
+    polled, asked = PhotoMatcher(photo), reference(2, method)
     assert polled.votes(asked) > 0
     for again in range(2):  # what was polled is used once, and then looked for again
         found, plain = polled.match(asked), PhotoMatcher(photo).match(asked)

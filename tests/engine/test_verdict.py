@@ -58,7 +58,7 @@ def evidence(
     **measured: float,
 ) -> Evidence:
     """What a good photo of a genuine pack gives, but for what is said otherwise."""
-    usual = dict.fromkeys(MEASUREMENTS, 0.2) | {"contrast": 0.0, "grain": 0.0}
+    usual = dict.fromkeys(MEASUREMENTS, 0.2) | {"grain": 0.0}
     registration = Registration(
         photo_from_reference=np.eye(3),
         bend=None,
@@ -337,7 +337,7 @@ def test_the_band_is_that_of_the_ratio(structure: float, words: str) -> None:
     assert decided(evidence(structure_top=structure)).strength.startswith(words)
 
 
-DEVIATIONS = [f"{channel}_{kind}" for channel in CHANNELS for kind in ("peak", "top")]
+DEVIATIONS = [f"{channel}_{kind}" for channel in CHANNELS for kind in ("top", "level")]
 POLICIES = {"synthetic": policy(), "shipped": Policy.from_json(SHIPPED.read_bytes())}
 
 
@@ -502,3 +502,12 @@ def test_a_print_that_differs_as_a_whole_is_said_to() -> None:
     changed = decided(evidence(structure_top=3.0, cast=0.0), policy=rules)
     assert changed.kind is FindingKind.INCONSISTENT_WITH_GENUINE
     assert [one.code for one in changed.reasons] == ["overall_difference"]
+
+
+def test_a_policy_that_weighs_what_is_not_measured_says_so() -> None:
+    fields = whole_calibration()
+    for term in fields["fusion"]["experts"][0]["terms"]:
+        term["name"] = "structure_peak"
+    odd = Policy.from_json(json.dumps(fields).encode())
+    with pytest.raises(ModelError, match="structure_peak, which is not measured"):
+        decided(evidence(), policy=odd)

@@ -8,7 +8,7 @@ a dozen numbers follow a label to its far sides, where a polynomial that was fit
 its middle runs away.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +35,12 @@ class Cylinder:
         return _projected(self.photo_from_wound, lifted)
 
 
-_ANGLES = (0.6, 1.1, 1.6, 2.1, 2.7)
+_ANGLES = (0.8, 1.5, 2.3)
 """Radians; a label that takes more than half of its bottle is not seen whole."""
-_FINER = 0.25
-_FIRST_ROUNDS, _LAST_ROUNDS = 6, 10
+_FINER = 0.35
+_FIRST_ROUNDS, _LAST_ROUNDS = 5, 8
+_ASKED = 160
+"""Matches by which the angle is chosen; all of them fit what is chosen."""
 _DAMPING = 1e-4
 _LEAST_MATCHES = 12
 _REACH = 8.0
@@ -65,23 +67,20 @@ def fit_cylinder(
     """
     in_reference, in_photo = (np.asarray(one, np.float64) for one in matches)
     view = _View.of(homography, in_photo, size_px, threshold_px)
-    tried = []
-    for is_upright in (True, False):
-        for angle in _ANGLES:
-            lifted = _wound(in_reference, size_px, angle, is_upright)
-            start = view.start(angle, is_upright)
-            tried.append(
-                (*view.fitted(start, lifted, _FIRST_ROUNDS), angle, is_upright)
-            )
-    score, matrix, angle, is_upright = max(tried, key=lambda one: one[0])
-    best = (score, matrix, angle)
-    for other in (angle - _FINER, angle + _FINER):
-        lifted = _wound(in_reference, size_px, other, is_upright)
-        start = view.start(other, is_upright)
-        best = max(
-            best, (*view.fitted(start, lifted, _LAST_ROUNDS), other), key=lambda b: b[0]
-        )
-    _, matrix, angle = best
+    step = -(-len(in_reference) // _ASKED)
+    asked = view.every(step)
+
+    def tried(angle: float, is_upright: bool) -> tuple[float, _Array, float, bool]:
+        lifted = _wound(in_reference[::step], size_px, angle, is_upright)
+        start = asked.start(angle, is_upright)
+        return *asked.fitted(start, lifted, _FIRST_ROUNDS), angle, is_upright
+
+    best = max(
+        (tried(angle, upright) for upright in (True, False) for angle in _ANGLES),
+        key=lambda one: one[0],
+    )
+    finer = (tried(best[2] + change, best[3]) for change in (-_FINER, _FINER))
+    _, matrix, angle, is_upright = max((best, *finer), key=lambda one: one[0])
     lifted = _wound(in_reference, size_px, angle, is_upright)
     _, matrix = view.fitted(matrix, lifted, _LAST_ROUNDS)
     found = Cylinder(view.in_pixels(matrix), float(angle), is_upright)
@@ -115,6 +114,10 @@ class _View:
             unit / unit[2, 2], (in_photo - middle) / scale, back, threshold / scale
         )
 
+    def every(self, step: int) -> "_View":
+        """Return the same with every ``step``-th match."""
+        return replace(self, in_photo=self.in_photo[::step])
+
     def start(self, angle: float, is_upright: bool) -> _Array:
         """(3, 4): a cylinder that is laid on the flat print along its middle."""
         x, y, one = self.homography.T
@@ -145,19 +148,16 @@ class _View:
         # d seen / d matrix: lifted / depth for its own row, -seen times that for the
         # last, whose lower right stays one.
         scaled = lifted / depth[:, None]
-        normal, right = np.zeros((12, 12)), np.zeros(12)
-        plain = scaled.T @ (scaled * weights[:, None])
-        for axis in (0, 1):
-            own = np.s_[4 * axis : 4 * axis + 4]
-            at = seen[:, axis]
-            crossed = -scaled.T @ (scaled * (weights * at)[:, None])
-            normal[own, own] = plain
-            normal[own, 8:] = normal[8:, own] = crossed
-            normal[8:, 8:] += scaled.T @ (scaled * (weights * at * at)[:, None])
-            pull = weights * gaps[:, axis]
-            right[own] = scaled.T @ pull
-            right[8:] -= scaled.T @ (pull * at)
-        normal, right = normal[:11, :11], right[:11]
+        nothing = np.zeros_like(scaled)
+        slopes = np.concatenate(
+            [
+                np.concatenate([scaled, nothing, -seen[:, :1] * scaled], axis=1),
+                np.concatenate([nothing, scaled, -seen[:, 1:] * scaled], axis=1),
+            ]
+        )[:, :11]
+        weighted = slopes * np.concatenate([weights, weights])[:, None]
+        normal = slopes.T @ weighted
+        right = weighted.T @ gaps.T.ravel()
         ridge = _DAMPING * (np.diag(normal) + weights.mean())
         step = np.append(np.linalg.solve(normal + np.diag(ridge), right), 0.0)
         return weights, step.reshape(3, 4)

@@ -3,8 +3,8 @@
 Catalogue pictures show a package cut out on plain ground, which is no part of the
 print: in a photo a table, a shelf or a hand lies there. But plain board that runs to
 the edge of an artwork looks the same. So what is plain around the print is a *ground*,
-which each photo may show to be board: it does where, along the frame's edge, most of
-it looks as the face says that board looks in that photo.
+which each photo may show to be board: it does where, along the frame's edge and over
+all of it, most looks as the face says that board looks in that photo.
 """
 
 from typing import Any

@@ -227,7 +227,10 @@ class PhotoMatcher:
         # Features lie in the order of their scales: a stride takes some of each.
         asked = np.ascontiguousarray(reference.descriptors[::_VOTING_STRIDE])
         distances, found = self._index.search(asked, 2)
-        self._polled[id(reference)] = _Polled(reference, distances, found)
+        if (
+            reference.method is Method.ORB
+        ):  # other distances depend on what else is asked
+            self._polled[id(reference)] = _Polled(reference, distances, found)
         clear = distances[:, 0] <= _CLEAR_RATIO[reference.method] * distances[:, 1]
         return len(set(found[clear, 0].tolist()))
 

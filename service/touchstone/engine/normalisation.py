@@ -55,7 +55,7 @@ _GAMMA = 2.2
 _EXPONENTS = np.array([0.8, 1.1, 1.5, 2.2, 3.0, 4.0])[:, None]
 """Of the photo, level by level to light: above `_GAMMA` a camera that softens contrast,
 below one that steepens it."""
-_TONE_RIDGE = 2e-3
+_TONE_RIDGE, _USUAL = 2e-3, 0.1
 _EXPONENT_RIDGE = 3e-5
 _FLARE_RIDGE = 6.0
 """Both keep to the curve of a plain copy: a face that is nearly all white board tells
@@ -111,7 +111,8 @@ def _curve(
     s_xx, s_x, s = (w * x * x).sum(axis=1), (w * x).sum(axis=1), w.sum(axis=1)
     s_xt, s_t = (w * x * t).sum(axis=1), (w * t).sum(axis=1)
     s_xx, s = s_xx + ridge, s + _FLARE_RIDGE * _AT_HALF[:, 0]
-    s_xt = s_xt + ridge * t.mean(axis=1) / max(float(x.mean()), 1e-3)
+    # A face that is nearly all black tells no gain either.
+    s_xt = s_xt + ridge * (t.mean(axis=1) + _USUAL) / (float(x.mean()) + _USUAL)
     gain = np.maximum((s_xt * s - s_t * s_x) / (s_xx * s - s_x * s_x), 1e-3)
     flare = (s_t - gain * s_x) / s
     light = np.maximum(gain[:, None] * x + flare[:, None], 1e-6)

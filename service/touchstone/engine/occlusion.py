@@ -147,12 +147,16 @@ def _pixels_at(
     Returns:
         columns and rows, (n,), and which of them the photo has.
     """
-    there = registration.points_in_photo(
-        points * np.array(registration.reference_size_px)
+    there, at_edge, middle = (
+        registration.points_in_photo(one * np.array(registration.reference_size_px))
+        for one in (points, points.clip(0, 1), np.array([[0.5, 0.5]]))
     )
     x, y = np.floor(there).astype(int).T
     height, width = photo.shape[:2]
-    return x, y, (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    # What lies beyond the rim of a bottle would be seen mirrored, on the face itself.
+    goes_out = ((there - at_edge) * (at_edge - middle)).sum(axis=1) > 0
+    return x, y, inside & goes_out
 
 
 def _skin(pixels: Pixels) -> Mask:

@@ -27,6 +27,8 @@ class Term:
 
     def value(self, measurements: Mapping[str, float]) -> float:
         """Return this term's contribution."""
+        if self.name not in measurements:
+            raise ModelError(f"The policy weighs {self.name}, which is not measured.")
         raw = measurements[self.name]
         if not math.isfinite(raw):  # it would pass for the edge that clears
             raise ModelError(f"What was measured as {self.name} is no number.")

@@ -6,9 +6,10 @@ width w spans 0 to w and scaling a picture scales its points. Transforms are nam
 
 Two steps. A homography from local features: ORB first (a twelfth of SIFT's cost at
 the same success on print), SIFT where ORB is in doubt; USAC_MAGSAC with a fixed seed.
-Then a *bend*: a cylinder for labels round a bottle, a polynomial displacement of low
-order for what is no cylinder, cartons and pouches. Both have few degrees of freedom on
-purpose: a logo moved by 2 % must survive registration as a difference.
+Then a *bend*: a cylinder, as of a label round a bottle, where that explains as much; a
+polynomial displacement of low order where it does not, as of a creased pouch. Both have
+few degrees of freedom on purpose: a logo moved by 2 % must survive registration as a
+difference.
 """
 
 from dataclasses import dataclass, replace
@@ -227,9 +228,6 @@ _BEND_REACH = 8.0
 _BEND_MIN_INLIERS = 40
 _BEND_GAIN = 1.04
 """The bend must explain this many times the homography's matches to be believed."""
-_WOUND_SHARE = 1.0
-"""A cylinder that explains as many matches as the polynomial, with fewer numbers, is
-what the face is; and what lies between its matches, or beyond them, follows."""
 _BEND_RIDGE = 1e-3
 _BEND_ROUNDS = 12
 
@@ -270,6 +268,8 @@ def _fit_bend(
     wound = fit_cylinder(
         homography, matches, size_px=size_px, threshold_px=threshold_px
     )
-    if wound is not None and wound[1].sum() >= _WOUND_SHARE * bent.sum():
+    # With fewer numbers it explains as much: that is what the face is, and what lies
+    # between its matches, or beyond them, follows.
+    if wound is not None and wound[1].sum() >= bent.sum():
         return wound
     return Bend(coefficients), bent

@@ -260,7 +260,7 @@ def added(photo: Pixels, difference: _Field, registration: Registration) -> Pixe
     return out
 
 
-_ROUNDS = 8
+_ROUNDS = 24
 _BEYOND = 0.05
 
 
@@ -276,7 +276,7 @@ def points_in_reference(registration: Registration, points: _Points) -> _Points:
         return found
     size = np.array(registration.reference_size_px, np.float64)
     for _ in range(_ROUNDS):
-        # A polynomial says nothing beyond the face that it was fitted to.
+        # A bend says nothing beyond the face that it was fitted to.
         inside = np.clip(found, -_BEYOND * size, (1 + _BEYOND) * size)
         bent = registration.points_in_photo(inside) - project(there, inside)
         found = project(back, points - bent)

@@ -26,6 +26,7 @@ from touchstone_training.benchmark.peers import with_features
 from touchstone_training.comparator.aligned import Packed, packed
 from touchstone_training.comparator.tune import held_out, planes_of
 from touchstone_training.fusion import TermChoice, fit
+from touchstone_training.measuring import GENUINE
 from touchstone_training.ranking import auroc
 
 _FEW = 24
@@ -147,7 +148,7 @@ class _Frozen:
 
 
 def _told(values: NDArray[np.float64], kinds: NDArray[Any]) -> dict[str, Any]:
-    is_genuine = kinds == "genuine"
+    is_genuine = kinds == GENUINE
     usual, forged = values[is_genuine], values[~is_genuine]
     edge = np.quantile(usual, 1 - _FALSE_ALARMS)
     return {

@@ -15,7 +15,13 @@ Levels = torch.Tensor
 
 _STRIDE, _RANKS, _MIN_ROWS = 23, 33, 64
 _GAMMA, _EXPONENTS, _DARKEST = 2.2, (0.8, 1.1, 1.5, 2.2, 3.0, 4.0), 2e-3
-_TONE_RIDGE, _EXPONENT_RIDGE, _FLARE_RIDGE, _BEND_RIDGE = 2e-3, 3e-5, 6.0, 0.5
+_TONE_RIDGE, _USUAL, _EXPONENT_RIDGE, _FLARE_RIDGE, _BEND_RIDGE = (
+    2e-3,
+    0.1,
+    3e-5,
+    6.0,
+    0.5,
+)
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -85,7 +91,8 @@ def _curve(
         s_xx, s_x = (w * x * x).sum(2) + ridge, (w * x).sum(2)
         s = w.sum(2) + _FLARE_RIDGE * at_half
         s_t = (w * t).sum(2)
-        s_xt = (w * x * t).sum(2) + ridge * t.mean(2) / x.mean(2).clamp(min=1e-3)
+        usual = (t.mean(2) + _USUAL) / (x.mean(2) + _USUAL)
+        s_xt = (w * x * t).sum(2) + ridge * usual
         gain = ((s_xt * s - s_t * s_x) / (s_xx * s - s_x * s_x)).clamp(min=1e-3)
         flare = (s_t - gain * s_x) / s
         light = (gain[..., None] * x + flare[..., None]).clamp(min=1e-6)

@@ -142,8 +142,8 @@ def laid_round(angle: float, *, yaw: float) -> Registration:
 def test_what_lies_beyond_the_rim_is_not_shown() -> None:
     photo = np.full((960, 1280, 3), 120, np.uint8)
     _, covered = rectify(photo, laid_round(3.1, yaw=0.6), (448, 320))
-    # Of the label's 3.1 radians, 1.05 are before the rim on one side of where the camera
-    # looks, and there is no other way to see what is behind it.
+    # Of the label's 3.1 radians, no more than 1.05 to each side of where the camera
+    # looks are before the rim.
     ends = covered[160].nonzero()[0]
     assert len(ends) > 150
     assert np.ptp(ends) < 448 * 2.1 / 3.1

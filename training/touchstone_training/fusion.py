@@ -165,7 +165,7 @@ def _told(*names: str) -> tuple[TermChoice, ...]:
 
 _NO_ACCUSATION = 0.5
 """Log10 of the highest likelihood ratio for what a photo can do by itself: coloured
-light, noise and want of focus make any print look tinted, grainy and soft. Their shares
+light and noise make any print look tinted and grainy. Their shares
 are small, so that all of these ways together stay below a ratio of one."""
 _COLOUR = TermChoice("colour_top", is_log=True, direction=1)
 
@@ -207,19 +207,11 @@ WAYS = (
         ),
         most_log10_lr=_NO_ACCUSATION,
     ),
-    Way(
-        "softness",
-        frozenset({"rescan"}),
-        (
-            TermChoice("blur_px", direction=1),
-            *_told("softness", "whole"),
-            *_PHOTO,
-        ),
-        most_log10_lr=_NO_ACCUSATION,
-    ),
 )
-"""Another process is told by what its way leaves: a copy is soft, a reprint has another
-screen. One sum over all of them would dilute each by what says nothing of it."""
+"""Another process is told by what its way leaves: a reprint has another screen, a copy
+another tint. One sum over all of them would dilute each by what says nothing of it.
+Want of detail is no way of its own: photos of every phone and size lack some, and it
+spoke against half of the real genuine ones."""
 
 
 @dataclass(frozen=True, slots=True)

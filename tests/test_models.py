@@ -310,7 +310,7 @@ def test_what_a_photo_can_make_by_itself_accuses_nobody() -> None:
         for one in rules.fusion.experts
         if math.isfinite(one.most_log10_lr)
     ]
-    assert len(limited) == 3
+    assert len(limited) == 2
     assert -math.log10(sum(limited)) > rules.inconsistent_log10_lr + 0.3
 
 

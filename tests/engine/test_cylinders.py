@@ -45,6 +45,21 @@ def flat_part(found: Cylinder) -> _Array:
     return np.asarray(np.column_stack([x, y, one]) @ to_unit, np.float64)
 
 
+def registered(wound: Cylinder) -> Registration:
+    """What registration says of a print that is wound so."""
+    return Registration(
+        photo_from_reference=flat_part(wound),
+        bend=wound,
+        method=Method.ORB,
+        inliers=90,
+        matches=120,
+        residual_px=0.8,
+        coverage=0.7,
+        reference_size_px=SIZE,
+        photo_size_px=(1280, 960),
+    )
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     angle=st.floats(0.7, 2.4),
@@ -105,17 +120,7 @@ def test_where_nothing_agrees_nothing_is_claimed() -> None:
 @pytest.mark.parametrize("is_upright", [True, False])
 def test_a_record_tells_a_cylinder_in_full(is_upright: bool) -> None:
     wound = Cylinder(camera(tilt=0.2, yaw=0.1, distance=5), 1.3, is_upright=is_upright)
-    kept = Registration(
-        photo_from_reference=flat_part(wound),
-        bend=wound,
-        method=Method.ORB,
-        inliers=90,
-        matches=120,
-        residual_px=0.8,
-        coverage=0.7,
-        reference_size_px=SIZE,
-        photo_size_px=(1280, 960),
-    )
+    kept = registered(wound)
     read = read_registration(registration_document(kept))
     corners = np.array([[0, 0], [900, 0], [450, 320], [900, 640]], np.float64)
     np.testing.assert_array_equal(
@@ -125,17 +130,8 @@ def test_a_record_tells_a_cylinder_in_full(is_upright: bool) -> None:
 
 def laid_round(angle: float, *, yaw: float) -> Registration:
     """A label that goes round the side of a bottle, seen by a camera in front."""
-    wound = Cylinder(camera(tilt=0.0, yaw=yaw, distance=2), angle, is_upright=True)
-    return Registration(
-        photo_from_reference=flat_part(wound),
-        bend=wound,
-        method=Method.ORB,
-        inliers=90,
-        matches=120,
-        residual_px=0.8,
-        coverage=0.7,
-        reference_size_px=SIZE,
-        photo_size_px=(1280, 960),
+    return registered(
+        Cylinder(camera(tilt=0.0, yaw=yaw, distance=2), angle, is_upright=True)
     )
 
 

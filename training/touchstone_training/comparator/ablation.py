@@ -24,13 +24,11 @@ from touchstone.errors import InvalidInputError
 from touchstone.settings import Settings
 from touchstone_training.benchmark.peers import with_features
 from touchstone_training.comparator.aligned import Packed, packed
+from touchstone_training.comparator.learn import told_apart
 from touchstone_training.comparator.tune import held_out, planes_of
 from touchstone_training.fusion import TermChoice, fit
-from touchstone_training.measuring import GENUINE
-from touchstone_training.ranking import auroc
 
 _FEW = 24
-_FALSE_ALARMS = 0.05
 
 
 def ablate(data: Path, models: Path, *, share: float, most: int) -> dict[str, Any]:
@@ -78,12 +76,13 @@ def ablate(data: Path, models: Path, *, share: float, most: int) -> dict[str, An
         scores["served"].append(float(told[0]))
     spent["fitted"] = spent["frozen"]
     kinds = np.array([one.kind for one in judged])
+    forged = sorted({one.kind for one in judged if not one.is_genuine})
     return {
         "pairs": len(judged),
         "designs": len({one.design for one in judged}),
         **{
             name: {
-                **_told(np.array(values), kinds),
+                **told_apart(np.array(values), kinds, forged),
                 "cpu_ms": round(1e3 * spent[name] / len(judged), 1),
             }
             for name, values in scores.items()
@@ -145,17 +144,3 @@ class _Frozen:
             whole = laid.reshape(rows * apart.shape[1], -1)
             maps.append(whole[: -(-height // step), : -(-width // step)])
         return maps
-
-
-def _told(values: NDArray[np.float64], kinds: NDArray[Any]) -> dict[str, Any]:
-    is_genuine = kinds == GENUINE
-    usual, forged = values[is_genuine], values[~is_genuine]
-    edge = np.quantile(usual, 1 - _FALSE_ALARMS)
-    return {
-        "auroc": round(float(auroc(forged, usual)), 4),
-        "found": round(float((forged > edge).mean()), 4),
-        "per_kind": {
-            str(kind): round(float(auroc(values[kinds == kind], usual)), 3)
-            for kind in sorted(set(kinds[~is_genuine].tolist()))
-        },
-    }

@@ -15,7 +15,8 @@ from touchstone.engine.verdict import Finding
 from touchstone.engine.wording import FindingKind, Reason
 from touchstone.errors import ModelError, NotAnImageError, StorageError
 from touchstone.examination import Assessment, ProductName
-from touchstone.store import ExaminationDraft, canonical_json
+from touchstone.lots import Desk, PhotoReader
+from touchstone.store import ExaminationDraft, Leased, Store, canonical_json
 
 PRODUCT = ProductName("=P-1", "Acme", "Soap", "front", "", "")
 REGIONS = (
@@ -31,7 +32,8 @@ class StubAssessor:
     log: Path
     seconds: float = 0.0
 
-    def __call__(self, photo: bytes) -> Assessment:
+    def __call__(self, leased: Leased, photo: bytes) -> Assessment:
+        del leased
         with self.log.open("a") as file:
             file.write(sha256(photo).hexdigest() + "\n")
         time.sleep(self.seconds)
@@ -52,25 +54,35 @@ class StubAssessor:
         return assessment(photo, kind)
 
 
+PEPPER = b"p" * 16
+
+
 @dataclass(frozen=True)
 class MakeStub:
-    """Makes a StubAssessor in a worker."""
+    """Makes a desk with a StubAssessor in a worker; the records lie beside the log."""
 
     log: Path
     seconds: float = 0.0
     refuses: bool = False
+    max_bytes: int = 25_000_000
 
-    def __call__(self) -> StubAssessor:
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.log.parent}/records.db"
+
+    def __call__(self) -> Desk:
         if self.refuses:
             raise ModelError("The embedder is missing.")
-        return StubAssessor(self.log, self.seconds)
+        store = Store.open(self.url, pepper=PEPPER, create=False)
+        reader = PhotoReader(self.max_bytes)
+        return Desk(store, reader, StubAssessor(self.log, self.seconds))
 
 
 @dataclass(frozen=True)
 class MakeDead:
     """Dies as a worker does for which there is no memory."""
 
-    def __call__(self) -> StubAssessor:
+    def __call__(self) -> Desk:
         os._exit(9)
 
 

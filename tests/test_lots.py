@@ -26,9 +26,10 @@ from touchstone.errors import (
     ModelError,
     StorageError,
 )
-from touchstone.lots import COLUMNS, LotProgress, LotScorer, LotSummary, MakeAssess
+from touchstone.lots import COLUMNS, LotProgress, LotScorer, LotSummary, MakeDesk
+from touchstone.lots.archives import ArchiveLimits
 from touchstone.lots.results import inert
-from touchstone.lots.sources import ArchiveLimits, open_source
+from touchstone.lots.sources import open_source
 from touchstone.store import Caller, Store
 
 # --- a lot in a folder --------------------------------------------------------------
@@ -73,7 +74,7 @@ def score(
     source: Path,
     out: Path,
     *,
-    make: MakeAssess,
+    make: MakeDesk,
     workers: int = 1,
     examined_by: Mapping[str, str] = BEGUN_WITH,
     may_mix: bool = False,
@@ -87,9 +88,9 @@ def rows_of(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def recorded(store: Store) -> int:
+def recorded(store: Store, limit: int = 100) -> int:
     caller = store.ensure_local_operator()
-    return len(store.list_examinations(caller, limit=100).items)
+    return len(store.list_examinations(caller, limit=limit).items)
 
 
 # --- rows ---------------------------------------------------------------------------
@@ -276,7 +277,7 @@ def test_what_is_no_photo_is_counted_not_scored(tmp_path: Path) -> None:
     for name in ("notes.txt", "._a.jpg", "Thumbs.db"):
         (folder / name).write_text("x")
     with open_source(folder) as source:
-        assert [item.image for item in source.items] == ["a.jpg"]
+        assert [item.name for item in source.items] == ["a.jpg"]
         assert source.left_out == 3
 
 
@@ -295,7 +296,7 @@ def test_a_link_to_a_folder_is_not_followed(tmp_path: Path) -> None:
     folder = lot(tmp_path, a="x")
     (folder / "round").symlink_to(folder)
     with open_source(folder) as source:
-        assert len(source.items) == 1
+        assert len(list(source.items)) == 1
 
 
 def test_a_table_is_scored_row_by_row(store: Store, tmp_path: Path, log: Path) -> None:
@@ -417,7 +418,7 @@ def test_an_archive_in_an_archive_is_not_opened(tmp_path: Path) -> None:
     inner = archive(tmp_path / "inner.zip", {"a.jpg": "x"}).read_bytes()
     path = archive(tmp_path / "lot.zip", {"inner.zip": inner, "b.jpg": "x"})
     with open_source(path) as source:
-        assert [item.image for item in source.items] == ["b.jpg"]
+        assert [item.name for item in source.items] == ["b.jpg"]
         assert source.left_out == 1
 
 
@@ -576,11 +577,9 @@ if __name__ == "__main__":
     # What a shell starts in the background ignores Ctrl-C, and so would we.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     root = Path(sys.argv[1])
-    url = "sqlite:///" + str(root / "records.db")
-    store = Store.open(url, pepper=b"p" * 16, create=True)
-    scorer = LotScorer(
-        store, MakeStub(root / "assessed.log", 0.02), {BEGUN_WITH}, workers=2
-    )
+    make = MakeStub(root / "assessed.log", 0.02)
+    store = Store.open(make.url, pepper=b"p" * 16, create=True)
+    scorer = LotScorer(store, make, {BEGUN_WITH}, workers=2)
     scorer.score(
         store.ensure_local_operator(), root / "lot", out=root / "results.csv"
     )
@@ -594,7 +593,6 @@ def test_a_lot_killed_again_and_again_has_each_photo_once(
     folder = lot(tmp_path, **{f"p{n:03}": f"inconclusive {n}" for n in range(total)})
     script = tmp_path / "score.py"
     script.write_text(_SCORE)
-    journal = tmp_path / ".results.csv.journal"
     kills = 0
     for wanted in (40, 100, 160):
         run = subprocess.Popen(  # noqa: S603
@@ -602,7 +600,7 @@ def test_a_lot_killed_again_and_again_has_each_photo_once(
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
             start_new_session=True,
         )
-        wait_for_lines(journal, wanted)
+        wait_for_lines(log, wanted)
         workers = psutil.Process(run.pid).children(recursive=True)
         run.send_signal(signal.SIGKILL)
         run.wait()
@@ -615,10 +613,10 @@ def test_a_lot_killed_again_and_again_has_each_photo_once(
     rows = rows_of(out)
     assert [row["image"] for row in rows] == [f"p{n:03}.jpg" for n in range(total)]
     assert {row["finding"] for row in rows} == {"inconclusive"}
-    assert summary.resumed >= 160
+    assert summary.resumed >= 160 - kills * 2
     redone = sum(Counter(log.read_text().split()).values()) - total
-    assert redone <= kills * (32 + 2 * 3 * 2)  # one batch, and what was in hand
-    assert not journal.exists()
+    assert redone <= kills * 2  # what each worker had in hand
+    assert recorded(store, 300) == total
 
 
 def test_a_lot_that_is_interrupted_keeps_what_is_done_and_leaves_no_worker(
@@ -633,7 +631,7 @@ def test_a_lot_that_is_interrupted_keeps_what_is_done_and_leaves_no_worker(
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_for_lines(tmp_path / ".results.csv.journal", 40)
+    wait_for_lines(log, 40)
     workers = psutil.Process(run.pid).children(recursive=True)
     os.killpg(run.pid, signal.SIGINT)  # as Ctrl-C does: to the workers too
     assert run.wait(timeout=30) != 0
@@ -641,8 +639,7 @@ def test_a_lot_that_is_interrupted_keeps_what_is_done_and_leaves_no_worker(
     assert not any(is_running(worker) for worker in workers)
     examined = len(log.read_text().split())
     summary = score(store, folder, tmp_path / "results.csv", make=MakeStub(log))
-    assert summary.resumed >= 40
-    assert summary.resumed >= examined - 2 * 3 * 2  # all but what was in hand
+    assert summary.resumed == examined  # what was in hand was finished
     assert len(rows_of(tmp_path / "results.csv")) == 200
 
 
@@ -671,18 +668,6 @@ def unfinished(store: Store, tmp_path: Path, log: Path) -> Path:
         score(store, folder, tmp_path / "results.csv", make=MakeStub(log))
     (folder / "b.jpg").write_text("no_reference")
     return folder
-
-
-def test_a_line_cut_off_by_a_crash_is_done_again(
-    store: Store, tmp_path: Path, log: Path
-) -> None:
-    folder = unfinished(store, tmp_path, log)
-    journal = tmp_path / ".results.csv.journal"
-    journal.write_bytes(journal.read_bytes()[:-5])
-    out = tmp_path / "results.csv"
-    summary = score(store, folder, out, make=MakeStub(log))
-    assert summary.resumed == 0
-    assert [row["finding"] for row in rows_of(out)] == ["inconclusive", "no_reference"]
 
 
 def test_a_photo_that_changed_meanwhile_is_done_again(
@@ -753,35 +738,11 @@ def test_a_lot_of_which_nothing_is_finished_begins_with_what_is_now(
         with pytest.raises(StorageError):
             score(store, folder, out, make=make, examined_by=state)
     (folder / "a.jpg").write_text("inconclusive")
-    (header,) = (tmp_path / ".results.csv.journal").read_text().splitlines()
-    assert json.loads(header)["examined_by"] == now
     score(store, folder, out, make=make, examined_by=now)
     assert len(rows_of(out)) == 1
 
 
-def begun_before(journal: Path) -> None:
-    """Make of ``journal`` one that does not tell comparator and references."""
-    header, *entries = journal.read_text().splitlines(keepends=True)
-    fields = json.loads(header)
-    fields["examined_by"] = f"touchstone 1.0 embedder {'e' * 16} policy {'p' * 16}"
-    journal.write_text("".join([json.dumps(fields) + "\n", *entries]))
-
-
-def test_a_journal_that_does_not_tell_its_references_goes_on_as_before(
-    store: Store, tmp_path: Path, log: Path
-) -> None:
-    folder = unfinished(store, tmp_path, log)
-    begun_before(tmp_path / ".results.csv.journal")
-    out, make = tmp_path / "results.csv", MakeStub(log)
-    other = BEGUN_WITH | {"policy": "n" * 64}
-    with pytest.raises(ConflictError, match="examined_by"):
-        score(store, folder, out, make=make, examined_by=other)
-    now = BEGUN_WITH | {"references": "n" * 64}
-    assert score(store, folder, out, make=make, examined_by=now).resumed == 1
-    assert len(rows_of(out)) == 2
-
-
-def test_a_journal_of_another_source_is_not_gone_on_with(
+def test_a_lot_of_another_source_is_not_gone_on_with(
     store: Store, tmp_path: Path, log: Path
 ) -> None:
     unfinished(store, tmp_path, log)

@@ -19,9 +19,17 @@ from touchstone.errors import (
     StorageError,
 )
 from touchstone.examination import LIMITATIONS, Assessment, Examined
-from touchstone.lots import Assess, LotProgress, LotScorer, Row, row_document, row_of
+from touchstone.lots import (
+    Desk,
+    LotProgress,
+    LotScorer,
+    PhotoReader,
+    Row,
+    row_document,
+    row_of,
+)
 from touchstone.settings import Settings
-from touchstone.store import Caller
+from touchstone.store import Caller, Leased
 
 
 def verify(
@@ -232,10 +240,9 @@ def score(
         parts.catalogue.save()  # each worker starts from this snapshot
         scorer = LotScorer(
             parts.store,
-            WorkerSetup(settings, caller),
+            WorkerSetup(settings),
             examined_by=_examined_by(parts),
             workers=workers,
-            max_photo_bytes=settings.max_upload_bytes,
             may_mix=mixed,
         )
         try:
@@ -282,19 +289,24 @@ def _telling(bar: Bar) -> Callable[[LotProgress], None]:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSetup:
-    """Builds, in a worker process, what examines a photo."""
+    """Builds, in a worker process, what it works with."""
 
     settings: Settings
-    caller: Caller
 
-    def __call__(self) -> Assess:
+    def __call__(self) -> Desk:
         """Build the parts; the parent made and migrated what was missing."""
         parts = build(self.settings, create=False, migrate=False)
 
-        def assess(photo: bytes) -> Assessment:
-            return parts.verifier.assess(self.caller, [photo])
+        def assess(leased: Leased, photo: bytes) -> Assessment:
+            return parts.verifier.assess(
+                Caller(leased.key_id, leased.organisation_id, leased.role),
+                [photo],
+                declared_product=leased.declared_product or None,
+                declared_gtin=leased.declared_gtin or None,
+            )
 
-        return assess
+        reader = PhotoReader(self.settings.max_upload_bytes, parts.blobs)
+        return Desk(parts.store, reader, assess)
 
 
 def _examined_by(parts: Application) -> dict[str, str]:

@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from touchstone.cli.exits import Exit
-from touchstone.lots.sources import printable
+from touchstone.lots.names import printable
 
 words = Console(stderr=True, highlight=False)
 """For people."""

@@ -1,22 +1,27 @@
-"""Use case: score a seized lot, resumable, no photo dropped.
+"""Use case: a seized lot, thousands of photos, none lost, one result each.
 
-Reading order: ``sources`` (which photos), ``results`` (one row each, and the files of
-them), ``journal`` (what is done survives any stop), ``workers`` (processes that may
-die), ``scoring`` (all of it joined).
+Reading order: ``sources`` (which photos) over ``archives`` and ``photos`` (where their
+bytes lie), ``results`` (one row each, and the files of them), ``working`` (what one
+worker does), ``workers`` (processes that may die), ``scoring`` (all of it joined).
 """
 
+from touchstone.lots.photos import PhotoReader
 from touchstone.lots.results import COLUMNS, Row, row_document, row_of
 from touchstone.lots.scoring import LotProgress, LotScorer, LotSummary
-from touchstone.lots.workers import Assess, MakeAssess
+from touchstone.lots.workers import Workers
+from touchstone.lots.working import Assess, Desk, MakeDesk
 
 __all__ = [
     "COLUMNS",
     "Assess",
+    "Desk",
     "LotProgress",
     "LotScorer",
     "LotSummary",
-    "MakeAssess",
+    "MakeDesk",
+    "PhotoReader",
     "Row",
+    "Workers",
     "row_document",
     "row_of",
 ]

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from touchstone.engine.comparison import Region
 from touchstone.errors import ConfigurationError, InvalidInputError, StorageError
 from touchstone.examination import Assessment, Examined
+from touchstone.store import Outcome, Result
 
 Cell: TypeAlias = str | float | None
 
@@ -68,6 +69,24 @@ def row_of(image: str, found: Assessment | Examined) -> Row:
         quality=tuple(sorted(found.quality.items())),
         elapsed_ms=None if elapsed_ms is None else round(elapsed_ms, 1),
     )
+
+
+def result_of(image: str, found: Assessment) -> Result:
+    """Return what the records keep of a photo that was examined."""
+    row = row_of(image, found)
+    return Result(
+        row_json=json.dumps(row_document(row), ensure_ascii=False),
+        finding=row.finding,
+        log10_lr=row.log10_lr,
+    )
+
+
+def outcome_document(outcome: Outcome) -> dict[str, Any]:
+    """Return the row of a photo as JSON, from the records."""
+    if outcome.row_json:
+        document: dict[str, Any] = json.loads(outcome.row_json)
+        return document
+    return row_document(Row(outcome.name, error=outcome.error))
 
 
 def row_document(row: Row) -> dict[str, Any]:

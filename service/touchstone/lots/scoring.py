@@ -1,22 +1,26 @@
-"""A lot to one row for each of its photos: read, examined, recorded, written."""
+"""A source to one row for each of its photos: listed, worked on, written."""
 
+import fcntl
+import os
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from touchstone.errors import InvalidInputError
-from touchstone.lots.journal import Entry, Journal
-from touchstone.lots.results import Row, check_out, row_document, write_rows
-from touchstone.lots.sources import Item, Source, open_source
-from touchstone.lots.workers import MakeAssess, Outcome, Payload, Workers
-from touchstone.store import Caller, Store
+from touchstone.errors import ConflictError, InvalidInputError, StorageError
+from touchstone.lots.results import check_out, outcome_document, write_rows
+from touchstone.lots.sources import Source, open_source
+from touchstone.lots.workers import Workers
+from touchstone.lots.working import MakeDesk
+from touchstone.store import Caller, Job, JobKind, JobState, Lot, LotFields, Store
 
-_BATCH = 32
-_BATCH_S = 2.0
-"""What a crash can cost: photos finished, but not yet in the journal."""
+_LISTED_AT_ONCE = 1000
+_COUNTING_SHARE = 0.02
+"""Of the time that counting the progress of a large lot may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class LotProgress:
 class LotSummary:
     """What became of a lot."""
 
+    lot_id: str
     out: Path
     photos: int
     resumed: int
@@ -46,15 +51,14 @@ class LotSummary:
 
 @dataclass(frozen=True, slots=True)
 class LotScorer:
-    """Scores lots on worker processes and records every examination."""
+    """Scores lots on worker processes of this machine."""
 
     store: Store
-    make_assess: MakeAssess
+    make_desk: MakeDesk
     examined_by: Mapping[str, str]
     """Digest or version of everything that finds, by name: an unfinished lot of which
     any was another is not gone on with."""
     workers: int = 1
-    max_photo_bytes: int = 25_000_000
     may_mix: bool = False
     """Whether to go on all the same: rows of two states then stand side by side."""
 
@@ -69,134 +73,188 @@ class LotScorer:
         """Score every photo of ``source`` and write one row for each to ``out``.
 
         Stopped at any instant, the same call goes on where it was: what is finished
-        stands in a journal beside ``out`` until the results are whole. A photo that
-        was examined but not yet in the journal is examined again; its row is one.
+        stands in the records, once each.
 
         Args:
             caller: who owns the records, and whose references may be matched.
-            source: folder, ``.zip``, or ``.csv`` with a column ``image``.
+            source: folder, ``.zip``, or manifest with a column ``image``.
             out: ``.csv``, ``.jsonl`` or ``.parquet``.
-            progress: told after each batch.
+            progress: told now and then.
 
         Raises:
             InvalidInputError: source or out cannot be used, or the lot was begun with
                 other references, policy or models.
-            ConflictError: the journal is another process's, or of another lot.
+            ConflictError: another process scores into ``out``, or an unfinished lot of
+                another source does.
             TouchstoneError: what stops every photo: a model, the disk, the database.
         """
         # That no photo is dropped, and none is counted twice:
         #
-        # 1. List the photos, in order, before anything is examined.
-        # 2. Leave out those that the journal has, unchanged, from an earlier run.
-        # 3. Examine the rest; whatever becomes of one, it becomes a row.
-        # 4. Batch by batch: records first, then the journal, both flushed.
-        # 5. Write the results in input order, in one step, then drop the journal.
+        # 1. List the photos, in order, before anything is examined; what is there
+        #    already, unchanged, from a run that was stopped, stays as it is.
+        # 2. Workers lease what is open, and record each with its examination.
+        # 3. Write the results in input order, in one step; then the lot is closed, and
+        #    the same call begins another.
         if self.workers < 1:
             raise InvalidInputError("workers must be 1 or more.", field="workers")
         check_out(out)
-        with (
-            open_source(source) as lot,
-            Journal(
-                out.with_name(f".{out.name}.journal"),
-                source=source,
-                examined_by=self.examined_by,
-                may_mix=self.may_mix,
-            ) as journal,
-        ):
-            todo = [item for item in lot.items if item not in journal]
-            resumed = len(lot.items) - len(todo)
-            self._examine(caller, lot, todo, journal=journal, progress=progress)
-            findings: Counter[str] = Counter()
-            write_rows(out, _counted(journal, lot, findings))
-            journal.remove()
+        with _alone(out), open_source(source) as photos:
+            lot = self._lot(caller, source, out)
+            self._check_unmixed(caller, lot)
+            self._list(caller, lot, photos)
+            job = self.store.begin_job(
+                caller, lot.id, JobKind.SCORE, examined_by=self.examined_by
+            )
+            resumed = self.store.count_tried(caller, lot.id)
+            tell = _Teller(self.store, caller, lot, resumed, photos.left_out, progress)
+            self.work_on(job, tell)
+            tell.at_once()
+            return self._written(caller, lot, out, resumed, photos.left_out)
+
+    def work_on(self, job: Job, tell: Callable[[], None] = lambda: None) -> None:
+        """Work on a job until nothing of it is left.
+
+        Raises:
+            ConflictError: it was paused or cancelled meanwhile.
+            TouchstoneError: what stops every photo: a model, the disk, the database.
+        """
+        tell()
+        if job.state in _OPEN:
+            with Workers(
+                self.store, self.make_desk, count=self.workers, job_id=job.id
+            ) as workers:
+                for _ in workers.watched():
+                    tell()
+        state = self.store.job_state(job.id)
+        if state in (JobState.PAUSED, JobState.CANCELLED):
+            raise ConflictError(f"The job was {state} meanwhile; it is not finished.")
+
+    def _lot(self, caller: Caller, source: Path, out: Path) -> Lot:
+        origin, where = _text(out), _text(source)
+        lot = self.store.lot_of_origin(caller, origin)
+        if lot is None:
+            draft = LotFields(out.name[-300:], origin=origin, source=where)
+            return self.store.file(caller, Lot, draft)
+        if lot.source != where:
+            raise ConflictError(
+                f"{out} is that of an unfinished lot of another source, {lot.source}: "
+                f"finish that first, choose another --out, or drop it with `touchstone "
+                f"lot cancel {lot.id}`."
+            )
+        return lot
+
+    def _check_unmixed(self, caller: Caller, lot: Lot) -> None:
+        then = self.store.finders(caller, lot.id)
+        others = [finder for finder in then if finder != dict(self.examined_by)]
+        if others and not self.may_mix:
+            raise InvalidInputError(
+                "There is an unfinished lot begun with "
+                f"{_changes(others[0], self.examined_by)}: its rows and those to come "
+                "would not compare. Choose another --out to score all of it anew, or "
+                "go on with --mixed.",
+                field="out",
+            )
+
+    def _list(self, caller: Caller, lot: Lot, photos: Source) -> None:
+        count = 0
+        items = iter(photos.items)
+        while some := list(islice(items, _LISTED_AT_ONCE)):
+            self.store.submit(caller, lot.id, some, first=count)
+            count += len(some)
+        self.store.withdraw_from(caller, lot.id, count)
+
+    def _written(
+        self, caller: Caller, lot: Lot, out: Path, resumed: int, left_out: int
+    ) -> LotSummary:
+        findings: Counter[str] = Counter()
+        write_rows(out, self._counted(caller, lot, findings))
+        self.store.close_origin(caller, lot.id)
         return LotSummary(
+            lot_id=lot.id,
             out=out,
-            photos=len(lot.items),
+            photos=findings.total(),
             resumed=resumed,
-            left_out=lot.left_out,
+            left_out=left_out,
             errors=findings.pop("", 0),
             findings=dict(findings),
         )
 
-    def _examine(
-        self,
-        caller: Caller,
-        lot: Source,
-        todo: list[Item],
-        *,
-        journal: Journal,
-        progress: Callable[[LotProgress], None] | None,
-    ) -> None:
-        resumed = done = len(lot.items) - len(todo)
-        batch: list[tuple[Item, Outcome]] = []
-        flushed_at = time.monotonic()
+    def _counted(
+        self, caller: Caller, lot: Lot, findings: Counter[str]
+    ) -> Iterator[dict[str, Any]]:
+        for outcome in self.store.results(caller, lot.id):
+            document = outcome_document(outcome)
+            findings[str(document["finding"])] += 1
+            yield document
 
-        def tell() -> None:
-            if progress is not None:
-                progress(LotProgress(done, len(lot.items), resumed, lot.left_out))
 
-        tell()
+_OPEN: Sequence[JobState] = (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(slots=True)
+class _Teller:
+    """Tells how far a lot is, not more often than counting it is worth."""
+
+    store: Store
+    caller: Caller
+    lot: Lot
+    resumed: int
+    left_out: int
+    progress: Callable[[LotProgress], None] | None
+    _next_at: float = 0.0
+    _last: LotProgress | None = None
+
+    def __call__(self) -> None:
+        if time.monotonic() >= self._next_at:
+            self.at_once()
+
+    def at_once(self) -> None:
+        """Tell now, whatever it costs."""
+        if self.progress is None:
+            return
+        started = time.monotonic()
+        tally = self.store.tally(self.caller, self.lot.id)
+        now = LotProgress(tally.done, tally.total, self.resumed, self.left_out)
+        ended = time.monotonic()
+        self._next_at = ended + (ended - started) / _COUNTING_SHARE
+        if now != self._last:
+            self._last = now
+            self.progress(now)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold ``out`` for this process."""
+    lock = out.with_name(f".{out.name}.lock")
+    try:
+        file = lock.open("ab")
+    except OSError as error:
+        raise StorageError(f"{lock} cannot be written: {error.strerror}.") from error
+    with file:
         try:
-            with closing(self._outcomes(lot, todo)) as outcomes:
-                for outcome in outcomes:
-                    batch.append(outcome)
-                    is_due = time.monotonic() - flushed_at > _BATCH_S
-                    if len(batch) >= _BATCH or is_due:
-                        finished, batch = batch, []
-                        self._keep(caller, finished, journal)
-                        done += len(finished)
-                        flushed_at = time.monotonic()
-                        tell()
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConflictError(
+                f"Another process is scoring into {out}: wait for it, or choose "
+                "another --out."
+            ) from error
+        try:
+            yield
         finally:
-            # Also when the run is stopped: what is finished is not lost.
-            self._keep(caller, batch, journal)
-        done += len(batch)
-        tell()
-
-    def _outcomes(
-        self, lot: Source, todo: list[Item]
-    ) -> Generator[tuple[Item, Outcome]]:
-        unreadable: list[tuple[Item, Outcome]] = []
-
-        def readable() -> Iterator[tuple[Item, Payload]]:
-            for item in todo:
-                try:
-                    payload = lot.payload(item, max_bytes=self.max_photo_bytes)
-                except InvalidInputError as error:
-                    row = Row(item.image, error=str(error))
-                    unreadable.append((item, Outcome(row)))
-                else:
-                    yield item, payload
-
-        with Workers(
-            self.make_assess,
-            count=self.workers,
-            max_photo_bytes=self.max_photo_bytes,
-        ) as workers:
-            for outcome in workers.outcomes(readable()):
-                yield outcome
-                yield from unreadable
-                unreadable.clear()
-        yield from unreadable
-
-    def _keep(
-        self, caller: Caller, batch: list[tuple[Item, Outcome]], journal: Journal
-    ) -> None:
-        drafts = [outcome.draft for _, outcome in batch if outcome.draft is not None]
-        recorded = iter(self.store.record_examinations(caller, drafts))
-        journal.append(
-            Entry(
-                item,
-                row_document(outcome.row),
-                next(recorded).id if outcome.draft is not None else None,
-            )
-            for item, outcome in batch
-        )
+            lock.unlink(missing_ok=True)
 
 
-def _counted(
-    journal: Journal, lot: Source, findings: Counter[str]
-) -> Iterator[dict[str, object]]:
-    for document in journal.documents(lot.items):
-        findings[str(document["finding"])] += 1
-        yield document
+def _text(path: Path) -> str:
+    return os.fsencode(path.absolute()).decode("utf-8", "replace")
+
+
+def _changes(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    return " and ".join(
+        f"other {name} ({_short(then, name)} then, {_short(now, name)} now)"
+        for name in sorted({*then, *now})
+        if then.get(name) != now.get(name)
+    )
+
+
+def _short(examined_by: Mapping[str, str], name: str) -> str:
+    return str(examined_by.get(name, "none"))[:12]

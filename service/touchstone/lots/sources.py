@@ -1,123 +1,77 @@
-"""A folder, a ZIP or a CSV to the list of its photos, in order, none left out.
-
-Nothing is ever unpacked: a photo of a ZIP is read in memory, its name is only a label.
-Limits of an archive: OWASP ASVS 5.0, 5.2.3 (size and count before unpacking) and
-5.2.5 (no symbolic links).
-"""
+"""A folder, a ZIP or a manifest to the list of its photos, in order, none left out."""
 
 import csv
-import io
+import json
 import os
 import stat
-import zipfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from touchstone.errors import InvalidInputError
+from touchstone.engine.codes import normalised_gtin
+from touchstone.errors import ConfigurationError, InvalidInputError
+from touchstone.lots.archives import Archive, ArchiveLimits, open_archive
+from touchstone.lots.names import printable
+from touchstone.lots.photos import entry_locator, file_locator
+from touchstone.store import SubmissionFields
 
 _ACCEPTED = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif")
 _KNOWN = (".heic", ".heif", ".tif", ".tiff", ".bmp", ".gif", ".jp2", ".dng")
 PHOTO_ENDINGS = frozenset((*_ACCEPTED, *_KNOWN))
 """Names that promise a photo; formats that are not accepted become error rows."""
 
+MANIFEST_COLUMNS = ("image", "exhibit_no", "declared_product", "declared_gtin")
+"""What a row of a manifest may tell; only ``image`` is required, others are ignored."""
 
-@dataclass(frozen=True, slots=True)
-class ArchiveLimits:
-    """What a ZIP may hold; beyond it the whole archive is refused."""
-
-    max_entries: int = 20_000
-    max_total_bytes: int = 2_000_000_000
-    max_ratio: float = 100.0
-    """Unpacked by packed size of one entry. Photos are compressed already: they
-    reach hardly 2."""
-    ratio_floor_bytes: int = 1_000_000
-    """Smaller entries may have any ratio: they can do no harm."""
+_MAX_LINE = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One photo of a lot."""
-
-    position: int
-    """From 0, in input order."""
-    image: str
-    """What the result calls it: its path or name within the source, printable."""
-    identity: str
-    """Changes when the photo does, so that a resumed lot sees it."""
-    path: Path | None = None
-    member: zipfile.ZipInfo | None = None
-    problem: str = ""
-    """Why it cannot be read, where that is known from the listing."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Source:
-    """The photos of a lot; open until the ``with`` of `open_source` ends."""
+    """The photos of a lot; readable once, until the ``with`` of `open_source` ends."""
 
-    items: tuple[Item, ...]
-    left_out: int
-    """Files that are no photos by their name."""
-    _archive: zipfile.ZipFile | None = None
-
-    def payload(self, item: Item, *, max_bytes: int) -> Path | bytes:
-        """Return where ``item`` lies, or its bytes if that is in an archive.
-
-        Args:
-            item: one of `items`.
-            max_bytes: one byte more than this is read at most.
-
-        Raises:
-            InvalidInputError: it cannot be read.
-        """
-        if item.path is not None:
-            return item.path
-        if self._archive is None or item.member is None:
-            raise InvalidInputError(item.problem)
-        return _unpacked(self._archive, item.member, max_bytes + 1)
+    items: Iterable[SubmissionFields]
+    left_out: int = 0
+    """Files that are no photos by their name, of those listed so far."""
 
 
 @contextmanager
 def open_source(path: Path, *, limits: ArchiveLimits | None = None) -> Iterator[Source]:
-    """List the photos of ``path``: a folder, a ``.zip``, or a ``.csv``.
+    """List the photos of ``path``, one by one.
+
+    A folder (searched through, sorted), a ``.zip``, or a manifest: ``.csv``, ``.jsonl``
+    or ``.parquet`` with a column ``image`` and perhaps more of `MANIFEST_COLUMNS`.
 
     Raises:
-        InvalidInputError: none of the three, unreadable, or an archive over its limits.
+        InvalidInputError: none of these, unreadable, or an archive over its limits.
+        ConfigurationError: Parquet without the library for it.
     """
     ending = path.suffix.lower()
     if path.is_dir():
         yield _folder(path)
     elif ending == ".zip" and path.is_file():
-        with _opened(path) as archive:
-            yield _archive(archive, limits or ArchiveLimits())
-    elif ending == ".csv" and path.is_file():
-        yield _table(path)
+        with open_archive(path, limits=limits) as archive:
+            yield _archived(path, archive)
+    elif ending in _TABLES and path.is_file():
+        rows = _TABLES[ending](path)
+        first = next(rows, None)  # a manifest that is none is refused at once
+        yield Source(_listed(path.parent, first, rows))
     else:
         raise InvalidInputError(
-            f"{path} is neither a folder, nor a .zip, nor a .csv with a column image.",
+            f"{path} is neither a folder, nor a .zip, nor a .csv, .jsonl or .parquet "
+            "with a column image.",
             field="source",
         )
 
 
-def printable(text: str) -> str:
-    """Return ``text`` with everything escaped that does not show as itself.
-
-    Line breaks would forge rows, direction overrides would disguise names, and
-    surrogates (names that are not UTF-8) cannot be written.
-    """
-    return "".join(
-        character if character.isprintable() else f"\\u{ord(character):04x}"
-        for character in text
-    )
-
-
-# --- folder -------------------------------------------------------------------------
+# --- folder and archive ---------------------------------------------------------------
 
 
 def _folder(root: Path) -> Source:
     found: list[str] = []
-    left_out = 0
+    source = Source(())
     # A link to a folder is not followed: it may lead out, or round in a circle.
     for folder, _, names in os.walk(root):
         within = Path(folder).relative_to(root)
@@ -125,9 +79,29 @@ def _folder(root: Path) -> Source:
             if _is_photo(name):
                 found.append((within / name).as_posix())
             else:
-                left_out += 1
-    items = (_file(n, name, root / name) for n, name in enumerate(sorted(found)))
-    return Source(tuple(items), left_out)
+                source.left_out += 1
+    found.sort()
+    source.items = (_file(name, root / name) for name in found)
+    return source
+
+
+def _archived(path: Path, archive: Archive) -> Source:
+    source = Source(())
+
+    def items() -> Iterator[SubmissionFields]:
+        for entry in archive.entries():
+            if _is_photo(entry.name):
+                yield SubmissionFields(
+                    printable(entry.name),
+                    locator="" if entry.problem else entry_locator(path, entry.number),
+                    identity=entry.identity,
+                    problem=entry.problem,
+                )
+            else:
+                source.left_out += 1
+
+    source.items = items()
+    return source
 
 
 def _is_photo(name: str) -> bool:
@@ -136,171 +110,123 @@ def _is_photo(name: str) -> bool:
     return ending in PHOTO_ENDINGS and not PurePosixPath(name).name.startswith("._")
 
 
-def _file(position: int, name: str, path: Path) -> Item:
+def _file(
+    name: str, path: Path, about: Mapping[str, str] | None = None
+) -> SubmissionFields:
+    item = SubmissionFields(printable(name), identity="absent", **(about or {}))
     try:
-        about = path.stat()
+        status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or "not a file name"
-        problem = f"The file cannot be read: {reason}."
-        return Item(position, printable(name), "absent", problem=problem)
-    identity = f"{about.st_size}:{about.st_mtime_ns}"
-    if not stat.S_ISREG(about.st_mode):  # opening a pipe would wait for ever
-        problem = "This is not a file."
-        return Item(position, printable(name), identity, problem=problem)
-    return Item(position, printable(name), identity, path=path)
+        return replace(item, problem=f"The file cannot be read: {reason}.")
+    identity = f"{status.st_size}:{status.st_mtime_ns}"
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        return replace(item, identity=identity, problem="This is not a file.")
+    return replace(item, identity=identity, locator=file_locator(path))
 
 
-# --- CSV ----------------------------------------------------------------------------
+# --- manifests ------------------------------------------------------------------------
 
 
-def _table(path: Path) -> Source:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if "image" not in (reader.fieldnames or ()):
-                raise InvalidInputError(
-                    f"{path} lacks the column image.", field="source"
-                )
-            names = [row["image"] or "" for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(
-            f"{path} cannot be read as a CSV in UTF-8: {error}", field="source"
-        ) from error
-    return Source(tuple(_row(n, name, path.parent) for n, name in enumerate(names)), 0)
+def _listed(
+    folder: Path, first: Mapping[str, Any] | None, rest: Iterator[Mapping[str, Any]]
+) -> Iterator[SubmissionFields]:
+    if first is not None:
+        yield _row(folder, first)
+    for row in rest:
+        yield _row(folder, row)
 
 
-def _row(position: int, name: str, folder: Path) -> Item:
-    if not name.strip():
-        return Item(position, "", "absent", problem="The cell image is empty.")
-    return _file(position, name, folder / name.strip())
-
-
-# --- ZIP ----------------------------------------------------------------------------
-
-_MAX_READ = 16_000_000
-_ENTRY_SIGNATURE = b"PK\x01\x02"
-_LOCAL_HEADER_BYTES = 30
-_CHUNK = 1_000_000
-_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-_ENCRYPTED = 0x1
-_RESERVED = frozenset(
-    ["CON", "PRN", "AUX", "NUL"]
-    + [f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10)]
-)
-"""Names that are devices on Windows, where the results may be opened."""
-_BREAKS = (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError)
-
-
-class _BoundedFile(io.BufferedReader):
-    """Reads that stay small: ``zipfile`` parses a directory of any size at once.
-
-    A hundred thousand entries would take a hundred megabytes of objects before the
-    first of them could be refused.
-    """
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > _MAX_READ:
-            raise zipfile.BadZipFile("its directory is too large")
-        data = super().read(size)
-        if data.count(_ENTRY_SIGNATURE) > ArchiveLimits().max_entries:
-            raise zipfile.BadZipFile("it has too many entries")
-        return data
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(_BoundedFile(io.FileIO(path)))
-            archive = stack.enter_context(zipfile.ZipFile(file))
-        except (*_BREAKS, ValueError) as error:
-            raise _refused(str(error) or "it is damaged") from error
-        yield archive
-
-
-def _refused(why: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"The ZIP is refused: {why}. Unpack what you trust of it and give the folder.",
-        field="source",
-    )
-
-
-def _archive(archive: zipfile.ZipFile, limits: ArchiveLimits) -> Source:
-    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    _check_archive(entries, limits)
-    photos = [entry for entry in entries if _is_photo(entry.filename)]
-    items = (_member(n, entry) for n, entry in enumerate(photos))
-    return Source(tuple(items), len(entries) - len(photos), archive)
-
-
-def _check_archive(entries: list[zipfile.ZipInfo], limits: ArchiveLimits) -> None:
-    if len(entries) > limits.max_entries:
-        raise _refused(f"it has {len(entries):,} entries, over {limits.max_entries:,}")
-    total = sum(entry.file_size for entry in entries)
-    if total > limits.max_total_bytes:
-        raise _refused(
-            f"it unpacks to {total:,} bytes, over {limits.max_total_bytes:,}"
-        )
-    for entry in entries:
-        packed = max(1, entry.compress_size)
-        is_dense = entry.file_size / packed > limits.max_ratio
-        if is_dense and entry.file_size > limits.ratio_floor_bytes:
-            raise _refused(f"{printable(entry.filename)} is a decompression bomb")
-    _check_overlap(entries)
-
-
-def _check_overlap(entries: list[zipfile.ZipInfo]) -> None:
-    # Entries that share their data make a bomb of no suspicious ratio:
-    # https://www.bamsoftware.com/hacks/zipbomb/
-    end = 0
-    for entry in sorted(entries, key=lambda one: one.header_offset):
-        if entry.header_offset < end:
-            raise _refused("its entries overlap")
-        end = entry.header_offset + _LOCAL_HEADER_BYTES + entry.compress_size
-
-
-def _member(position: int, entry: zipfile.ZipInfo) -> Item:
-    name = printable(entry.orig_filename)
-    identity = f"{entry.CRC:08x}:{entry.file_size}"
-    problem = _member_problem(entry)
+def _row(folder: Path, row: Mapping[str, Any]) -> SubmissionFields:
+    """Read one row; what is wrong with it becomes its problem, not the manifest's."""
+    cells = {name: str(row.get(name) or "").strip() for name in MANIFEST_COLUMNS}
+    name = cells.pop("image")
+    problem = _row_problem(row, name, cells)
     if problem:
-        return Item(position, name, identity, problem=problem)
-    return Item(position, name, identity, member=entry)
+        return SubmissionFields(printable(name), identity="absent", problem=problem)
+    return _file(name, folder / name, cells)
 
 
-def _member_problem(entry: zipfile.ZipInfo) -> str:
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        return "The entry is a symbolic link."
-    if entry.flag_bits & _ENCRYPTED:
-        return "The entry is encrypted; give the archive without a password."
-    if entry.compress_type not in _METHODS:
-        return "The entry is compressed in a way that is not accepted; use deflate."
-    if not _is_safe_name(entry.orig_filename):
-        return "The entry has an unsafe name."
+def _row_problem(row: Mapping[str, Any], name: str, cells: Mapping[str, str]) -> str:
+    if row.get(_BROKEN):
+        return str(row[_BROKEN])
+    if not name:
+        return "The cell image is empty."
+    gtin = cells["declared_gtin"]
+    if gtin and normalised_gtin(gtin) is None:
+        return f"declared_gtin {printable(gtin)} is no GTIN: check its digits."
+    try:
+        SubmissionFields("", **cells)
+    except InvalidInputError as error:
+        return str(error)
     return ""
 
 
-def _is_safe_name(name: str) -> bool:
-    windows, posix = PureWindowsPath(name), PurePosixPath(name)
-    return (
-        name.isprintable()
-        and not (windows.drive or windows.root or posix.is_absolute())
-        and ".." not in (*windows.parts, *posix.parts)
-        and not any(part.split(".")[0].upper() in _RESERVED for part in windows.parts)
-    )
+_BROKEN = "\0broken"
+"""Key under which a row tells that it could not be read."""
 
 
-def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> bytes:
-    data = bytearray()
+def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
-        with archive.open(member) as file:
-            while len(data) < limit:
-                part = file.read(min(_CHUNK, limit - len(data)))
-                if not part:
-                    break
-                data += part
-    except (*_BREAKS, ValueError) as error:
-        raise InvalidInputError(
-            f"The entry cannot be unpacked: {printable(str(error))}."
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            _check_columns(path, reader.fieldnames or ())
+            yield from reader
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _unreadable(path, "a CSV in UTF-8", error) from error
+
+
+def _jsonl_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE), b"")):
+                if not line.strip():
+                    continue
+                row = _json_object(line, number + 1)
+                if number == 0 and _BROKEN not in row:
+                    _check_columns(path, row)
+                yield row
+    except OSError as error:
+        raise _unreadable(path, "JSON Lines", error) from error
+
+
+def _json_object(line: bytes, number: int) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {_BROKEN: f"Line {number} is not JSON."}
+    if not isinstance(row, dict):
+        return {_BROKEN: f"Line {number} is not a JSON object."}
+    return row
+
+
+def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        import pyarrow  # noqa: PLC0415  an extra: 170 MB that most never need
+        from pyarrow import parquet  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "Parquet needs its extra: install touchstone[parquet], or give a CSV."
         ) from error
-    return bytes(data)
+    try:
+        with parquet.ParquetFile(path) as file:
+            _check_columns(path, file.schema_arrow.names)
+            wanted = [n for n in MANIFEST_COLUMNS if n in file.schema_arrow.names]
+            for batch in file.iter_batches(columns=wanted):
+                yield from batch.to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise _unreadable(path, "Parquet", error) from error
+
+
+_TABLES = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
+
+
+def _check_columns(path: Path, names: Iterable[str]) -> None:
+    if "image" not in names:
+        raise InvalidInputError(f"{path} lacks the column image.", field="source")
+
+
+def _unreadable(path: Path, kind: str, error: Exception) -> InvalidInputError:
+    return InvalidInputError(
+        f"{path} cannot be read as {kind}: {error}", field="source"
+    )

@@ -1,74 +1,65 @@
-"""Photos to rows in worker processes, which may die without loss.
-
-A photo that kills its worker (a decoder's bug, memory) must cost one row, not the
-lot. When a worker dies the pool is made anew and every photo that was under way is
-tried once more, alone, so that the one to blame is known.
-"""
+"""Worker processes of one machine, made anew when one of them dies."""
 
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
-from pathlib import Path
+from multiprocessing.context import SpawnContext, SpawnProcess
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self
 
-from touchstone.errors import (
-    BadImageError,
-    ConfigurationError,
-    InvalidInputError,
-    TouchstoneError,
-)
-from touchstone.examination import Assessment
-from touchstone.lots.results import Row, row_of
-from touchstone.lots.sources import Item, printable
-from touchstone.store import ExaminationDraft
+from touchstone.errors import ConfigurationError, TouchstoneError
+from touchstone.lots.working import MakeDesk, is_dead, work, worker_name
+from touchstone.store import Store
 
-Assess: TypeAlias = Callable[[bytes], Assessment]
-"""Bytes of one photo to what was found on it; raises BadImageError."""
-
-MakeAssess: TypeAlias = Callable[[], Assess]
-"""Run once in each worker; must be picklable, for workers are spawned."""
-
-Payload: TypeAlias = Path | bytes
 _STARTS = 3
-_IN_HAND = 3
-"""Photos handed out per worker: the next lies ready when one is done."""
+_STOP_S = 30.0
+"""For what is in hand to be finished; a photo takes a few seconds at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one photo."""
-
-    row: Row
-    draft: ExaminationDraft | None = None
-    """What to record; None where the photo could not be examined."""
+@dataclass(slots=True)
+class _Worker:
+    process: SpawnProcess
+    told: Connection
+    """``None`` once it is ready, then perhaps the error that stopped it."""
+    is_ready: bool = False
 
 
 class Workers:
-    """A pool of processes that is made anew when one of them dies."""
+    """Processes that work on one job, or on whatever there is."""
 
     def __init__(
-        self, make_assess: MakeAssess, *, count: int, max_photo_bytes: int
+        self,
+        store: Store,
+        make_desk: MakeDesk,
+        *,
+        count: int,
+        job_id: str | None = None,
     ) -> None:
-        """Prepare the pool; nothing is started yet.
+        """Prepare them; they are started by ``with``.
 
         Args:
-            make_assess: makes in each worker what examines a photo.
+            store: where what dead workers held is freed.
+            make_desk: makes in each process what it works with.
             count: of processes, 1 or more.
-            max_photo_bytes: one byte more is read of a file, never the rest.
+            job_id: the job to work on; they end with it. None: they serve any.
         """
-        self._make_assess = make_assess
+        self._store = store
+        self._make_desk = make_desk
         self._count = count
-        self._max_bytes = max_photo_bytes
-        self._pool: ProcessPoolExecutor | None = None
+        self._job_id = job_id
+        self._context: SpawnContext = multiprocessing.get_context("spawn")
+        self._workers: list[_Worker] = []
+        self._stillborn = 0
 
     def __enter__(self) -> Self:
+        self._store.take_from_dead(is_dead)  # of a run before that was killed
+        self._workers = [self._started() for _ in range(self._count)]
         return self
 
     def __exit__(
@@ -77,168 +68,98 @@ class Workers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop()
+        self.stop()
 
-    def outcomes(
-        self, photos: Iterable[tuple[Item, Payload]]
-    ) -> Iterator[tuple[Item, Outcome]]:
-        """Yield what became of each of ``photos``, as they come in.
-
-        ``photos`` is read only a few ahead, so that memory stays bounded.
+    def watched(self, *, every_s: float = 0.5) -> Iterator[None]:
+        """Replace workers that die; yield now and then until all have ended.
 
         Raises:
-            TouchstoneError: what stops every photo: a model, the disk, the database.
+            TouchstoneError: what stopped a worker, and would stop every other.
+            ConfigurationError: they die as they start, again and again.
         """
-        waiting = iter(photos)
-        running: dict[Future[Outcome], tuple[Item, Payload]] = {}
-        while True:
-            broken = self._fill(running, waiting)
-            if not running and not broken:
-                return
-            if running:
-                wait(running, return_when=FIRST_COMPLETED)
-            for future in [future for future in running if future.done()]:
-                photo = running.pop(future)
-                try:
-                    yield photo[0], future.result()
-                except BrokenProcessPool:
-                    broken.append(photo)
-            if broken:
-                yield from self._again(broken, running)
+        while self._workers:
+            wait_for([one.process.sentinel for one in self._workers], every_s)
+            for worker in list(self._workers):
+                self._attend(worker)
+            yield
 
-    def _fill(
-        self,
-        running: dict[Future[Outcome], tuple[Item, Payload]],
-        waiting: Iterator[tuple[Item, Payload]],
-    ) -> list[tuple[Item, Payload]]:
-        while len(running) < _IN_HAND * self._count:
-            photo = next(waiting, None)
-            if photo is None:
-                break
-            try:
-                running[self._submit(*photo)] = photo
-            except BrokenProcessPool:
-                return [photo]
-        return []
+    def stop(self) -> None:
+        """End all: each finishes what it has in hand, and gives the rest back."""
+        for worker in self._workers:
+            with suppress(OSError):
+                worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(_STOP_S)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+        self._workers = []
+        self._store.take_from_dead(is_dead)
 
-    def _again(
-        self,
-        broken: list[tuple[Item, Payload]],
-        running: dict[Future[Outcome], tuple[Item, Payload]],
-    ) -> Iterator[tuple[Item, Outcome]]:
-        # The death of one worker ends the pool: whatever else was under way ends too,
-        # but some of it may have been finished just before.
-        self._stop()
-        for future, photo in running.items():
-            if future.cancelled() or future.exception() is not None:
-                broken.append(photo)
-            else:
-                yield photo[0], future.result()
-        running.clear()
-        for item, payload in sorted(broken, key=lambda photo: photo[0].position):
-            yield item, self._alone(item, payload)
+    def pids(self) -> tuple[int, ...]:
+        """Return the process ids, for those who watch them."""
+        return tuple(one.process.pid or 0 for one in self._workers)
 
-    def _alone(self, item: Item, payload: Payload) -> Outcome:
-        try:
-            return self._submit(item, payload).result()
-        except BrokenProcessPool:
-            self._stop()
-            return Outcome(
-                Row(item.image, error="The photo stopped its worker process twice.")
-            )
+    def _attend(self, worker: _Worker) -> None:
+        self._listen(worker)
+        if worker.process.is_alive():
+            return
+        worker.process.join()
+        self._listen(worker)  # its last words may have come after it was asked
+        self._workers.remove(worker)
+        if worker.process.exitcode == 0:
+            return  # there is no work left
+        if not worker.is_ready:
+            self._stillborn += 1
+            if self._stillborn >= _STARTS:
+                raise ConfigurationError(
+                    f"A worker process died as it started, {_STARTS} times; is there "
+                    f"memory for {self._count}? Try fewer workers."
+                )
+        self._store.take_from_dead(is_dead)
+        self._workers.append(self._started())
 
-    def _submit(self, item: Item, payload: Payload) -> Future[Outcome]:
-        if self._pool is None:
-            self._pool = self._started()
-        return self._pool.submit(_examine, item.image, payload, self._max_bytes)
+    def _listen(self, worker: _Worker) -> None:
+        with suppress(EOFError, OSError):
+            while worker.told.poll():
+                error = worker.told.recv()
+                if isinstance(error, TouchstoneError):
+                    raise error
+                worker.is_ready, self._stillborn = True, 0
 
-    def _started(self) -> ProcessPoolExecutor:
-        # One that dies as it starts may have been unlucky; all of them have a cause.
-        for _ in range(_STARTS):
-            pool = self._new_pool()
-            try:
-                pool.submit(_ready).result()
-            except BrokenProcessPool:
-                pool.shutdown()
-            except BaseException:
-                pool.shutdown()
-                raise
-            else:
-                return pool
-        raise ConfigurationError(
-            f"A worker process died as it started, {_STARTS} times; is there memory "
-            f"for {self._count}? Try fewer workers."
-        )
-
-    def _new_pool(self) -> ProcessPoolExecutor:
+    def _started(self) -> _Worker:
         # Spawned: a fork of a process with ONNX Runtime's or a database's threads may
         # hang or share what it must not.
-        return ProcessPoolExecutor(
-            self._count,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start,
-            initargs=(self._make_assess,),
+        told, telling = self._context.Pipe(duplex=False)
+        process = self._context.Process(
+            target=_run, args=(self._make_desk, self._job_id, telling), daemon=True
         )
-
-    def _stop(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        process.start()
+        telling.close()
+        return _Worker(process, told)
 
 
 # --- in the worker ------------------------------------------------------------------
 
-_assess: list[Assess] = []
-_refusals: list[TouchstoneError] = []
 
-
-def _start(make_assess: MakeAssess) -> None:
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+def _run(make_desk: MakeDesk, job_id: str | None, telling: Connection) -> None:
+    stopping = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to answer
-    # An exception here would only be known as a dead worker: it is kept, and raised
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    # An exception here would only be known as a dead worker: it is told, and raised
     # where the caller sees it.
     try:
-        _assess.append(make_assess())
+        desk = make_desk()
+        telling.send(None)
+        work(desk, worker_name(), job_id=job_id, is_stopping=stopping.is_set)
     except TouchstoneError as error:
-        _refusals.append(error)
+        telling.send(error)
 
 
 def _die_with_parent() -> None:
-    # A worker of a killed parent would wait for work for ever.
+    # A worker of a killed parent would work on, unseen.
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait_for([parent.sentinel])
         os._exit(1)
-
-
-def _ready() -> None:
-    if _refusals:
-        raise _refusals[0]
-
-
-def _examine(image: str, payload: Payload, max_bytes: int) -> Outcome:
-    _ready()
-    try:
-        if isinstance(payload, Path):
-            payload = _file_bytes(payload, max_bytes + 1)
-        assessment = _assess[0](payload)
-    except (BadImageError, InvalidInputError) as error:
-        return Outcome(Row(image, error=printable(str(error))))
-    except TouchstoneError:
-        raise  # it would stop every other photo too
-    except Exception as error:
-        # A defect that one photo brings to light costs that photo alone.
-        return Outcome(
-            Row(image, error=printable(f"Unexpected {type(error).__name__}: {error}"))
-        )
-    return Outcome(row_of(image, assessment), assessment.draft)
-
-
-def _file_bytes(path: Path, limit: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(limit)
-    except OSError as error:
-        raise InvalidInputError(
-            f"The file cannot be read: {error.strerror}."
-        ) from error

@@ -2,7 +2,8 @@
 
 Reading order: ``values`` (what is kept), ``scope`` (who sees what), ``database`` (what
 a transaction is), then the subjects: ``access``, ``sharing``, ``references`` with
-``enrolling``, ``matching``, ``examinations``, ``idempotency``, ``audit``.
+``enrolling``, ``matching``, ``examinations``, ``filing`` (what a seizure is filed
+under), ``work`` and ``jobs`` (its photos as work), ``idempotency``, ``audit``.
 """
 
 from touchstone.store.drafts import (
@@ -10,6 +11,37 @@ from touchstone.store.drafts import (
     ProductFields,
     SetFields,
     SpecimenFields,
+)
+from touchstone.store.filing_drafts import (
+    CaseFields,
+    CustodyFields,
+    ExhibitFields,
+    LotFields,
+    OperationFields,
+    Result,
+    SeizureFields,
+    SubmissionFields,
+)
+from touchstone.store.filing_values import (
+    UNFINISHED_JOBS,
+    Case,
+    CaseState,
+    CustodyEvent,
+    Exhibit,
+    ExhibitState,
+    Job,
+    JobKind,
+    JobState,
+    Leased,
+    Lot,
+    LotState,
+    Operation,
+    OperationState,
+    Seizure,
+    SeizureState,
+    Submission,
+    SubmissionState,
+    Tally,
 )
 from touchstone.store.idempotency import TAKEN_OVER_AFTER
 from touchstone.store.schema import downgrade, migrate, needs_migration
@@ -42,31 +74,58 @@ from touchstone.store.values import (
     canonical_json,
     new_id,
 )
+from touchstone.store.work import LEASE, MAX_ATTEMPTS, Outcome
 
 __all__ = [
     "AUTHORITY_KINDS",
+    "LEASE",
+    "MAX_ATTEMPTS",
     "TAKEN_OVER_AFTER",
+    "UNFINISHED_JOBS",
     "ApiKey",
     "Attempt",
     "AuditEvent",
     "Caller",
+    "Case",
+    "CaseFields",
+    "CaseState",
     "CatalogueState",
     "ChainReport",
     "Checkpoint",
+    "CustodyEvent",
+    "CustodyFields",
     "Enrolled",
     "Examination",
     "ExaminationDraft",
+    "Exhibit",
+    "ExhibitFields",
+    "ExhibitState",
     "Grant",
     "IndexRow",
+    "Job",
+    "JobKind",
+    "JobState",
+    "Leased",
+    "Lot",
+    "LotFields",
+    "LotState",
+    "Operation",
+    "OperationFields",
+    "OperationState",
     "Organisation",
     "OrganisationKind",
+    "Outcome",
     "Page",
     "Product",
     "ProductFields",
     "ReferenceSet",
     "ReferenceView",
     "Region",
+    "Result",
     "Role",
+    "Seizure",
+    "SeizureFields",
+    "SeizureState",
     "SetFields",
     "SetStatus",
     "Specimen",
@@ -74,6 +133,10 @@ __all__ = [
     "SpecimenKind",
     "Store",
     "StoredResponse",
+    "Submission",
+    "SubmissionFields",
+    "SubmissionState",
+    "Tally",
     "canonical_json",
     "downgrade",
     "migrate",

@@ -56,6 +56,21 @@ class Action(StrEnum):
     ENROL_SPECIMEN = "specimen.enrol"
     WITHDRAW_SPECIMEN = "specimen.withdraw"
     EXAMINE = "examination.record"
+    CREATE_OPERATION = "operation.create"
+    MOVE_OPERATION = "operation.state"
+    CREATE_CASE = "case.create"
+    MOVE_CASE = "case.state"
+    CREATE_SEIZURE = "seizure.create"
+    MOVE_SEIZURE = "seizure.state"
+    CREATE_LOT = "lot.create"
+    MOVE_LOT = "lot.state"
+    PLAN_LOT = "lot.plan"
+    SUBMIT_TO_LOT = "lot.submit"
+    CREATE_EXHIBIT = "exhibit.create"
+    MOVE_EXHIBIT = "exhibit.state"
+    CUSTODY = "exhibit.custody"
+    CREATE_JOB = "job.create"
+    MOVE_JOB = "job.state"
 
 
 @dataclass(frozen=True, slots=True)

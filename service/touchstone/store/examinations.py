@@ -32,12 +32,12 @@ class Examinations(Database):
             BusyError: another attempt has taken the key over; nothing is recorded.
             ConflictError: it names a set or a specimen that does not exist.
         """
-        made = _examination(caller, draft, at=self._now())
+        made = examination_of(caller, draft, at=self._now())
         with self._writing() as session:
             row = fence(session, caller)
             if row is not None and row.examination_id is not None:
                 return session.get_one(ExaminationRow, row.examination_id).value()
-            _append(session, [made], caller=caller)
+            append_examinations(session, [made], caller=caller)
             if row is not None:
                 row.examination_id = made.id
         return made
@@ -51,10 +51,10 @@ class Examinations(Database):
             ConflictError: one names a set or a specimen that does not exist.
         """
         at = self._now()
-        made = tuple(_examination(caller, draft, at=at) for draft in drafts)
+        made = tuple(examination_of(caller, draft, at=at) for draft in drafts)
         if made:
             with self._writing() as session:
-                _append(session, made, caller=caller)
+                append_examinations(session, made, caller=caller)
         return made
 
     def examination(self, caller: Caller, examination_id: str) -> Examination:
@@ -134,9 +134,10 @@ class Examinations(Database):
             yield examination_id
 
 
-def _examination(
+def examination_of(
     caller: Caller, draft: ExaminationDraft, *, at: datetime
 ) -> Examination:
+    """Return what ``draft`` is to be recorded as, under a new id."""
     return Examination(
         id=new_id(),
         organisation_id=caller.organisation_id,
@@ -152,7 +153,10 @@ def _examination(
 _INSERT = insert(ExaminationRow)
 
 
-def _append(session: Session, made: Sequence[Examination], *, caller: Caller) -> None:
+def append_examinations(
+    session: Session, made: Sequence[Examination], *, caller: Caller
+) -> None:
+    """Record ``made`` and their audit events, in the transaction that is under way."""
     acts = [Act(Action.EXAMINE, item.id, _detail(item)) for item in made]
     session.connection().execute(_INSERT, [_columns(item) for item in made])
     append(session, acts, caller=caller, at=made[0].created_at)

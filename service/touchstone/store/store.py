@@ -12,14 +12,30 @@ from touchstone.store.access import Access
 from touchstone.store.audit import Audit
 from touchstone.store.database import BUSY_TIMEOUT_S, connect, parsed_url, utc_now
 from touchstone.store.examinations import Examinations
+from touchstone.store.filing import Filing
 from touchstone.store.idempotency import Idempotency
+from touchstone.store.jobs import Jobs
 from touchstone.store.matching import Matching
 from touchstone.store.references import References
 from touchstone.store.schema import migrate, needs_migration
 from touchstone.store.sharing import Sharing
+from touchstone.store.submitting import Submitting
+from touchstone.store.work import Work
 
 
-class Store(Access, Sharing, References, Matching, Examinations, Idempotency, Audit):
+class Store(
+    Access,
+    Sharing,
+    References,
+    Matching,
+    Examinations,
+    Filing,
+    Submitting,
+    Work,
+    Jobs,
+    Idempotency,
+    Audit,
+):
     """The records of one deployment; safe to use from many threads."""
 
     @classmethod

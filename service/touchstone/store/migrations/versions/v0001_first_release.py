@@ -4,16 +4,27 @@ The types are written out, not taken from ``tables``: a migration says what the 
 was on its day, and must not change when the tables do.
 """
 
-from datetime import datetime
-
 import sqlalchemy as sa
 from alembic import op
+
+from touchstone.store.migrations.written import (
+    digest,
+    foreign,
+    identifier,
+    index,
+    key,
+    refuse_changes,
+    text,
+    time,
+    unique,
+    whole,
+    word,
+)
 
 revision = "0001"
 down_revision = None
 
-_APPEND_ONLY = ("examination", "audit_event")
-_KEYS = {"examination": "id", "audit_event": "seq"}
+_APPEND_ONLY = {"examination": "id", "audit_event": "seq"}
 
 
 def upgrade() -> None:
@@ -25,8 +36,8 @@ def upgrade() -> None:
     _create_examinations()
     _create_audit()
     _create_idempotency()
-    for table in _APPEND_ONLY:
-        _refuse_changes(table)
+    for table, column in _APPEND_ONLY.items():
+        refuse_changes(table, key_column=column)
 
 
 def downgrade() -> None:
@@ -49,119 +60,74 @@ def downgrade() -> None:
         op.execute("DROP FUNCTION touchstone_refuse_change()")
 
 
-def _id(name: str, *, nullable: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.String(36), nullable=nullable)
-
-
-def _digest(name: str) -> sa.Column[str]:
-    return sa.Column(name, sa.String(64), nullable=False)
-
-
-def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text(), nullable=nullable)
-
-
-def _word(name: str) -> sa.Column[str]:
-    return sa.Column(name, sa.String(32), nullable=False)
-
-
-def _time(name: str, *, nullable: bool = False) -> sa.Column[datetime]:
-    return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
-
-
-def _whole(
-    name: str, *, is_big: bool = False, nullable: bool = False
-) -> sa.Column[int]:
-    kind = sa.BigInteger() if is_big else sa.Integer()
-    return sa.Column(name, kind, nullable=nullable, autoincrement=False)
-
-
-def _key(table: str, *columns: str) -> sa.PrimaryKeyConstraint:
-    return sa.PrimaryKeyConstraint(*columns, name=f"pk_{table}")
-
-
-def _foreign(table: str, column: str, target: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(
-        [column], [f"{target}.id"], name=f"fk_{table}_{column}"
-    )
-
-
-def _unique(table: str, *columns: str) -> sa.UniqueConstraint:
-    return sa.UniqueConstraint(*columns, name=f"uq_{table}_{'_'.join(columns)}")
-
-
-def _index(table: str, *columns: str) -> None:
-    op.create_index(f"ix_{table}_{'_'.join(columns)}", table, list(columns))
-
-
 def _create_organisations() -> None:
     op.create_table(
         "organisation",
-        _id("id"),
-        _word("kind"),
-        _text("name"),
-        _text("country", nullable=True),
-        _time("created_at"),
-        _key("organisation", "id"),
-        _unique("organisation", "name"),
+        identifier("id"),
+        word("kind"),
+        text("name"),
+        text("country", nullable=True),
+        time("created_at"),
+        key("organisation", "id"),
+        unique("organisation", "name"),
     )
     op.create_table(
         "api_key",
-        _id("id"),
-        _id("organisation_id"),
-        _word("role"),
-        _text("label"),
-        _text("prefix"),
-        _digest("key_hash"),
-        _time("created_at"),
-        _time("expires_at", nullable=True),
-        _time("revoked_at", nullable=True),
-        _foreign("api_key", "organisation_id", "organisation"),
-        _key("api_key", "id"),
-        _unique("api_key", "prefix"),
+        identifier("id"),
+        identifier("organisation_id"),
+        word("role"),
+        text("label"),
+        text("prefix"),
+        digest("key_hash"),
+        time("created_at"),
+        time("expires_at", nullable=True),
+        time("revoked_at", nullable=True),
+        foreign("api_key", "organisation_id", "organisation"),
+        key("api_key", "id"),
+        unique("api_key", "prefix"),
     )
-    _index("api_key", "organisation_id")
+    index("api_key", "organisation_id")
 
 
 def _create_references() -> None:
     op.create_table(
         "product",
-        _id("id"),
-        _id("organisation_id"),
-        _text("product_id"),
-        _text("brand"),
-        _text("name"),
-        _text("category"),
-        _text("gtin", nullable=True),
-        _time("created_at"),
-        _foreign("product", "organisation_id", "organisation"),
-        _key("product", "id"),
-        _unique("product", "organisation_id", "product_id"),
+        identifier("id"),
+        identifier("organisation_id"),
+        text("product_id"),
+        text("brand"),
+        text("name"),
+        text("category"),
+        text("gtin", nullable=True),
+        time("created_at"),
+        foreign("product", "organisation_id", "organisation"),
+        key("product", "id"),
+        unique("product", "organisation_id", "product_id"),
     )
     op.create_table(
         "reference_set",
-        _id("id"),
-        _id("organisation_id"),
-        _id("product_ref"),
-        _text("market"),
-        _text("artwork_version"),
-        _word("status"),
-        _whole("version"),
-        _digest("digest"),
-        _time("created_at"),
-        _foreign("reference_set", "organisation_id", "organisation"),
-        _foreign("reference_set", "product_ref", "product"),
-        _key("reference_set", "id"),
-        _unique("reference_set", "product_ref", "market", "artwork_version"),
+        identifier("id"),
+        identifier("organisation_id"),
+        identifier("product_ref"),
+        text("market"),
+        text("artwork_version"),
+        word("status"),
+        whole("version"),
+        digest("digest"),
+        time("created_at"),
+        foreign("reference_set", "organisation_id", "organisation"),
+        foreign("reference_set", "product_ref", "product"),
+        key("reference_set", "id"),
+        unique("reference_set", "product_ref", "market", "artwork_version"),
     )
-    _index("reference_set", "organisation_id")
+    index("reference_set", "organisation_id")
     catalogue = op.create_table(
         "catalogue",
-        _whole("id"),
-        _whole("reference_counter", is_big=True),
-        _whole("access_counter", is_big=True),
-        _whole("next_label", is_big=True),
-        _key("catalogue", "id"),
+        whole("id"),
+        whole("reference_counter", is_big=True),
+        whole("access_counter", is_big=True),
+        whole("next_label", is_big=True),
+        key("catalogue", "id"),
     )
     first = {"id": 1, "reference_counter": 0, "access_counter": 0, "next_label": 1}
     op.bulk_insert(catalogue, [first])
@@ -170,50 +136,50 @@ def _create_references() -> None:
 def _create_specimens() -> None:
     op.create_table(
         "specimen",
-        _id("id"),
-        _whole("label", is_big=True),
-        _id("reference_set_id"),
-        _text("face"),
-        _word("kind"),
-        _digest("image_digest"),
-        _whole("width_px"),
-        _whole("height_px"),
+        identifier("id"),
+        whole("label", is_big=True),
+        identifier("reference_set_id"),
+        text("face"),
+        word("kind"),
+        digest("image_digest"),
+        whole("width_px"),
+        whole("height_px"),
         sa.Column("variable_regions", sa.JSON(), nullable=False),
-        _whole("changed", is_big=True),
-        _time("created_at"),
-        _time("withdrawn_at", nullable=True),
-        _foreign("specimen", "reference_set_id", "reference_set"),
-        _key("specimen", "id"),
-        _unique("specimen", "label"),
-        _unique("specimen", "reference_set_id", "face", "kind", "image_digest"),
+        whole("changed", is_big=True),
+        time("created_at"),
+        time("withdrawn_at", nullable=True),
+        foreign("specimen", "reference_set_id", "reference_set"),
+        key("specimen", "id"),
+        unique("specimen", "label"),
+        unique("specimen", "reference_set_id", "face", "kind", "image_digest"),
     )
-    _index("specimen", "changed")
-    _index("specimen", "image_digest")
+    index("specimen", "changed")
+    index("specimen", "image_digest")
     op.create_table(
         "derived",
-        _id("specimen_id"),
-        _text("producer_digest"),
+        identifier("specimen_id"),
+        text("producer_digest"),
         sa.Column("data", sa.LargeBinary(), nullable=False),
-        _foreign("derived", "specimen_id", "specimen"),
-        _key("derived", "specimen_id", "producer_digest"),
+        foreign("derived", "specimen_id", "specimen"),
+        key("derived", "specimen_id", "producer_digest"),
     )
 
 
 def _create_grants() -> None:
     op.create_table(
         "access_grant",
-        _id("id"),
-        _id("reference_set_id"),
-        _id("authority_id"),
-        _time("granted_at"),
-        _time("revoked_at", nullable=True),
-        _id("granted_by", nullable=True),
-        _foreign("access_grant", "reference_set_id", "reference_set"),
-        _foreign("access_grant", "authority_id", "organisation"),
-        _foreign("access_grant", "granted_by", "api_key"),
-        _key("access_grant", "id"),
+        identifier("id"),
+        identifier("reference_set_id"),
+        identifier("authority_id"),
+        time("granted_at"),
+        time("revoked_at", nullable=True),
+        identifier("granted_by", nullable=True),
+        foreign("access_grant", "reference_set_id", "reference_set"),
+        foreign("access_grant", "authority_id", "organisation"),
+        foreign("access_grant", "granted_by", "api_key"),
+        key("access_grant", "id"),
     )
-    _index("access_grant", "reference_set_id")
+    index("access_grant", "reference_set_id")
     op.create_index(
         "uq_access_grant_in_force",
         "access_grant",
@@ -227,104 +193,66 @@ def _create_grants() -> None:
 def _create_examinations() -> None:
     op.create_table(
         "examination",
-        _id("id"),
-        _id("organisation_id"),
-        _id("key_id", nullable=True),
-        _time("created_at"),
-        _digest("photo_digest"),
+        identifier("id"),
+        identifier("organisation_id"),
+        identifier("key_id", nullable=True),
+        time("created_at"),
+        digest("photo_digest"),
         sa.Column("photo_digests", sa.JSON(), nullable=False),
-        _text("declared_product", nullable=True),
-        _text("declared_gtin", nullable=True),
-        _text("finding"),
-        _text("product_id"),
-        _id("reference_set_id", nullable=True),
-        _id("specimen_id", nullable=True),
-        _text("face"),
+        text("declared_product", nullable=True),
+        text("declared_gtin", nullable=True),
+        text("finding"),
+        text("product_id"),
+        identifier("reference_set_id", nullable=True),
+        identifier("specimen_id", nullable=True),
+        text("face"),
         sa.Column("log10_lr", sa.Double(), nullable=True),
-        _text("record_json"),
-        _digest("record_digest"),
-        _text("model_digest"),
-        _text("index_digest"),
-        _text("policy_digest"),
-        _text("code_version"),
-        _text("provider"),
-        _foreign("examination", "organisation_id", "organisation"),
-        _foreign("examination", "key_id", "api_key"),
-        _foreign("examination", "reference_set_id", "reference_set"),
-        _foreign("examination", "specimen_id", "specimen"),
-        _key("examination", "id"),
+        text("record_json"),
+        digest("record_digest"),
+        text("model_digest"),
+        text("index_digest"),
+        text("policy_digest"),
+        text("code_version"),
+        text("provider"),
+        foreign("examination", "organisation_id", "organisation"),
+        foreign("examination", "key_id", "api_key"),
+        foreign("examination", "reference_set_id", "reference_set"),
+        foreign("examination", "specimen_id", "specimen"),
+        key("examination", "id"),
     )
-    _index("examination", "organisation_id", "id")
-    _index("examination", "photo_digest")
+    index("examination", "organisation_id", "id")
+    index("examination", "photo_digest")
 
 
 def _create_audit() -> None:
     op.create_table(
         "audit_event",
-        _whole("seq", is_big=True),
-        _time("at"),
-        _id("actor_key_id", nullable=True),
-        _id("organisation_id", nullable=True),
-        _text("action"),
-        _text("object_type"),
-        _text("object_id"),
-        _text("detail"),
-        _digest("prev_hash"),
-        _digest("hash"),
-        _key("audit_event", "seq"),
+        whole("seq", is_big=True),
+        time("at"),
+        identifier("actor_key_id", nullable=True),
+        identifier("organisation_id", nullable=True),
+        text("action"),
+        text("object_type"),
+        text("object_id"),
+        text("detail"),
+        digest("prev_hash"),
+        digest("hash"),
+        key("audit_event", "seq"),
     )
-    _index("audit_event", "object_type", "object_id")
+    index("audit_event", "object_type", "object_id")
 
 
 def _create_idempotency() -> None:
     op.create_table(
         "idempotency",
-        _id("organisation_id"),
-        _text("key"),
-        _digest("request_digest"),
-        _time("created_at"),
-        _whole("response_status", nullable=True),
+        identifier("organisation_id"),
+        text("key"),
+        digest("request_digest"),
+        time("created_at"),
+        whole("response_status", nullable=True),
         sa.Column("response_headers", sa.JSON(), nullable=False),
         sa.Column("response_body", sa.LargeBinary(), nullable=False),
-        _foreign("idempotency", "organisation_id", "organisation"),
-        _key("idempotency", "organisation_id", "key"),
+        foreign("idempotency", "organisation_id", "organisation"),
+        key("idempotency", "organisation_id", "key"),
     )
-    _index("idempotency", "created_at")
-
-
-def _refuse_changes(table: str) -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        _refuse_changes_on_postgresql(table)
-    else:
-        _refuse_changes_on_sqlite(table)
-
-
-def _refuse_changes_on_sqlite(table: str) -> None:
-    key = _KEYS[table]
-    refusal = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-    exists = f"EXISTS (SELECT 1 FROM {table} WHERE {key} = NEW.{key})"  # noqa: S608
-    # The third: REPLACE deletes the old row without firing a DELETE trigger, unless
-    # that connection has asked for recursive triggers.
-    for name, when in (
-        ("update", f"BEFORE UPDATE ON {table}"),
-        ("delete", f"BEFORE DELETE ON {table}"),
-        ("replace", f"BEFORE INSERT ON {table} WHEN {exists}"),
-    ):
-        op.execute(f"CREATE TRIGGER {table}_no_{name} {when} {refusal}")
-
-
-def _refuse_changes_on_postgresql(table: str) -> None:
-    op.execute(
-        "CREATE OR REPLACE FUNCTION touchstone_refuse_change() RETURNS trigger "
-        "LANGUAGE plpgsql AS $$ BEGIN "
-        "RAISE EXCEPTION '% is append-only', TG_TABLE_NAME "
-        "USING ERRCODE = 'integrity_constraint_violation'; END $$"
-    )
-    for name, when, each in (
-        ("change", "BEFORE UPDATE OR DELETE", "ROW"),
-        ("truncate", "BEFORE TRUNCATE", "STATEMENT"),
-    ):
-        op.execute(
-            f"CREATE TRIGGER {table}_no_{name} {when} ON {table} "
-            f"FOR EACH {each} EXECUTE FUNCTION touchstone_refuse_change()"
-        )
+    index("idempotency", "created_at")

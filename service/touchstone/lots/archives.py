@@ -1,0 +1,194 @@
+"""A ZIP to its entries within limits of count, size and ratio; nothing is unpacked.
+
+A photo is read in memory, its name is only a label. Limits: OWASP ASVS 5.0, 5.2.3
+(size and count before unpacking) and 5.2.5 (no symbolic links).
+"""
+
+import io
+import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from touchstone.errors import InvalidInputError
+from touchstone.lots.names import printable
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLimits:
+    """What a ZIP may hold; beyond it the whole archive is refused."""
+
+    max_entries: int = 20_000
+    max_total_bytes: int = 2_000_000_000
+    max_ratio: float = 100.0
+    """Unpacked by packed size of one entry. Photos are compressed already: they
+    reach hardly 2."""
+    ratio_floor_bytes: int = 1_000_000
+    """Smaller entries may have any ratio: they can do no harm."""
+
+
+_MAX_READ = 16_000_000
+_ENTRY_SIGNATURE = b"PK\x01\x02"
+_LOCAL_HEADER_BYTES = 30
+_CHUNK = 1_000_000
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+_ENCRYPTED = 0x1
+_RESERVED = frozenset(
+    ["CON", "PRN", "AUX", "NUL"]
+    + [f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10)]
+)
+"""Names that are devices on Windows, where the results may be opened."""
+_BREAKS = (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError)
+
+
+class _BoundedFile(io.BufferedReader):
+    """Reads that stay small: ``zipfile`` parses a directory of any size at once.
+
+    A hundred thousand entries would take a hundred megabytes of objects before the
+    first of them could be refused.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MAX_READ:
+            raise zipfile.BadZipFile("its directory is too large")
+        data = super().read(size)
+        if data.count(_ENTRY_SIGNATURE) > ArchiveLimits().max_entries:
+            raise zipfile.BadZipFile("it has too many entries")
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of an archive."""
+
+    number: int
+    """From 0, in the order of the archive; folders count."""
+    name: str
+    identity: str
+    """Changes when the file does."""
+    problem: str
+    """Why it cannot be read; empty where it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A ZIP that keeps the limits; open until the ``with`` of `open_archive` ends."""
+
+    _file: zipfile.ZipFile
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield its files, not its folders, in their order."""
+        for number, info in enumerate(self._file.infolist()):
+            if not info.is_dir():
+                identity = f"{info.CRC:08x}:{info.file_size}"
+                yield Entry(number, info.orig_filename, identity, _member_problem(info))
+
+    def unpacked(self, number: int, *, limit: int) -> bytes:
+        """Return at most ``limit`` bytes of a file.
+
+        Raises:
+            InvalidInputError: it is damaged, or there is none of that number.
+        """
+        entries = self._file.infolist()
+        if number >= len(entries) or _member_problem(entries[number]):
+            raise InvalidInputError("The archive has been changed meanwhile.")
+        return _unpacked(self._file, entries[number], limit)
+
+
+@contextmanager
+def open_archive(
+    path: Path, *, limits: ArchiveLimits | None = None
+) -> Iterator[Archive]:
+    """Open a ZIP and hold it against its limits, before anything is unpacked.
+
+    Raises:
+        InvalidInputError: it is damaged, or over its limits.
+    """
+    with _opened(path) as file:
+        entries = [entry for entry in file.infolist() if not entry.is_dir()]
+        _check_archive(entries, limits or ArchiveLimits())
+        yield Archive(file)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(_BoundedFile(io.FileIO(path)))
+            archive = stack.enter_context(zipfile.ZipFile(file))
+        except (*_BREAKS, ValueError) as error:
+            raise _refused(str(error) or "it is damaged") from error
+        yield archive
+
+
+def _refused(why: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"The ZIP is refused: {why}. Unpack what you trust of it and give the folder.",
+        field="source",
+    )
+
+
+def _check_archive(entries: list[zipfile.ZipInfo], limits: ArchiveLimits) -> None:
+    if len(entries) > limits.max_entries:
+        raise _refused(f"it has {len(entries):,} entries, over {limits.max_entries:,}")
+    total = sum(entry.file_size for entry in entries)
+    if total > limits.max_total_bytes:
+        raise _refused(
+            f"it unpacks to {total:,} bytes, over {limits.max_total_bytes:,}"
+        )
+    for entry in entries:
+        packed = max(1, entry.compress_size)
+        is_dense = entry.file_size / packed > limits.max_ratio
+        if is_dense and entry.file_size > limits.ratio_floor_bytes:
+            raise _refused(f"{printable(entry.filename)} is a decompression bomb")
+    _check_overlap(entries)
+
+
+def _check_overlap(entries: list[zipfile.ZipInfo]) -> None:
+    # Entries that share their data make a bomb of no suspicious ratio:
+    # https://www.bamsoftware.com/hacks/zipbomb/
+    end = 0
+    for entry in sorted(entries, key=lambda one: one.header_offset):
+        if entry.header_offset < end:
+            raise _refused("its entries overlap")
+        end = entry.header_offset + _LOCAL_HEADER_BYTES + entry.compress_size
+
+
+def _member_problem(entry: zipfile.ZipInfo) -> str:
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return "The entry is a symbolic link."
+    if entry.flag_bits & _ENCRYPTED:
+        return "The entry is encrypted; give the archive without a password."
+    if entry.compress_type not in _METHODS:
+        return "The entry is compressed in a way that is not accepted; use deflate."
+    if not _is_safe_name(entry.orig_filename):
+        return "The entry has an unsafe name."
+    return ""
+
+
+def _is_safe_name(name: str) -> bool:
+    windows, posix = PureWindowsPath(name), PurePosixPath(name)
+    return (
+        name.isprintable()
+        and not (windows.drive or windows.root or posix.is_absolute())
+        and ".." not in (*windows.parts, *posix.parts)
+        and not any(part.split(".")[0].upper() in _RESERVED for part in windows.parts)
+    )
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> bytes:
+    data = bytearray()
+    try:
+        with archive.open(member) as file:
+            while len(data) < limit:
+                part = file.read(min(_CHUNK, limit - len(data)))
+                if not part:
+                    break
+                data += part
+    except (*_BREAKS, ValueError) as error:
+        raise InvalidInputError(
+            f"The entry cannot be unpacked: {printable(str(error))}."
+        ) from error
+    return bytes(data)

@@ -1,0 +1,107 @@
+"""Where the bytes of a submitted photo lie, as one line of text, and back to bytes.
+
+``blob:SHA-256``
+    in the image store: what was uploaded;
+``file:PATH``
+    on this machine; percent-encoded, for a name need not be text;
+``zip:PATH#NUMBER``
+    the entry of that number in an archive on this machine, which is never unpacked.
+"""
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from touchstone.blobs import Blobs
+from touchstone.errors import InvalidInputError, NotFoundError
+from touchstone.lots.archives import Archive, open_archive
+
+
+def blob_locator(digest: str) -> str:
+    """Return the locator of an uploaded photo."""
+    return f"blob:{digest}"
+
+
+def file_locator(path: Path) -> str:
+    """Return the locator of a photo on this machine."""
+    return f"file:{quote_from_bytes(os.fsencode(path.absolute()))}"
+
+
+def entry_locator(archive: Path, number: int) -> str:
+    """Return the locator of the entry of that number, counted from 0."""
+    return f"zip:{quote_from_bytes(os.fsencode(archive.absolute()))}#{number}"
+
+
+@dataclass(slots=True)
+class PhotoReader:
+    """Reads photos by their locators; keeps the last archive open until closed."""
+
+    max_bytes: int
+    """One byte more than this is read at most."""
+    blobs: Blobs | None = None
+    """None where nothing is uploaded."""
+    _opened: AbstractContextManager[Archive] | None = field(default=None, init=False)
+    _archive: Archive | None = field(default=None, init=False)
+    _archive_path: str = field(default="", init=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def read(self, locator: str) -> bytes:
+        """Return the bytes of a photo, at most one more than `max_bytes`.
+
+        Raises:
+            InvalidInputError: it cannot be read, or is not there any more.
+            StorageError: the image store refused.
+        """
+        kind, _, where = locator.partition(":")
+        if kind == "file":
+            return _file_bytes(_path(where), self.max_bytes + 1)
+        if kind == "zip":
+            path, _, number = where.rpartition("#")
+            entry = int(number)
+            return self._archived(path).unpacked(entry, limit=self.max_bytes + 1)
+        if kind == "blob" and self.blobs is not None:
+            try:
+                return self.blobs.get(where)
+            except NotFoundError as error:
+                raise InvalidInputError("The photo is no longer there.") from error
+        raise InvalidInputError("Nothing tells where the photo lies.")
+
+    def _archived(self, path: str) -> Archive:
+        if self._archive is None or self._archive_path != path:
+            self.close()
+            self._opened = open_archive(_path(path))
+            self._archive, self._archive_path = self._opened.__enter__(), path
+        return self._archive
+
+    def close(self) -> None:
+        """Let go of the archive that is open."""
+        if self._opened is not None:
+            self._opened.__exit__(None, None, None)
+        self._opened = self._archive = None
+
+
+def _path(quoted: str) -> Path:
+    return Path(os.fsdecode(unquote_to_bytes(quoted)))
+
+
+def _file_bytes(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(limit)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or "not a file name"
+        raise InvalidInputError(f"The file cannot be read: {reason}.") from error

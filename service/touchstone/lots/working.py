@@ -1,0 +1,159 @@
+"""One worker: leases photos, examines them, finishes each; the same on any machine."""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+from touchstone.errors import (
+    BadImageError,
+    BusyError,
+    InvalidInputError,
+    TouchstoneError,
+)
+from touchstone.examination import Assessment
+from touchstone.lots.names import printable
+from touchstone.lots.photos import PhotoReader
+from touchstone.lots.results import result_of
+from touchstone.store import (
+    UNFINISHED_JOBS,
+    ExaminationDraft,
+    JobState,
+    Leased,
+    Result,
+    Store,
+    new_id,
+)
+
+T = TypeVar("T")
+
+Assess: TypeAlias = Callable[[Leased, bytes], Assessment]
+"""What is known of a photo, and its bytes, to what was found; raises BadImageError."""
+
+_AT_ONCE = 4
+"""Photos leased at once: what a worker that dies holds up until it is missed."""
+_IDLE_S = 0.2
+_BUSY_S = 0.5
+_BUSY_TRIES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """All that a worker works with."""
+
+    store: Store
+    photos: PhotoReader
+    assess: Assess
+
+
+MakeDesk: TypeAlias = Callable[[], Desk]
+"""Run once in each worker; must be picklable, for workers are spawned."""
+
+
+def worker_name() -> str:
+    """Return a name that no other worker has: the fence of its leases."""
+    return f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
+
+
+def is_dead(name: str) -> bool:
+    """Tell whether the worker of this name is dead for certain: it was of this host.
+
+    Of others nothing is known; their leases run out.
+    """
+    host, _, rest = name.rpartition(":")[0].rpartition(":")
+    if host != socket.gethostname() or not rest.isdigit():
+        return False
+    try:
+        os.kill(int(rest), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def work(
+    desk: Desk,
+    name: str,
+    *,
+    job_id: str | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> None:
+    """Examine photos until there is no more work; what is in hand is finished.
+
+    Args:
+        desk: what to work with.
+        name: from `worker_name`.
+        job_id: the job to work on; None for any, and then for as long as not stopped.
+        is_stopping: asked before each photo.
+
+    Raises:
+        TouchstoneError: what stops every photo: a model, the disk, the database. What
+            was leased has been given back.
+    """
+    with closing(desk.photos):
+        try:
+            while not is_stopping():
+                leases = _patiently(
+                    partial(desk.store.lease, name, limit=_AT_ONCE, job_id=job_id)
+                )
+                if leases:
+                    _finish_all(desk, leases, is_stopping)
+                elif job_id is None or _is_under_way(desk.store, job_id):
+                    time.sleep(_IDLE_S)  # others hold the rest, and may yet lose it
+                else:
+                    return
+        finally:
+            desk.store.give_back(name)
+
+
+def _finish_all(
+    desk: Desk, leases: tuple[Leased, ...], is_stopping: Callable[[], bool]
+) -> None:
+    for leased in leases:
+        if is_stopping():
+            return
+        result, draft = examined(desk, leased)
+        _patiently(partial(desk.store.finish, leased, result, draft))
+
+
+def examined(desk: Desk, leased: Leased) -> tuple[Result, ExaminationDraft | None]:
+    """Examine one photo: the function that every engine runs for every item.
+
+    Returns:
+        what becomes of the submission, and what to record; None where the photo could
+        not be examined.
+
+    Raises:
+        TouchstoneError: what stops every photo, not this one alone.
+    """
+    try:
+        assessment = desk.assess(leased, desk.photos.read(leased.locator))
+    except (BadImageError, InvalidInputError) as error:
+        return Result(error=printable(str(error))), None
+    except TouchstoneError:
+        raise  # it would stop every other photo too
+    except Exception as error:
+        # A defect that one photo brings to light costs that photo alone.
+        words = printable(f"Unexpected {type(error).__name__}: {error}")
+        return Result(error=words[:900]), None
+    return result_of(leased.name, assessment), assessment.draft
+
+
+def _is_under_way(store: Store, job_id: str) -> bool:
+    state = store.job_state(job_id)
+    return state in UNFINISHED_JOBS and state is not JobState.PAUSED
+
+
+def _patiently(act: Callable[[], T]) -> T:
+    """Do ``act``, again and again while the database is busy; others write too."""
+    for _ in range(_BUSY_TRIES):
+        try:
+            return act()
+        except BusyError:
+            time.sleep(_BUSY_S)
+    return act()

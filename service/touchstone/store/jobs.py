@@ -1,0 +1,310 @@
+"""Jobs: work that outlasts a request; begun, paused, gone on with, cancelled."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session
+
+from touchstone.errors import ConflictError
+from touchstone.store.audit import Act, Action, append
+from touchstone.store.database import Database
+from touchstone.store.filing import found, step
+from touchstone.store.filing_tables import JobRow, LotRow, SubmissionRow
+from touchstone.store.filing_values import (
+    DONE_SUBMISSIONS,
+    OPEN_SUBMISSIONS,
+    STEPS,
+    UNFINISHED_JOBS,
+    Job,
+    JobKind,
+    JobState,
+    Lot,
+    LotState,
+    SubmissionState,
+)
+from touchstone.store.scope import checked_id, not_found, readable_by
+from touchstone.store.values import Caller, Page, canonical_json, new_id
+
+_NEXT = {
+    JobState.QUEUED: {JobState.PAUSED, JobState.CANCELLED},
+    JobState.RUNNING: {JobState.PAUSED, JobState.CANCELLED},
+    JobState.PAUSED: {JobState.QUEUED, JobState.CANCELLED},
+}
+"""What a caller may ask of a job."""
+
+
+class Jobs(Database):
+    """Verbs on jobs."""
+
+    def begin_job(
+        self,
+        caller: Caller,
+        lot_id: str,
+        kind: JobKind,
+        *,
+        examined_by: Mapping[str, str],
+    ) -> Job:
+        """Begin a job, or go on with the one of this kind that is unfinished.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        at = self._now()
+        with self._writing() as session:
+            lot = found(session, caller, Lot, lot_id)
+            row = session.scalar(
+                select(JobRow)
+                .where(
+                    JobRow.lot_id == lot.id,
+                    JobRow.kind == kind,
+                    JobRow.state.in_(UNFINISHED_JOBS),
+                )
+                .order_by(JobRow.id.desc())
+                .limit(1)
+            )
+            if row is None:
+                row = _new_job(caller, lot, kind, at=at)
+                session.add(row)
+                act = Act(Action.CREATE_JOB, row.id, {"lot_id": lot.id, "kind": kind})
+                append(session, [act], caller=caller, at=at)
+            elif row.state is JobState.PAUSED:
+                row.state, row.error = JobState.QUEUED, ""
+            _note_finder(session, row, examined_by)
+            session.flush()
+            if kind is JobKind.SCORE:
+                settle(session, row, at=at)
+            return row.value()
+
+    def job(self, caller: Caller, job_id: str) -> Job:
+        """Return one job.
+
+        Raises:
+            NotFoundError: there is none, or it is another's.
+        """
+        with self._reading() as session:
+            return _job(session, caller, job_id).value()
+
+    def job_state(self, job_id: str) -> JobState | None:
+        """Return how far a job is, for the workers on it; None if there is none."""
+        with self._reading() as session:
+            return session.scalar(select(JobRow.state).where(JobRow.id == job_id))
+
+    def list_jobs(
+        self,
+        caller: Caller,
+        *,
+        lot_id: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[Job]:
+        """Return the caller's organisation's jobs, the newest first."""
+        query = select(JobRow).where(readable_by(caller, JobRow.organisation_id))
+        if lot_id is not None:
+            query = query.where(JobRow.lot_id == checked_id(lot_id))
+        return self._page(
+            query,
+            JobRow.id,
+            value=JobRow.value,
+            after=after,
+            limit=limit,
+            newest_first=True,
+        )
+
+    def finders(self, caller: Caller, lot_id: str) -> Sequence[Mapping[str, str]]:
+        """Return by what the results of a lot were found, so far.
+
+        Empty where no photo was examined yet, so that nothing can mix.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        with self._reading() as session:
+            lot = found(session, caller, Lot, lot_id)
+            row = session.scalar(
+                select(JobRow)
+                .where(JobRow.lot_id == lot.id, JobRow.kind == JobKind.SCORE)
+                .order_by(JobRow.id.desc())
+                .limit(1)
+            )
+            if row is None or not _has_results(session, lot.id):
+                return ()
+            return tuple(row.examined_by)
+
+    def count_tried(self, caller: Caller, lot_id: str) -> int:
+        """Count the photos of a lot that workers finished, whatever came of them.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        with self._reading() as session:
+            found(session, caller, Lot, lot_id)
+            query = select(func.count()).select_from(SubmissionRow)
+            return session.scalar(query.where(*_tried(lot_id))) or 0
+
+    def move_job(
+        self, caller: Caller, job_id: str, state: JobState, *, error: str = ""
+    ) -> Job:
+        """Pause a job, let it go on (``queued``), or cancel it.
+
+        What workers have in hand they finish; after a pause or a cancellation they
+        take no more.
+
+        Raises:
+            NotFoundError: there is none, or it is another's.
+            ConflictError: it is finished, or in that state already.
+        """
+        at = self._now()
+        with self._writing() as session:
+            row = _job(session, caller, job_id)
+            if state not in _NEXT.get(row.state, ()):
+                raise ConflictError(f"A job that is {row.state} cannot be {state}.")
+            row.state, row.error = state, error
+            row.finished_at = at if state is JobState.CANCELLED else None
+            act = Act(Action.MOVE_JOB, row.id, {"to": str(state)})
+            append(session, [act], caller=caller, at=at)
+            return row.value()
+
+    def retry_failed(self, caller: Caller, job_id: str) -> Job:
+        """Queue what failed once more, and the job with it.
+
+        Only what a worker took and failed: what its source could not give stays.
+
+        Raises:
+            NotFoundError: there is none, or it is another's.
+            ConflictError: nothing failed that could be tried again.
+        """
+        at = self._now()
+        with self._writing() as session:
+            row = _job(session, caller, job_id)
+            tried = session.execute(
+                update(SubmissionRow)
+                .where(
+                    SubmissionRow.lot_id == row.lot_id,
+                    SubmissionRow.state == SubmissionState.FAILED,
+                    SubmissionRow.locator != "",
+                )
+                .values(
+                    state=SubmissionState.QUEUED,
+                    attempts=0,
+                    worker="",
+                    error="",
+                    finished_seq=None,
+                )
+                .returning(SubmissionRow.id)
+            ).all()
+            if not tried:
+                raise ConflictError("Nothing failed that could be tried again.")
+            row.state, row.finished_at, row.error = JobState.QUEUED, None, ""
+            detail = {"to": str(row.state), "retried": len(tried)}
+            act = Act(Action.MOVE_JOB, row.id, detail)
+            append(session, [act], caller=caller, at=at)
+            return row.value()
+
+    def end_job(
+        self,
+        caller: Caller,
+        job_id: str,
+        *,
+        result: Mapping[str, Any] | None,
+        error: str = "",
+    ) -> Job:
+        """End a job that is no scoring: with its result, or with why there is none.
+
+        Raises:
+            NotFoundError: there is none, or it is another's.
+        """
+        at = self._now()
+        with self._writing() as session:
+            row = _job(session, caller, job_id)
+            row.state = JobState.FAILED if result is None else JobState.DONE
+            row.result_json = None if result is None else canonical_json(result)
+            row.error, row.finished_at = error, at
+            act = Act(Action.MOVE_JOB, row.id, {"to": str(row.state)})
+            append(session, [act], caller=caller, at=at)
+            return row.value()
+
+    def close_origin(self, caller: Caller, lot_id: str) -> None:
+        """Say that what a command scored the lot for is written.
+
+        The same command then begins anew.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        with self._writing() as session:
+            found(session, caller, Lot, lot_id).origin = ""
+
+
+def settle(session: Session, job: JobRow, *, at: datetime) -> None:
+    """End a scoring of which nothing is left to do, and take its lot along."""
+    if job.state not in UNFINISHED_JOBS:
+        return
+    of_lot = select(SubmissionRow.id).where(SubmissionRow.lot_id == job.lot_id)
+    is_open = of_lot.where(SubmissionRow.state.in_(OPEN_SUBMISSIONS)).limit(1)
+    if session.scalar(is_open) is not None:
+        return
+    lacks = (SubmissionState.FAILED, SubmissionState.AWAITING)
+    is_short = of_lot.where(SubmissionRow.state.in_(lacks)).limit(1)
+    is_whole = session.scalar(is_short) is None
+    job.state = JobState.DONE if is_whole else JobState.PARTIAL
+    job.finished_at = at
+    lot = session.get_one(LotRow, job.lot_id)
+    if LotState.SCORED in STEPS[lot.state]:
+        step(session, lot, LotState.SCORED)
+    act = Act(Action.MOVE_JOB, job.id, {"to": str(job.state)})
+    caller = Caller(job.key_id, job.organisation_id, job.role)
+    append(session, [act], caller=caller, at=at)
+
+
+def _new_job(caller: Caller, lot: LotRow, kind: JobKind, *, at: datetime) -> JobRow:
+    return JobRow(
+        id=new_id(),
+        organisation_id=lot.organisation_id,
+        lot_id=lot.id,
+        kind=kind,
+        state=JobState.QUEUED,
+        key_id=caller.key_id,
+        role=caller.role,
+        examined_by=[],
+        result_json=None,
+        error="",
+        created_at=at,
+        started_at=None,
+        finished_at=None,
+    )
+
+
+def _note_finder(session: Session, row: JobRow, examined_by: Mapping[str, str]) -> None:
+    now = dict(examined_by)
+    if not _has_results(session, row.lot_id):
+        row.examined_by = [now]  # no result can be of another state
+    elif now not in row.examined_by:
+        row.examined_by = [*row.examined_by, now]
+
+
+def _has_results(session: Session, lot_id: str) -> bool:
+    query = select(SubmissionRow.id).where(*_tried(lot_id))
+    return session.scalar(query.limit(1)) is not None
+
+
+def _tried(lot_id: str) -> tuple[ColumnElement[bool], ...]:
+    # What its source could not give was never examined by anything.
+    return (
+        SubmissionRow.lot_id == lot_id,
+        SubmissionRow.state.in_(DONE_SUBMISSIONS),
+        SubmissionRow.attempts > 0,
+    )
+
+
+def _job(session: Session, caller: Caller, job_id: str) -> JobRow:
+    row = session.scalar(
+        select(JobRow).where(
+            JobRow.id == checked_id(job_id),
+            readable_by(caller, JobRow.organisation_id),
+        )
+    )
+    if row is None:
+        raise not_found()
+    return row

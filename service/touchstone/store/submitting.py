@@ -1,0 +1,267 @@
+"""The photos of a lot, listed: those that are there, and those that are announced."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.orm import Session
+
+from touchstone.store.audit import Act, Action, append
+from touchstone.store.database import Database
+from touchstone.store.filing import found
+from touchstone.store.filing_drafts import Result, SubmissionFields
+from touchstone.store.filing_tables import ExhibitRow, LotRow, SubmissionRow
+from touchstone.store.filing_values import (
+    ExhibitState,
+    Lot,
+    Submission,
+    SubmissionState,
+)
+from touchstone.store.values import Caller, new_id
+
+_POOR = "insufficient_quality"
+
+
+class Submitting(Database):
+    """Verbs on the list of a lot's photos."""
+
+    def submit(
+        self,
+        caller: Caller,
+        lot_id: str,
+        drafts: Sequence[SubmissionFields],
+        *,
+        first: int | None = None,
+    ) -> tuple[Submission, ...]:
+        """List photos of a lot, in one transaction; return them as they stand.
+
+        Args:
+            caller: whose lot it is.
+            lot_id: of which lot.
+            drafts: in the order of their source.
+            first: the position of the first. What stands there already under the same
+                name and identity stays as it is, with its result; another is begun
+                anew. None: behind the last, each that is not there already.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        at = self._now()
+        with self._writing() as session:
+            lot: LotRow = found(session, caller, Lot, lot_id)
+            exhibits = _exhibits(session, lot, drafts)
+            if first is None:
+                rows = _appended(session, lot, drafts)
+            else:
+                rows = _placed(session, lot, drafts, first)
+            for row, draft in zip(rows, drafts, strict=True):
+                row.exhibit_id = exhibits.get(draft.exhibit_no)
+            _number_failed(session, lot, rows)
+            detail = {"submissions": len(drafts)}
+            append(
+                session,
+                [Act(Action.SUBMIT_TO_LOT, lot.id, detail)],
+                caller=caller,
+                at=at,
+            )
+            return tuple(row.value() for row in rows)
+
+    def withdraw_from(self, caller: Caller, lot_id: str, position: int) -> None:
+        """Withdraw every submission from ``position`` on: its source has shrunk.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        with self._writing() as session:
+            lot = found(session, caller, Lot, lot_id)
+            session.execute(
+                update(SubmissionRow)
+                .where(
+                    SubmissionRow.lot_id == lot.id, SubmissionRow.position >= position
+                )
+                .values(state=SubmissionState.WITHDRAWN, worker="", finished_seq=None)
+            )
+
+    def photo_arrived(
+        self, caller: Caller, lot_id: str, digest: str, *, locator: str
+    ) -> int:
+        """Queue what awaited the photo of this digest; return how many did.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        with self._writing() as session:
+            lot = found(session, caller, Lot, lot_id)
+            rows = session.scalars(
+                select(SubmissionRow).where(
+                    SubmissionRow.lot_id == lot.id,
+                    SubmissionRow.state == SubmissionState.AWAITING,
+                    SubmissionRow.photo_digest == digest,
+                )
+            ).all()
+            for row in rows:
+                row.state, row.locator = SubmissionState.QUEUED, locator
+            return len(rows)
+
+    def locator_of(self, caller: Caller, digest: str) -> str | None:
+        """Return where a photo that this organisation sent before lies, if it did.
+
+        Only its own: else a digest would tell whether another holds that photo.
+        """
+        query = (
+            select(SubmissionRow.locator)
+            .where(
+                SubmissionRow.organisation_id == caller.organisation_id,
+                SubmissionRow.photo_digest == digest,
+                SubmissionRow.locator != "",
+            )
+            .limit(1)
+        )
+        with self._reading() as session:
+            return session.scalar(query)
+
+
+def fill(row: SubmissionRow, result: Result) -> None:
+    """Put what became of a submission into its row."""
+    row.finding, row.error = result.finding, result.error
+    row.row_json, row.profile = result.row_json, result.profile
+    row.log10_lr, row.serial = result.log10_lr, result.serial
+    row.leased_until = None
+    if not result.finding:
+        row.state = SubmissionState.FAILED
+    elif result.finding == _POOR:
+        row.state = SubmissionState.QUALITY_FAILED
+    else:
+        row.state = SubmissionState.EXAMINED
+
+
+def next_seq(session: Session, lot_id: str) -> int:
+    """Return the number of the next submission of a lot to be finished."""
+    # Writes are serial, so that no two take the same.
+    last = session.scalar(
+        select(func.max(SubmissionRow.finished_seq)).where(
+            SubmissionRow.lot_id == lot_id
+        )
+    )
+    return 1 if last is None else last + 1
+
+
+def _new_row(lot: LotRow, draft: SubmissionFields, position: int) -> SubmissionRow:
+    row = SubmissionRow(
+        id=new_id(),
+        organisation_id=lot.organisation_id,
+        lot_id=lot.id,
+        position=position,
+    )
+    _begin(row, draft)
+    return row
+
+
+def _begin(row: SubmissionRow, draft: SubmissionFields) -> None:
+    row.name, row.locator, row.identity = draft.name, draft.locator, draft.identity
+    row.photo_digest = draft.photo_digest
+    row.declared_product = draft.declared_product
+    row.declared_gtin = draft.declared_gtin
+    row.attempts, row.worker = 0, ""
+    row.finished_seq = row.examination_id = None
+    fill(row, Result(error=draft.problem))
+    if not draft.problem:
+        row.state = (
+            SubmissionState.QUEUED if draft.locator else SubmissionState.AWAITING
+        )
+
+
+def _placed(
+    session: Session, lot: LotRow, drafts: Sequence[SubmissionFields], first: int
+) -> list[SubmissionRow]:
+    standing = {
+        row.position: row
+        for row in session.scalars(
+            select(SubmissionRow).where(
+                SubmissionRow.lot_id == lot.id,
+                SubmissionRow.position >= first,
+                SubmissionRow.position < first + len(drafts),
+            )
+        )
+    }
+    rows = []
+    for position, draft in enumerate(drafts, first):
+        row = standing.get(position)
+        if row is None:
+            row = _new_row(lot, draft, position)
+            session.add(row)
+        elif not _is_same(row, draft):
+            _begin(row, draft)
+        rows.append(row)
+    return rows
+
+
+def _appended(
+    session: Session, lot: LotRow, drafts: Iterable[SubmissionFields]
+) -> list[SubmissionRow]:
+    last = session.scalar(
+        select(func.max(SubmissionRow.position)).where(SubmissionRow.lot_id == lot.id)
+    )
+    position = 0 if last is None else last + 1
+    rows = []
+    for draft in drafts:
+        row = session.scalar(_twin(lot, draft))
+        if row is None:
+            row = _new_row(lot, draft, position)
+            session.add(row)
+            position += 1
+        rows.append(row)
+    return rows
+
+
+def _twin(lot: LotRow, draft: SubmissionFields) -> Select[SubmissionRow]:
+    return select(SubmissionRow).where(
+        SubmissionRow.lot_id == lot.id,
+        SubmissionRow.name == draft.name,
+        SubmissionRow.photo_digest == draft.photo_digest,
+        SubmissionRow.identity == draft.identity,
+        SubmissionRow.state != SubmissionState.WITHDRAWN,
+    )
+
+
+def _is_same(row: SubmissionRow, draft: SubmissionFields) -> bool:
+    return (
+        row.state is not SubmissionState.WITHDRAWN
+        and row.name == draft.name
+        and row.identity == draft.identity
+    )
+
+
+def _exhibits(
+    session: Session, lot: LotRow, drafts: Sequence[SubmissionFields]
+) -> dict[str, str]:
+    """Return the ids of the exhibits that ``drafts`` name; logs those that are new."""
+    numbers = {draft.exhibit_no for draft in drafts if draft.exhibit_no}
+    if not numbers:
+        return {}
+    query = select(ExhibitRow).where(
+        ExhibitRow.lot_id == lot.id, ExhibitRow.exhibit_no.in_(numbers)
+    )
+    known = {row.exhibit_no: row for row in session.scalars(query)}
+    for number in sorted(numbers - known.keys()):
+        known[number] = ExhibitRow(
+            id=new_id(),
+            organisation_id=lot.organisation_id,
+            lot_id=lot.id,
+            exhibit_no=number,
+            unit_kind="other",
+            state=ExhibitState.IMAGED,
+            created_at=lot.created_at,
+        )
+        session.add(known[number])
+    session.flush()
+    return {number: row.id for number, row in known.items()}
+
+
+def _number_failed(
+    session: Session, lot: LotRow, rows: Sequence[SubmissionRow]
+) -> None:
+    session.flush()
+    seq = next_seq(session, lot.id)
+    for row in rows:
+        if row.state is SubmissionState.FAILED and row.finished_seq is None:
+            row.finished_seq, seq = seq, seq + 1

@@ -1,0 +1,311 @@
+"""The photos of a lot as work: leased, and finished once, whatever dies.
+
+A worker *leases* a few submissions, which are its own until the lease runs out, and
+*finishes* each in the transaction that records its examination. Whoever lost a lease
+meanwhile finishes nothing (the worker's name is the fence), so that a photo has one
+result however often workers die, hang or are cut off. Each lease counts as an attempt
+until it is finished or given back; what was attempted before is leased alone, so that
+a photo that kills its worker takes no other along, and is given up in the end.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Select, and_, func, select, update
+from sqlalchemy.orm import Session
+
+from touchstone.store.database import Database
+from touchstone.store.drafts import ExaminationDraft
+from touchstone.store.examinations import append_examinations, examination_of
+from touchstone.store.filing import found
+from touchstone.store.filing_drafts import Result
+from touchstone.store.filing_tables import ExhibitRow, JobRow, SubmissionRow
+from touchstone.store.filing_values import (
+    ExhibitState,
+    JobKind,
+    JobState,
+    Leased,
+    Lot,
+    Submission,
+    SubmissionState,
+    Tally,
+)
+from touchstone.store.jobs import settle
+from touchstone.store.scope import checked_id
+from touchstone.store.submitting import fill, next_seq
+from touchstone.store.values import Caller
+
+MAX_ATTEMPTS = 4
+"""Deaths of workers over one photo, after which it is given up. Not fewer: chance
+kills (a reboot, memory) may strike the same photo twice."""
+LEASE = timedelta(seconds=120)
+"""Renewed with each photo that is finished, of which one takes seconds."""
+_GIVEN_UP = (
+    f"The photo stopped its worker process {MAX_ATTEMPTS} times; it was given up."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one photo."""
+
+    name: str
+    error: str
+    row_json: str
+    """Its row as it was found; empty where it failed or has not been examined."""
+
+
+class Work(Database):
+    """Verbs on submissions: what there is to examine, and what became of it."""
+
+    # --- the worker's side ------------------------------------------------------------
+
+    def lease(
+        self, worker: str, *, limit: int = 4, job_id: str | None = None
+    ) -> tuple[Leased, ...]:
+        """Take up to ``limit`` submissions for ``worker``; none if there is no work.
+
+        Args:
+            worker: a name that no other process has, now or later.
+            limit: the most to take.
+            job_id: of this job alone; None for the oldest that has work.
+        """
+        now = self._now()
+        with self._writing() as session:
+            for job in session.scalars(_workable(job_id)).all():
+                rows = _free(session, job, now=now, limit=limit)
+                if rows:
+                    return _taken(rows, job, worker=worker, now=now)
+                settle(session, job, at=now)
+        return ()
+
+    def finish(
+        self, leased: Leased, result: Result, draft: ExaminationDraft | None
+    ) -> bool:
+        """Record what became of a leased submission, with its examination, at once.
+
+        The other leases of the same worker are renewed by it.
+
+        Returns:
+            False if the lease was lost: another has it, and nothing is recorded.
+        """
+        now = self._now()
+        caller = Caller(leased.key_id, leased.organisation_id, leased.role)
+        with self._writing() as session:
+            row = session.get(SubmissionRow, leased.id)
+            if row is None or not _is_held(row, leased.worker):
+                return False
+            if draft is not None:
+                made = examination_of(caller, draft, at=now)
+                append_examinations(session, [made], caller=caller)
+                row.examination_id = made.id
+                row.photo_digest = made.photo_digest
+            fill(row, result)
+            row.finished_seq = next_seq(session, row.lot_id)
+            _mark_examined(session, row)
+            session.flush()
+            _renew(session, leased.worker, row.lot_id, until=now + LEASE)
+            job = session.get_one(JobRow, leased.job_id)
+            settle(session, job, at=now)
+        return True
+
+    def give_back(self, worker: str) -> None:
+        """Give back what ``worker`` holds, untried: it stops in good order."""
+        with self._writing() as session:
+            session.execute(
+                update(SubmissionRow)
+                .where(_held_by(worker))
+                .values(
+                    state=SubmissionState.QUEUED,
+                    worker="",
+                    leased_until=None,
+                    attempts=SubmissionRow.attempts - 1,
+                )
+            )
+
+    def take_from_dead(self, is_dead: Callable[[str], bool]) -> int:
+        """Free what dead workers hold, before their leases run out; return how many.
+
+        Args:
+            is_dead: tells of a worker's name whether it is dead for certain.
+        """
+        held = select(SubmissionRow.worker).where(
+            SubmissionRow.state == SubmissionState.EXAMINING
+        )
+        with self._reading() as session:
+            names = {name for name in session.scalars(held.distinct()) if is_dead(name)}
+        if not names:
+            return 0
+        with self._writing() as session:
+            rows = session.scalars(
+                select(SubmissionRow).where(
+                    SubmissionRow.state == SubmissionState.EXAMINING,
+                    SubmissionRow.worker.in_(names),
+                )
+            ).all()
+            for row in rows:
+                row.state, row.worker = SubmissionState.QUEUED, ""
+                row.leased_until = None
+            return len(rows)
+
+    # --- what became of it ------------------------------------------------------------
+
+    def tally(self, caller: Caller, lot_id: str) -> Tally:
+        """Count the submissions of a lot.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        counts = (
+            select(SubmissionRow.state, SubmissionRow.finding, func.count())
+            .where(SubmissionRow.lot_id == lot_id)
+            .group_by(SubmissionRow.state, SubmissionRow.finding)
+        )
+        states: dict[SubmissionState, int] = {}
+        findings: dict[str, int] = {}
+        with self._reading() as session:
+            found(session, caller, Lot, lot_id)
+            for state, finding, count in session.execute(counts):
+                states[state] = states.get(state, 0) + count
+                if finding and state is not SubmissionState.WITHDRAWN:
+                    findings[finding] = findings.get(finding, 0) + count
+        return Tally(states, findings)
+
+    def results(self, caller: Caller, lot_id: str) -> Iterator[Outcome]:
+        """Yield what became of each photo of a lot, in the order of its source.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        with self._reading() as session:
+            found(session, caller, Lot, lot_id)
+        query = (
+            select(SubmissionRow.name, SubmissionRow.error, SubmissionRow.row_json)
+            .where(
+                SubmissionRow.lot_id == lot_id,
+                SubmissionRow.state != SubmissionState.WITHDRAWN,
+            )
+            .order_by(SubmissionRow.position)
+        )
+        for row in self._streaming(query):
+            yield Outcome(*row)
+
+    def finished_since(
+        self, caller: Caller, lot_id: str, seq: int, *, limit: int = 500
+    ) -> tuple[Submission, ...]:
+        """Return what was finished after the ``seq``-th, in the order of finishing.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        query = (
+            select(SubmissionRow)
+            .where(SubmissionRow.lot_id == lot_id, SubmissionRow.finished_seq > seq)
+            .order_by(SubmissionRow.finished_seq)
+            .limit(limit)
+        )
+        with self._reading() as session:
+            found(session, caller, Lot, lot_id)
+            return tuple(row.value() for row in session.scalars(query))
+
+
+# --- leases ---------------------------------------------------------------------------
+
+
+def _workable(job_id: str | None) -> Select[JobRow]:
+    query = select(JobRow).where(
+        JobRow.kind == JobKind.SCORE,
+        JobRow.state.in_((JobState.QUEUED, JobState.RUNNING)),
+    )
+    if job_id is not None:
+        query = query.where(JobRow.id == checked_id(job_id))
+    return query.order_by(JobRow.id)
+
+
+def _free(
+    session: Session, job: JobRow, *, now: datetime, limit: int
+) -> Sequence[SubmissionRow]:
+    of_lot = select(SubmissionRow).where(SubmissionRow.lot_id == job.lot_id)
+    # Two queries, each along its index: there may be fifty thousand that wait.
+    queued = of_lot.where(SubmissionRow.state == SubmissionState.QUEUED)
+    lost = of_lot.where(
+        SubmissionRow.state == SubmissionState.EXAMINING,
+        SubmissionRow.leased_until < now,
+    )
+    rows: list[SubmissionRow] = []
+    for query in (lost, queued):
+        found_rows = session.scalars(
+            query.order_by(SubmissionRow.position).limit(limit)
+        )
+        for row in found_rows.all():
+            if row.attempts >= MAX_ATTEMPTS:
+                fill(row, Result(error=_GIVEN_UP))
+                row.finished_seq = next_seq(session, row.lot_id)
+                session.flush()
+            else:
+                rows.append(row)
+    rows = rows[:limit]
+    tried = [number for number, row in enumerate(rows) if row.attempts]
+    # What was tried before may have killed its worker: it goes alone.
+    return rows if not tried else rows[: max(1, tried[0])]
+
+
+def _taken(
+    rows: Sequence[SubmissionRow], job: JobRow, *, worker: str, now: datetime
+) -> tuple[Leased, ...]:
+    if job.state is JobState.QUEUED:
+        job.state, job.started_at = JobState.RUNNING, job.started_at or now
+    for row in rows:
+        row.state, row.worker = SubmissionState.EXAMINING, worker
+        row.leased_until = now + LEASE
+        row.attempts += 1
+    return tuple(_leased(row, job) for row in rows)
+
+
+def _leased(row: SubmissionRow, job: JobRow) -> Leased:
+    return Leased(
+        id=row.id,
+        lot_id=row.lot_id,
+        job_id=job.id,
+        organisation_id=row.organisation_id,
+        name=row.name,
+        locator=row.locator,
+        declared_product=row.declared_product,
+        declared_gtin=row.declared_gtin,
+        worker=row.worker,
+        key_id=job.key_id,
+        role=job.role,
+    )
+
+
+def _is_held(row: SubmissionRow, worker: str) -> bool:
+    return row.state is SubmissionState.EXAMINING and row.worker == worker
+
+
+def _held_by(worker: str) -> ColumnElement[bool]:
+    return and_(
+        SubmissionRow.state == SubmissionState.EXAMINING,
+        SubmissionRow.worker == worker,
+    )
+
+
+def _renew(session: Session, worker: str, lot_id: str, *, until: datetime) -> None:
+    session.execute(
+        update(SubmissionRow)
+        .where(SubmissionRow.lot_id == lot_id, _held_by(worker))
+        .values(leased_until=until)
+    )
+
+
+def _mark_examined(session: Session, row: SubmissionRow) -> None:
+    if row.exhibit_id is None or row.state is SubmissionState.FAILED:
+        return
+    session.execute(
+        update(ExhibitRow)
+        .where(
+            ExhibitRow.id == row.exhibit_id,
+            ExhibitRow.state.in_((ExhibitState.LOGGED, ExhibitState.IMAGED)),
+        )
+        .values(state=ExhibitState.EXAMINED)
+    )

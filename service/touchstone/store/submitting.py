@@ -1,6 +1,7 @@
 """The photos of a lot, listed: those that are there, and those that are announced."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
@@ -48,7 +49,7 @@ class Submitting(Database):
         at = self._now()
         with self._writing() as session:
             lot: LotRow = found(session, caller, Lot, lot_id)
-            exhibits = _exhibits(session, lot, drafts)
+            exhibits = _exhibits(session, lot, drafts, at=at)
             if first is None:
                 rows = _appended(session, lot, drafts)
             else:
@@ -232,7 +233,11 @@ def _is_same(row: SubmissionRow, draft: SubmissionFields) -> bool:
 
 
 def _exhibits(
-    session: Session, lot: LotRow, drafts: Sequence[SubmissionFields]
+    session: Session,
+    lot: LotRow,
+    drafts: Sequence[SubmissionFields],
+    *,
+    at: datetime,
 ) -> dict[str, str]:
     """Return the ids of the exhibits that ``drafts`` name; logs those that are new."""
     numbers = {draft.exhibit_no for draft in drafts if draft.exhibit_no}
@@ -250,7 +255,7 @@ def _exhibits(
             exhibit_no=number,
             unit_kind="other",
             state=ExhibitState.IMAGED,
-            created_at=lot.created_at,
+            created_at=at,
         )
         session.add(known[number])
     session.flush()

@@ -121,18 +121,27 @@ class Submitting(Database):
             return session.scalar(query)
 
 
+FILLED = ("state", "finding", "error", "row_json", "profile", "log10_lr", "serial")
+"""The columns that tell what became of a submission."""
+
+
+def filled(result: Result) -> dict[str, object]:
+    """Return the columns `FILLED` of what became of a submission."""
+    if not result.finding:
+        state = SubmissionState.FAILED
+    elif result.finding == _POOR:
+        state = SubmissionState.QUALITY_FAILED
+    else:
+        state = SubmissionState.EXAMINED
+    values = {name: getattr(result, name) for name in FILLED if name != "state"}
+    return {"state": state, **values}
+
+
 def fill(row: SubmissionRow, result: Result) -> None:
     """Put what became of a submission into its row."""
-    row.finding, row.error = result.finding, result.error
-    row.row_json, row.profile = result.row_json, result.profile
-    row.log10_lr, row.serial = result.log10_lr, result.serial
+    for name, value in filled(result).items():
+        setattr(row, name, value)
     row.leased_until = None
-    if not result.finding:
-        row.state = SubmissionState.FAILED
-    elif result.finding == _POOR:
-        row.state = SubmissionState.QUALITY_FAILED
-    else:
-        row.state = SubmissionState.EXAMINED
 
 
 def next_seq(session: Session, lot_id: str) -> int:

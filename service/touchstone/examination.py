@@ -77,6 +77,8 @@ class Assessment:
     quality: dict[str, float]
     reference_set_id: str | None
     elapsed_ms: float
+    serial: str = ""
+    """Of this unit, as a code on it says, its GTIN before it; empty if none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,13 @@ class Seen:
             return self.lookalike
         number = self.finding.chosen
         return None if number is None else self.views[number]
+
+    @property
+    def serial(self) -> str:
+        """The serial number that a code on the face tells, behind its GTIN."""
+        codes = () if self.chosen is None else self.chosen.codes
+        told = (code for code in codes if code.serial)
+        return next((f"{code.gtin or ''}/{code.serial}" for code in told), "")
 
     def quality(self) -> dict[str, float]:
         """Return what the photo could carry, by name."""

@@ -285,6 +285,7 @@ class Verifier:
             quality=decisive.quality(),
             reference_set_id=draft.reference_set_id,
             elapsed_ms=(time.perf_counter() - started) * 1e3,
+            serial=decisive.serial,
         )
 
     def _made_by(self, index_digest: str) -> Document:

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from touchstone.engine.comparison import Region
 from touchstone.errors import ConfigurationError, InvalidInputError, StorageError
 from touchstone.examination import Assessment, Examined
+from touchstone.lots.names import printable
 from touchstone.store import Outcome, Result
 
 Cell: TypeAlias = str | float | None
@@ -78,6 +79,7 @@ def result_of(image: str, found: Assessment) -> Result:
         row_json=json.dumps(row_document(row), ensure_ascii=False),
         finding=row.finding,
         log10_lr=row.log10_lr,
+        serial=printable(found.serial),
     )
 
 

@@ -44,6 +44,7 @@ from touchstone.store.filing_values import (
     Tally,
 )
 from touchstone.store.idempotency import TAKEN_OVER_AFTER
+from touchstone.store.outcomes import LotItem, Outcome, SummaryRow
 from touchstone.store.schema import downgrade, migrate, needs_migration
 from touchstone.store.store import Store
 from touchstone.store.values import (
@@ -74,7 +75,7 @@ from touchstone.store.values import (
     canonical_json,
     new_id,
 )
-from touchstone.store.work import LEASE, MAX_ATTEMPTS, Outcome
+from touchstone.store.work import LEASE, MAX_ATTEMPTS
 
 __all__ = [
     "AUTHORITY_KINDS",
@@ -108,6 +109,7 @@ __all__ = [
     "Leased",
     "Lot",
     "LotFields",
+    "LotItem",
     "LotState",
     "Operation",
     "OperationFields",
@@ -136,6 +138,7 @@ __all__ = [
     "Submission",
     "SubmissionFields",
     "SubmissionState",
+    "SummaryRow",
     "Tally",
     "canonical_json",
     "downgrade",

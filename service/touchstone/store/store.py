@@ -16,6 +16,7 @@ from touchstone.store.filing import Filing
 from touchstone.store.idempotency import Idempotency
 from touchstone.store.jobs import Jobs
 from touchstone.store.matching import Matching
+from touchstone.store.outcomes import Outcomes
 from touchstone.store.references import References
 from touchstone.store.schema import migrate, needs_migration
 from touchstone.store.sharing import Sharing
@@ -32,6 +33,7 @@ class Store(
     Filing,
     Submitting,
     Work,
+    Outcomes,
     Jobs,
     Idempotency,
     Audit,

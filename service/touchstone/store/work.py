@@ -8,8 +8,7 @@ until it is finished or given back; what was attempted before is leased alone, s
 a photo that kills its worker takes no other along, and is given up in the end.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select, update
@@ -18,7 +17,6 @@ from sqlalchemy.orm import Session, aliased
 from touchstone.store.database import Database
 from touchstone.store.drafts import ExaminationDraft
 from touchstone.store.examinations import append_examinations, examination_of
-from touchstone.store.filing import found
 from touchstone.store.filing_drafts import Result
 from touchstone.store.filing_tables import ExhibitRow, JobRow, SubmissionRow
 from touchstone.store.filing_values import (
@@ -27,10 +25,7 @@ from touchstone.store.filing_values import (
     JobKind,
     JobState,
     Leased,
-    Lot,
-    Submission,
     SubmissionState,
-    Tally,
 )
 from touchstone.store.jobs import settle
 from touchstone.store.scope import checked_id
@@ -46,16 +41,6 @@ LEASE = timedelta(seconds=120)
 _GIVEN_UP = (
     f"The photo stopped its worker process {MAX_ATTEMPTS} times; it was given up."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one photo."""
-
-    name: str
-    error: str
-    row_json: str
-    """Its row as it was found; empty where it failed or has not been examined."""
 
 
 class Work(Database):
@@ -158,66 +143,6 @@ class Work(Database):
                 row.state, row.worker = SubmissionState.QUEUED, ""
                 row.leased_until = None
             return len(rows)
-
-    # --- what became of it ------------------------------------------------------------
-
-    def tally(self, caller: Caller, lot_id: str) -> Tally:
-        """Count the submissions of a lot.
-
-        Raises:
-            NotFoundError: no such lot of the caller's.
-        """
-        counts = (
-            select(SubmissionRow.state, SubmissionRow.finding, func.count())
-            .where(SubmissionRow.lot_id == lot_id)
-            .group_by(SubmissionRow.state, SubmissionRow.finding)
-        )
-        states: dict[SubmissionState, int] = {}
-        findings: dict[str, int] = {}
-        with self._reading() as session:
-            found(session, caller, Lot, lot_id)
-            for state, finding, count in session.execute(counts):
-                states[state] = states.get(state, 0) + count
-                if finding and state is not SubmissionState.WITHDRAWN:
-                    findings[finding] = findings.get(finding, 0) + count
-        return Tally(states, findings)
-
-    def results(self, caller: Caller, lot_id: str) -> Iterator[Outcome]:
-        """Yield what became of each photo of a lot, in the order of its source.
-
-        Raises:
-            NotFoundError: no such lot of the caller's.
-        """
-        with self._reading() as session:
-            found(session, caller, Lot, lot_id)
-        query = (
-            select(SubmissionRow.name, SubmissionRow.error, SubmissionRow.row_json)
-            .where(
-                SubmissionRow.lot_id == lot_id,
-                SubmissionRow.state != SubmissionState.WITHDRAWN,
-            )
-            .order_by(SubmissionRow.position)
-        )
-        for row in self._streaming(query):
-            yield Outcome(*row)
-
-    def finished_since(
-        self, caller: Caller, lot_id: str, seq: int, *, limit: int = 500
-    ) -> tuple[Submission, ...]:
-        """Return what was finished after the ``seq``-th, in the order of finishing.
-
-        Raises:
-            NotFoundError: no such lot of the caller's.
-        """
-        query = (
-            select(SubmissionRow)
-            .where(SubmissionRow.lot_id == lot_id, SubmissionRow.finished_seq > seq)
-            .order_by(SubmissionRow.finished_seq)
-            .limit(limit)
-        )
-        with self._reading() as session:
-            found(session, caller, Lot, lot_id)
-            return tuple(row.value() for row in session.scalars(query))
 
 
 # --- leases ---------------------------------------------------------------------------

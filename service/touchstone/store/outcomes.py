@@ -1,0 +1,237 @@
+"""What became of the photos of a lot: counted, listed, streamed in order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from touchstone.store.database import Database
+from touchstone.store.filing import found
+from touchstone.store.filing_tables import (
+    CaseRow,
+    LotRow,
+    OperationRow,
+    SeizureRow,
+    SubmissionRow,
+)
+from touchstone.store.filing_values import (
+    Lot,
+    Operation,
+    Submission,
+    SubmissionState,
+    Tally,
+)
+from touchstone.store.scope import readable_by
+from touchstone.store.tables import ExaminationRow, ProductRow, ReferenceSetRow
+from touchstone.store.values import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one photo."""
+
+    name: str
+    error: str
+    row_json: str
+    """Its row as it was found; empty where it failed or has not been examined."""
+
+
+@dataclass(frozen=True, slots=True)
+class LotItem:
+    """One photo of a lot with what a conclusion about the lot needs of it."""
+
+    position: int
+    name: str
+    state: SubmissionState
+    finding: str
+    log10_lr: float | None
+    serial: str
+    error: str
+    photo_digest: str | None
+    examination_id: str | None
+    record_digest: str | None
+    product_id: str | None
+    specimen_id: str | None
+    """The reference that the photo was compared with."""
+    profile: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRow:
+    """How many examined photos of an operation share all of this."""
+
+    country: str
+    """Of the seizure."""
+    category: str
+    """Product class of the lot."""
+    brand: str
+    finding: str
+    day: str
+    """On which they were examined: YYYY-MM-DD, UTC."""
+    photos: int
+
+
+class Outcomes(Database):
+    """Verbs that read what became of submissions."""
+
+    def tally(self, caller: Caller, lot_id: str) -> Tally:
+        """Count the submissions of a lot.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        counts = (
+            select(SubmissionRow.state, SubmissionRow.finding, func.count())
+            .where(SubmissionRow.lot_id == lot_id)
+            .group_by(SubmissionRow.state, SubmissionRow.finding)
+        )
+        states: dict[SubmissionState, int] = {}
+        findings: dict[str, int] = {}
+        with self._reading() as session:
+            found(session, caller, Lot, lot_id)
+            for state, finding, count in session.execute(counts):
+                states[state] = states.get(state, 0) + count
+                if finding and state is not SubmissionState.WITHDRAWN:
+                    findings[finding] = findings.get(finding, 0) + count
+        return Tally(states, findings)
+
+    def results(self, caller: Caller, lot_id: str) -> Iterator[Outcome]:
+        """Yield what became of each photo of a lot, in the order of its source.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        with self._reading() as session:
+            found(session, caller, Lot, lot_id)
+        query = (
+            select(SubmissionRow.name, SubmissionRow.error, SubmissionRow.row_json)
+            .where(
+                SubmissionRow.lot_id == lot_id,
+                SubmissionRow.state != SubmissionState.WITHDRAWN,
+            )
+            .order_by(SubmissionRow.position)
+        )
+        for row in self._streaming(query):
+            yield Outcome(*row)
+
+    def finished_since(
+        self, caller: Caller, lot_id: str, seq: int, *, limit: int = 500
+    ) -> tuple[Submission, ...]:
+        """Return what was finished after the ``seq``-th, in the order of finishing.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        query = (
+            select(SubmissionRow)
+            .where(SubmissionRow.lot_id == lot_id, SubmissionRow.finished_seq > seq)
+            .order_by(SubmissionRow.finished_seq)
+            .limit(limit)
+        )
+        with self._reading() as session:
+            found(session, caller, Lot, lot_id)
+            return tuple(row.value() for row in session.scalars(query))
+
+    def lot_items(self, caller: Caller, lot_id: str) -> Iterator[LotItem]:
+        """Yield every photo of a lot that was not withdrawn, in order, streamed.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        with self._reading() as session:
+            found(session, caller, Lot, lot_id)
+        query = (
+            select(
+                SubmissionRow.position,
+                SubmissionRow.name,
+                SubmissionRow.state,
+                SubmissionRow.finding,
+                SubmissionRow.log10_lr,
+                SubmissionRow.serial,
+                SubmissionRow.error,
+                SubmissionRow.photo_digest,
+                SubmissionRow.examination_id,
+                ExaminationRow.record_digest,
+                ExaminationRow.product_id,
+                ExaminationRow.specimen_id,
+                SubmissionRow.profile,
+            )
+            .outerjoin(
+                ExaminationRow, ExaminationRow.id == SubmissionRow.examination_id
+            )
+            .where(
+                SubmissionRow.lot_id == lot_id,
+                SubmissionRow.state != SubmissionState.WITHDRAWN,
+            )
+            .order_by(SubmissionRow.position)
+        )
+        for row in self._streaming(query):
+            values: tuple[Any, ...] = tuple(row)
+            yield LotItem(*values)
+
+    def serials_elsewhere(
+        self, caller: Caller, lot_id: str
+    ) -> tuple[tuple[str, str, str], ...]:
+        """Return serials of a lot that another lot of the organisation has too.
+
+        Each as (serial, id of the other lot, name of the photo there).
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        mine = select(SubmissionRow.serial).where(
+            SubmissionRow.lot_id == lot_id, SubmissionRow.serial != ""
+        )
+        with self._reading() as session:
+            lot = found(session, caller, Lot, lot_id)
+            query = (
+                select(SubmissionRow.serial, SubmissionRow.lot_id, SubmissionRow.name)
+                .where(
+                    SubmissionRow.organisation_id == lot.organisation_id,
+                    SubmissionRow.serial.in_(mine),
+                    SubmissionRow.lot_id != lot_id,
+                )
+                .order_by(SubmissionRow.serial, SubmissionRow.id)
+            )
+            return tuple((a, b, c) for a, b, c in session.execute(query))
+
+    def operation_summary(
+        self, caller: Caller, operation_id: str
+    ) -> tuple[SummaryRow, ...]:
+        """Count what was examined in an operation, by all that a dashboard asks for.
+
+        Raises:
+            NotFoundError: no such operation of the caller's.
+        """
+        by = (
+            SeizureRow.country,
+            LotRow.product_class,
+            func.coalesce(ProductRow.brand, ""),
+            SubmissionRow.finding,
+            func.date(ExaminationRow.created_at),
+        )
+        query = (
+            select(*by, func.count())
+            .select_from(OperationRow)
+            .join(CaseRow, CaseRow.operation_id == OperationRow.id)
+            .join(SeizureRow, SeizureRow.case_id == CaseRow.id)
+            .join(LotRow, LotRow.seizure_id == SeizureRow.id)
+            .join(SubmissionRow, SubmissionRow.lot_id == LotRow.id)
+            .join(ExaminationRow, ExaminationRow.id == SubmissionRow.examination_id)
+            .outerjoin(
+                ReferenceSetRow, ReferenceSetRow.id == ExaminationRow.reference_set_id
+            )
+            .outerjoin(ProductRow, ProductRow.id == ReferenceSetRow.product_ref)
+            .where(
+                OperationRow.id == operation_id,
+                readable_by(caller, OperationRow.organisation_id),
+                SubmissionRow.state != SubmissionState.WITHDRAWN,
+            )
+            .group_by(*by)
+            .order_by(*by)
+        )
+        with self._reading() as session:
+            found(session, caller, Operation, operation_id)
+            rows = session.execute(query).all()
+        return tuple(SummaryRow(a, b, c, d, str(e), n) for a, b, c, d, e, n in rows)

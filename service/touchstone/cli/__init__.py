@@ -10,7 +10,16 @@ from collections.abc import Sequence
 
 import typer
 
-from touchstone.cli import access, demonstration, examining, references, serving, upkeep
+from touchstone.cli import (
+    access,
+    demonstration,
+    examining,
+    filing,
+    lots,
+    references,
+    serving,
+    upkeep,
+)
 from touchstone.cli.exits import Exit, exit_code_of
 from touchstone.cli.output import complain
 from touchstone.errors import TouchstoneError
@@ -28,7 +37,10 @@ app = typer.Typer(
 app.command()(references.enrol)
 app.command()(examining.verify)
 app.command()(examining.score)
+app.add_typer(lots.lot, name="lot")
+app.add_typer(filing.filing, name="file")
 app.command()(serving.serve)
+app.command()(lots.work)
 app.command()(demonstration.demo)
 app.add_typer(upkeep.index, name="index")
 app.command()(upkeep.migrate)

@@ -241,12 +241,12 @@ def score(
         scorer = LotScorer(
             parts.store,
             WorkerSetup(settings),
-            examined_by=_examined_by(parts),
+            examined_by=examined_by(parts),
             workers=workers,
             may_mix=mixed,
         )
         try:
-            summary = scorer.score(caller, source, out=out, progress=_telling(bar))
+            summary = scorer.score(caller, source, out=out, progress=progress_on(bar))
         except KeyboardInterrupt:
             say("Stopped. The same command goes on where it was.")
             raise
@@ -273,7 +273,8 @@ def score(
     )
 
 
-def _telling(bar: Bar) -> Callable[[LotProgress], None]:
+def progress_on(bar: Bar) -> Callable[[LotProgress], None]:
+    """Return what shows the progress of a lot on a bar, and says where it goes on."""
     is_first = True
 
     def tell(progress: LotProgress) -> None:
@@ -309,7 +310,8 @@ class WorkerSetup:
         return Desk(parts.store, reader, assess)
 
 
-def _examined_by(parts: Application) -> dict[str, str]:
+def examined_by(parts: Application) -> dict[str, str]:
+    """Return digest or version of everything that could make another finding."""
     verifier = parts.verifier
     return {
         "touchstone": __version__,

@@ -5,9 +5,10 @@ bytes lie), ``results`` (one row each, and the files of them), ``working`` (what
 worker does), ``workers`` (processes that may die), ``scoring`` (all of it joined).
 """
 
+from touchstone.lots.importing import Imported, Importer
 from touchstone.lots.photos import PhotoReader
 from touchstone.lots.results import COLUMNS, Row, row_document, row_of
-from touchstone.lots.scoring import LotProgress, LotScorer, LotSummary
+from touchstone.lots.scoring import LotProgress, LotScorer, LotSummary, write_results
 from touchstone.lots.workers import Workers
 from touchstone.lots.working import Assess, Desk, MakeDesk
 
@@ -15,6 +16,8 @@ __all__ = [
     "COLUMNS",
     "Assess",
     "Desk",
+    "Imported",
+    "Importer",
     "LotProgress",
     "LotScorer",
     "LotSummary",
@@ -24,4 +27,5 @@ __all__ = [
     "Workers",
     "row_document",
     "row_of",
+    "write_results",
 ]

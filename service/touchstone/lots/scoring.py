@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -16,7 +16,15 @@ from touchstone.lots.results import check_out, outcome_document, write_rows
 from touchstone.lots.sources import Source, open_source
 from touchstone.lots.workers import Workers
 from touchstone.lots.working import MakeDesk
-from touchstone.store import Caller, Job, JobKind, JobState, Lot, LotFields, Store
+from touchstone.store import (
+    UNFINISHED_JOBS,
+    Caller,
+    JobKind,
+    JobState,
+    Lot,
+    LotFields,
+    Store,
+)
 
 _LISTED_AT_ONCE = 1000
 _COUNTING_SHARE = 0.02
@@ -100,26 +108,47 @@ class LotScorer:
         check_out(out)
         with _alone(out), open_source(source) as photos:
             lot = self._lot(caller, source, out)
-            self._check_unmixed(caller, lot)
+            self._check_unmixed(caller, lot.id)
             self._list(caller, lot, photos)
-            job = self.store.begin_job(
-                caller, lot.id, JobKind.SCORE, examined_by=self.examined_by
+            resumed = self.work_through(
+                caller, lot.id, progress=progress, left_out=photos.left_out
             )
-            resumed = self.store.count_tried(caller, lot.id)
-            tell = _Teller(self.store, caller, lot, resumed, photos.left_out, progress)
-            self.work_on(job, tell)
-            tell.at_once()
-            return self._written(caller, lot, out, resumed, photos.left_out)
+            findings = write_results(self.store, caller, lot.id, out)
+            self.store.close_origin(caller, lot.id)
+            return LotSummary(
+                lot_id=lot.id,
+                out=out,
+                photos=findings.total(),
+                resumed=resumed,
+                left_out=photos.left_out,
+                errors=findings.pop("", 0),
+                findings=dict(findings),
+            )
 
-    def work_on(self, job: Job, tell: Callable[[], None] = lambda: None) -> None:
-        """Work on a job until nothing of it is left.
+    def work_through(
+        self,
+        caller: Caller,
+        lot_id: str,
+        *,
+        progress: Callable[[LotProgress], None] | None = None,
+        left_out: int = 0,
+    ) -> int:
+        """Examine all that is open of a lot; return how much was done before.
 
         Raises:
-            ConflictError: it was paused or cancelled meanwhile.
+            NotFoundError: no such lot of the caller's.
+            InvalidInputError: it was begun with other references, policy or models.
+            ConflictError: the work was paused or cancelled meanwhile.
             TouchstoneError: what stops every photo: a model, the disk, the database.
         """
+        self._check_unmixed(caller, lot_id)
+        job = self.store.begin_job(
+            caller, lot_id, JobKind.SCORE, examined_by=self.examined_by
+        )
+        resumed = self.store.count_tried(caller, lot_id)
+        tell = _Teller(self.store, caller, lot_id, resumed, left_out, progress)
         tell()
-        if job.state in _OPEN:
+        if job.state in UNFINISHED_JOBS:
             with Workers(
                 self.store, self.make_desk, count=self.workers, job_id=job.id
             ) as workers:
@@ -127,7 +156,9 @@ class LotScorer:
                     tell()
         state = self.store.job_state(job.id)
         if state in (JobState.PAUSED, JobState.CANCELLED):
-            raise ConflictError(f"The job was {state} meanwhile; it is not finished.")
+            raise ConflictError(f"The work was {state} meanwhile; it is not finished.")
+        tell.at_once()
+        return resumed
 
     def _lot(self, caller: Caller, source: Path, out: Path) -> Lot:
         origin, where = _text(out), _text(source)
@@ -143,8 +174,8 @@ class LotScorer:
             )
         return lot
 
-    def _check_unmixed(self, caller: Caller, lot: Lot) -> None:
-        then = self.store.finders(caller, lot.id)
+    def _check_unmixed(self, caller: Caller, lot_id: str) -> None:
+        then = self.store.finders(caller, lot_id)
         others = [finder for finder in then if finder != dict(self.examined_by)]
         if others and not self.may_mix:
             raise InvalidInputError(
@@ -163,32 +194,28 @@ class LotScorer:
             count += len(some)
         self.store.withdraw_from(caller, lot.id, count)
 
-    def _written(
-        self, caller: Caller, lot: Lot, out: Path, resumed: int, left_out: int
-    ) -> LotSummary:
-        findings: Counter[str] = Counter()
-        write_rows(out, self._counted(caller, lot, findings))
-        self.store.close_origin(caller, lot.id)
-        return LotSummary(
-            lot_id=lot.id,
-            out=out,
-            photos=findings.total(),
-            resumed=resumed,
-            left_out=left_out,
-            errors=findings.pop("", 0),
-            findings=dict(findings),
-        )
 
-    def _counted(
-        self, caller: Caller, lot: Lot, findings: Counter[str]
-    ) -> Iterator[dict[str, Any]]:
-        for outcome in self.store.results(caller, lot.id):
+def write_results(store: Store, caller: Caller, lot_id: str, out: Path) -> Counter[str]:
+    """Write one row for each photo of a lot; return how many have each finding.
+
+    Those without one, which could not be examined, are counted under "".
+
+    Raises:
+        NotFoundError: no such lot of the caller's.
+        InvalidInputError: ``out`` cannot be written so.
+        StorageError: the disk refused; what was at ``out`` before is untouched.
+    """
+    check_out(out)
+    findings: Counter[str] = Counter()
+
+    def counted() -> Iterator[dict[str, Any]]:
+        for outcome in store.results(caller, lot_id):
             document = outcome_document(outcome)
             findings[str(document["finding"])] += 1
             yield document
 
-
-_OPEN: Sequence[JobState] = (JobState.QUEUED, JobState.RUNNING)
+    write_rows(out, counted())
+    return findings
 
 
 @dataclass(slots=True)
@@ -197,7 +224,7 @@ class _Teller:
 
     store: Store
     caller: Caller
-    lot: Lot
+    lot_id: str
     resumed: int
     left_out: int
     progress: Callable[[LotProgress], None] | None
@@ -213,7 +240,7 @@ class _Teller:
         if self.progress is None:
             return
         started = time.monotonic()
-        tally = self.store.tally(self.caller, self.lot.id)
+        tally = self.store.tally(self.caller, self.lot_id)
         now = LotProgress(tally.done, tally.total, self.resumed, self.left_out)
         ended = time.monotonic()
         self._next_at = ended + (ended - started) / _COUNTING_SHARE

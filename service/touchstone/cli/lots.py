@@ -1,8 +1,10 @@
 """``touchstone lot``: a lot filed, filled, scored by workers, and told of."""
 
 import os
+import signal
+import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -160,6 +162,7 @@ def results(
         Path, typer.Option(help="Results: .csv, .jsonl or .parquet.", dir_okay=False)
     ],
     data: Data = None,
+    json: Json = False,
 ) -> None:
     """Write one row for each photo of a lot, in the order they were listed.
 
@@ -168,6 +171,8 @@ def results(
     with closing(open_store(settings_with(data))) as store:
         written = write_results(store, store.ensure_local_operator(), lot_id, out)
     say(f"{written.total()} rows: {out}")
+    if json:
+        emit({"out": str(out), "rows": written.total()})
 
 
 @lot.command("pause")
@@ -203,7 +208,7 @@ def retry(lot_id: LotId, *, data: Data = None, json: Json = False) -> None:
         _tell(store, caller, [store.filed(caller, Lot, lot_id)], json=json)
 
 
-def work(*, workers: Count = _CORES, data: Data = None) -> None:
+def work(*, workers: Count = _CORES, data: Data = None, json: Json = False) -> None:
     """Work on whatever lots are queued, until it is stopped.
 
     Run it beside `touchstone serve`, on as many machines as share the records.
@@ -211,11 +216,15 @@ def work(*, workers: Count = _CORES, data: Data = None) -> None:
     Example: touchstone work --workers 2
     """
     settings = settings_with(data)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is in hand is finished
     with (
         build(settings) as parts,
+        suppress(KeyboardInterrupt),
         Workers(parts.store, WorkerSetup(settings), count=workers) as running,
     ):
         say(f"{workers} workers wait for photos; Ctrl-C stops them.")
+        if json:
+            emit({"workers": list(running.pids())})
         for _ in running.watched():
             pass
 

@@ -78,13 +78,15 @@ class Importer:
                 self._stored(caller, item, reader) for item in photos.items
             ):
                 mark = new_id()  # ids sort by time: what is new has a later one
+                seen: set[str] = set()
                 for one in self.store.submit(caller, lot.id, some):
-                    if one.id < mark:
+                    if one.id < mark or one.id in seen:
                         counts["duplicates"] += 1
                     elif one.state is SubmissionState.FAILED:
                         counts["failed"] += 1
                     else:
                         counts["new"] += 1
+                    seen.add(one.id)
                 progress(sum(counts.values()))
         return Imported(**counts, left_out=photos.left_out)
 

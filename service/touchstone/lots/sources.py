@@ -132,18 +132,21 @@ def _listed(
     folder: Path, first: Mapping[str, Any] | None, rest: Iterator[Mapping[str, Any]]
 ) -> Iterator[SubmissionFields]:
     if first is not None:
-        yield _row(folder, first)
-    for row in rest:
-        yield _row(folder, row)
+        yield _row(folder, first, 1)
+    for number, row in enumerate(rest, 2):
+        yield _row(folder, row, number)
 
 
-def _row(folder: Path, row: Mapping[str, Any]) -> SubmissionFields:
+def _row(folder: Path, row: Mapping[str, Any], number: int) -> SubmissionFields:
     """Read one row; what is wrong with it becomes its problem, not the manifest's."""
     cells = {name: str(row.get(name) or "").strip() for name in MANIFEST_COLUMNS}
     name = cells.pop("image")
     problem = _row_problem(row, name, cells)
     if problem:
-        return SubmissionFields(printable(name), identity="absent", problem=problem)
+        # By its number: two rows that name no image are two, and the same when sent
+        # again.
+        identity = f"row {number}"
+        return SubmissionFields(printable(name), identity=identity, problem=problem)
     return _file(name, folder / name, cells)
 
 

@@ -24,6 +24,7 @@ from touchstone_training.embedder.retrieval import (
 from touchstone_training.embedder.train import TrainConfig
 from touchstone_training.embedder.train import train as run_training
 from touchstone_training.localiser.commands import app as localiser
+from touchstone_training.lots.commands import app as lots
 from touchstone_training.simulator.commands import app as simulator
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -34,6 +35,7 @@ app.command()(proving.samples)
 app.add_typer(comparator, name="comparator")
 app.add_typer(simulator, name="simulator")
 app.add_typer(localiser, name="localiser")
+app.add_typer(lots, name="lots")
 
 _DataFolder = Annotated[
     Path | None,

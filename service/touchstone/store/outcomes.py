@@ -170,6 +170,19 @@ class Outcomes(Database):
             values: tuple[Any, ...] = tuple(row)
             yield LotItem(*values)
 
+    def attempts_lost(self, caller: Caller, lot_id: str) -> int:
+        """Count the leases of a lot that ended without a result: workers that died.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        query = select(func.coalesce(func.sum(SubmissionRow.attempts - 1), 0)).where(
+            SubmissionRow.lot_id == lot_id, SubmissionRow.attempts > 1
+        )
+        with self._reading() as session:
+            found(session, caller, Lot, lot_id)
+            return int(session.scalar(query) or 0)
+
     def serials_elsewhere(
         self, caller: Caller, lot_id: str
     ) -> tuple[tuple[str, str, str], ...]:

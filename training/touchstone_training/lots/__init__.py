@@ -1,0 +1,1 @@
+"""Trials of the work on seized lots: deaths, pace, memory."""

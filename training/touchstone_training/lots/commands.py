@@ -1,0 +1,60 @@
+"""``python -m touchstone_training lots``: the trials, as commands."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from touchstone_training.lots.kills import report_of, score_under_kills
+from touchstone_training.lots.pace import measure_memory, measure_pace
+
+app = typer.Typer(no_args_is_help=True, help="Trials of the work on seized lots.")
+
+LotFolder = Annotated[
+    Path, typer.Argument(metavar="LOT", exists=True, help="From `simulator lot`.")
+]
+
+
+@app.command()
+def kills(
+    lot: LotFolder,
+    *,
+    data: Annotated[Path, typer.Option(help="A data folder that is not there yet.")],
+    kills: Annotated[int, typer.Option(help="How many kill -9.")] = 50,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of the instants.")] = 0,
+) -> None:
+    """Score a lot under random kill -9; print whether nothing was lost or repeated."""
+    trial = score_under_kills(lot, data, kills=kills, workers=workers, seed=seed)
+    typer.echo(json.dumps(report_of(trial)))
+    raise typer.Exit(0 if trial.is_held else 1)
+
+
+@app.command()
+def pace(
+    lot: LotFolder,
+    *,
+    photos: Annotated[int, typer.Option(help="The first so many.")] = 300,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+    rounds: Annotated[int, typer.Option(help="Each way, in turn.")] = 3,
+) -> None:
+    """Hold the pace of a lot against bare processes on the same photos."""
+    with TemporaryDirectory() as folder:
+        for trial in measure_pace(
+            lot, Path(folder) / "data", photos=photos, workers=workers, rounds=rounds
+        ):
+            typer.echo(json.dumps(asdict(trial) | {"share": round(trial.share, 3)}))
+
+
+@app.command()
+def memory(
+    photos: Annotated[int, typer.Argument(help="Stubbed photos in the lot.")],
+) -> None:
+    """Measure the memory of listing, working through and writing a large lot."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        trial = measure_memory(root / "data", root / "results.csv", photos=photos)
+        typer.echo(json.dumps(asdict(trial)))

@@ -28,9 +28,9 @@ class Sample:
     """
 
     at_most: Chances
-    """Of no more calls than there were, if no genuine unit is called. Some products
+    """Of no more calls than there were, if no genuine unit is called: some products
     give fewer false calls than the validation, and no other rate makes few calls
-    likelier."""
+    likelier. Counterfeits may be of a kind that the test cannot see."""
     fewer: Chances
     """Of fewer calls, with false calls as validated."""
     exactly: Chances
@@ -67,8 +67,18 @@ def called_by_test(
     *,
     false_call: Beta,
     sensitivity: Beta,
+    blind: float,
 ) -> Sample:
-    """Return what ``calls`` among ``size`` units tell, by a test with such rates."""
+    """Return what ``calls`` among ``size`` units tell, by a test with such rates.
+
+    Args:
+        calls: units called inconsistent.
+        size: units answered.
+        population: units from which they were drawn; None for one without end.
+        false_call: rate of calls among genuine units.
+        sensitivity: rate of calls among counterfeits.
+        blind: chance that the counterfeits are of a kind that is never called.
+    """
     knots = _spread(size, _KNOTS)
     rows = np.empty((len(knots), 3))
     for row, counterfeits in zip(rows, knots.tolist(), strict=True):
@@ -78,7 +88,8 @@ def called_by_test(
         rest = calls - np.arange(len(true))
         padded = np.concatenate([false, np.zeros(max(0, calls + 1 - len(false)))])
         below = np.concatenate([[0.0], np.cumsum(padded)])
-        row[:] = true.sum(), true @ below[rest], true @ padded[rest]
+        unseen = blind + (1.0 - blind) * float(true.sum())
+        row[:] = unseen, true @ below[rest], true @ padded[rest]
     everything = np.arange(size + 1)
     at_most, fewer, exactly = (
         np.interp(everything, knots, np.clip(column, 0.0, 1.0)) for column in rows.T

@@ -60,6 +60,21 @@ class Validation:
         return of_new_group(self.counterfeit)
 
     @property
+    def blind(self) -> float:
+        """Chance that a kind not met before is one that the test cannot see at all.
+
+        As such count the kinds that are not called more often than genuine items are;
+        to them and to the others half a kind is added (prior of Jeffreys). It takes
+        twenty kinds, all seen, to get below the 2.5 % that a 95 % interval may err by.
+        """
+        false = self.false_call
+        unseen = sum(
+            float(false.counts(one.answered)[one.inconsistent :].sum()) > _CHANCE
+            for one in self.counterfeit
+        )
+        return (unseen + 0.5) / (len(self.counterfeit) + 1)
+
+    @property
     def abstention_odds(self) -> tuple[float, float]:
         """Least and most odds ratio of counterfeits to abstain, against genuine items.
 
@@ -78,6 +93,10 @@ class Validation:
         middle = math.log(cells[0] * cells[1] / (cells[2] * cells[3]))
         reach = 1.96 * math.sqrt(sum(1 / cell for cell in cells))
         return math.exp(min(0.0, middle - reach)), math.exp(max(0.0, middle + reach))
+
+
+_CHANCE = 0.05
+"""So likely are as many calls by chance alone, and they show nothing."""
 
 
 def pooled(groups: Sequence[Trials]) -> Beta:

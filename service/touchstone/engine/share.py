@@ -22,7 +22,7 @@ import numpy as np
 
 from touchstone.engine.inversion import Curve, Sample, called_by_test, counted
 from touchstone.engine.printings import Printing, told
-from touchstone.engine.rates import Validation
+from touchstone.engine.rates import Validation, pooled
 from touchstone.errors import InvalidInputError
 
 
@@ -60,6 +60,9 @@ class Share:
     high: float
     confidence: float
     """How often such an interval holds the true share, at least."""
+    high_if_average: float
+    """``high`` for counterfeits that are seen as often as those of the validation were
+    on average. Subtler ones may be there beyond it."""
     low_at_worst: float
     """``low`` if every abstained unit were genuine."""
     high_at_worst: float
@@ -96,10 +99,13 @@ def share_of_counterfeits(
     # 4. All must hold, so what may go wrong is divided between the two ways.
     _check(findings, population, printings, confidence)
     if not findings.answered:
-        return Share(None, 0.0, 1.0, confidence, 0.0, 1.0, _METHOD, _UNANSWERED)
+        return Share(None, 0.0, 1.0, confidence, 1.0, 0.0, 1.0, _METHOD, _UNANSWERED)
     several = [one for one in printings if one.answered > 1]
     tail = (1.0 - confidence) / (4.0 if several else 2.0)
     curve = Curve.of(_answered_units(findings, validation, population))
+    usual = Curve.of(
+        _answered_units(findings, validation, population, is_average=True)
+    ).not_refuted(tail)
     low, high = curve.not_refuted(tail)
     gone = findings.abstained / findings.examined
     least, most = validation.abstention_odds
@@ -122,6 +128,7 @@ def share_of_counterfeits(
         min(inner[1], max(inner[0], estimate)),
         *inner,
         confidence,
+        min(inner[1], max(inner[0], _with_abstained(usual[1], gone, most))),
         *outer,
         _METHOD_BY_PRINTINGS if several else _METHOD,
         _advice(*inner, gone),
@@ -136,18 +143,24 @@ is by far the larger part then, and the interval only gets wider."""
 
 
 def _answered_units(
-    findings: Findings, validation: Validation, population: int | None
+    findings: Findings,
+    validation: Validation,
+    population: int | None,
+    *,
+    is_average: bool = False,
 ) -> Sample:
     scale = min(1.0, _MOST_WEIGHED / findings.answered)
     # Of the units not examined, as many would be answered as of those that were.
     each = findings.answered / findings.examined * scale
     size = round(findings.answered * scale)
+    average = pooled(validation.counterfeit)
     return called_by_test(
         round(findings.inconsistent * scale),
         size,
         None if population is None else max(size, round(population * each)),
         false_call=validation.false_call,
-        sensitivity=validation.sensitivity,
+        sensitivity=average if is_average else validation.sensitivity,
+        blind=0.0 if is_average else validation.blind,
     )
 
 
@@ -155,14 +168,10 @@ def _answered_units(
 
 
 def _with_abstained(share: float, gone: float, odds: float) -> float:
-    """Return the share of all units from that of those answered.
+    """Return the share of all units from the ``share`` of those answered.
 
-    Args:
-        share: of counterfeits among the units that are answered. gone: share of the
-        units that are not. odds: ratio of the odds of abstaining, counterfeit to
-        genuine: abstained units are
-            counterfeit at odds so many times those of answered ones. Missing at random
-            is 1; 0 and infinity are the bounds without any assumption.
+    Of the units, ``gone`` are abstained. They are counterfeit at odds ``odds`` times
+    those of answered units: 1 if photos abstain at random, 0 and infinity at worst.
     """
     if math.isinf(odds):
         silent = 1.0

@@ -24,9 +24,12 @@ class Beta:
         """Expected rate."""
         return self.a / (self.a + self.b)
 
-    def counts(self, trials: int) -> Chances:
-        """Return (trials + 1,): the probability of 0, 1, … calls, the rate unknown."""
-        called = np.arange(trials + 1)
+    def counts(self, trials: int, most: int | None = None) -> Chances:
+        """Return the probability of 0, 1, … calls, the rate unknown.
+
+        As many as can be called, and no more than ``most``.
+        """
+        called = np.arange(trials + 1 if most is None else min(trials, most) + 1)
         logs = log_choose(trials, called) + self.log_sequence(called, trials - called)
         return np.asarray(np.exp(logs), np.float64)
 

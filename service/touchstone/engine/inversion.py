@@ -33,8 +33,6 @@ class Sample:
     likelier. Counterfeits may be of a kind that the test cannot see."""
     fewer: Chances
     """Of fewer calls, with false calls as validated."""
-    exactly: Chances
-    """Of as many calls, with false calls as validated."""
     population: int | None
     """Units from which it was drawn; None for one without end."""
 
@@ -43,8 +41,8 @@ class Sample:
         """Units in the sample."""
         return len(self.at_most) - 1
 
-    def chances(self, share: float) -> tuple[float, float, float]:
-        """Return the three chances at a share of the population."""
+    def chances(self, share: float) -> tuple[float, float]:
+        """Return both chances at a share of the population."""
         if self.population is None:
             least, drawn = 0, binomial(self.size, share)
         else:
@@ -56,7 +54,6 @@ class Sample:
         return (
             float(drawn @ self.at_most[possible]),
             float(drawn @ self.fewer[possible]),
-            float(drawn @ self.exactly[possible]),
         )
 
 
@@ -80,21 +77,21 @@ def called_by_test(
         blind: chance that the counterfeits are of a kind that is never called.
     """
     knots = _spread(size, _KNOTS)
-    rows = np.empty((len(knots), 3))
+    rows = np.empty((len(knots), 2))
     for row, counterfeits in zip(rows, knots.tolist(), strict=True):
         # However many of the calls were true, the others were false.
-        true = sensitivity.counts(counterfeits)[: calls + 1]
-        false = false_call.counts(size - counterfeits)
-        rest = calls - np.arange(len(true))
-        padded = np.concatenate([false, np.zeros(max(0, calls + 1 - len(false)))])
-        below = np.concatenate([[0.0], np.cumsum(padded)])
+        true = sensitivity.counts(counterfeits, calls)
+        false = false_call.counts(size - counterfeits, calls)[:calls]
+        below = np.cumsum(np.concatenate([false, np.zeros(calls - len(false))]))
         unseen = blind + (1.0 - blind) * float(true.sum())
-        row[:] = unseen, true @ below[rest], true @ padded[rest]
+        # Fewer than `calls` in all: with t true ones, at most calls - 1 - t false ones.
+        seen = true[:calls]
+        row[:] = unseen, seen @ below[calls - 1 - np.arange(len(seen))]
     everything = np.arange(size + 1)
-    at_most, fewer, exactly = (
+    at_most, fewer = (
         np.interp(everything, knots, np.clip(column, 0.0, 1.0)) for column in rows.T
     )
-    return Sample(at_most, fewer, exactly, population)
+    return Sample(at_most, fewer, population)
 
 
 def counted(counterfeits: int, size: int, population: int | None) -> Sample:
@@ -103,7 +100,6 @@ def counted(counterfeits: int, size: int, population: int | None) -> Sample:
     return Sample(
         np.asarray(numbers <= counterfeits, np.float64),
         np.asarray(numbers < counterfeits, np.float64),
-        np.asarray(numbers == counterfeits, np.float64),
         population,
     )
 
@@ -129,7 +125,6 @@ class Curve:
     """Ascending, from 0 to 1."""
     at_most: Chances = field(repr=False)
     fewer: Chances = field(repr=False)
-    exactly: Chances = field(repr=False)
 
     @staticmethod
     def of(sample: Sample) -> "Curve":
@@ -139,7 +134,7 @@ class Curve:
         else:
             shares = _spread(sample.population, _SHARES) / sample.population
         rows = np.array([sample.chances(share) for share in shares.tolist()])
-        return Curve(sample, shares, rows[:, 0], rows[:, 1], rows[:, 2])
+        return Curve(sample, shares, rows[:, 0], rows[:, 1])
 
     def not_refuted(self, tail: float) -> tuple[float, float]:
         """Return the least and most share that keep a chance over ``tail`` each way.
@@ -169,21 +164,12 @@ class Curve:
                 middle = round(middle * units) / units
             if middle in (kept, refuted):
                 break
-            at_most, fewer, _ = self.sample.chances(middle)
+            at_most, fewer = self.sample.chances(middle)
             if (1.0 - fewer if is_low else at_most) > tail:
                 kept = middle
             else:
                 refuted = middle
         return kept
-
-    @property
-    def median(self) -> float:
-        """Median of the shares, weighed by likelihood and the prior of Jeffreys."""
-        weights = self.exactly + 1e-300
-        angles = np.arcsin(np.sqrt(self.shares))
-        weights *= np.gradient(angles) if len(angles) > 1 else 1.0
-        sums = np.cumsum(weights) - weights / 2
-        return float(np.interp(sums[-1] / 2 + weights[-1] / 4, sums, self.shares))
 
 
 _SHARES = 200

@@ -14,7 +14,6 @@ from enum import StrEnum
 
 import numpy as np
 
-from touchstone.engine.chances import Beta
 from touchstone.engine.rates import Validation
 from touchstone.errors import InvalidInputError
 
@@ -43,13 +42,10 @@ class Printing:
 
     def log10_lr(self, validation: Validation) -> float:
         """Return the log10 likelihood ratio of genuine against counterfeit, for all."""
-        called, others = (
-            np.array([self.inconsistent]),
-            np.array([self.answered - self.inconsistent]),
-        )
-        genuine = validation.false_call.log_sequence(called, others)[0]
-        counterfeit = validation.sensitivity.log_sequence(called, others)[0]
-        return float(genuine - counterfeit) / math.log(10)
+        counts = self.inconsistent, self.answered - self.inconsistent
+        return (
+            validation.log_genuine(*counts) - validation.log_counterfeit(*counts)
+        ) / math.log(10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,8 @@ def told(
         genuine = validation.false_call.counts(one.answered)
         counterfeit = validation.sensitivity.counts(one.answered)
         as_genuine[one.label] = float(genuine[one.inconsistent :].sum())
-        as_counterfeit[one.label] = float(counterfeit[: one.inconsistent + 1].sum())
+        seen = float(counterfeit[: one.inconsistent + 1].sum())
+        as_counterfeit[one.label] = validation.blind + (1 - validation.blind) * seen
     return Told(_refuted(as_genuine, mistaken), _refuted(as_counterfeit, mistaken))
 
 
@@ -162,7 +159,8 @@ _SENTENCES = {
     Homogeneity.ONE_PROCESS: "One print source explains {largest:.0%} of the examined"
     " items.",
     Homogeneity.SEVERAL_PROCESSES: "The examined items come of {several} print sources"
-    " ({unlinked} items of none of them); their findings do not tell them apart.",
+    " ({unlinked} items of none of them); their findings do not show"
+    " that some are genuine and others not.",
     Homogeneity.MIXED: "The examined items come of {several} print sources, and their"
     " findings speak for some being genuine and others not.",
     Homogeneity.UNDETERMINED: "Too few of the examined items are linked to one another"
@@ -174,10 +172,9 @@ def _log10_mixed(printings: Sequence[Printing], validation: Validation) -> float
     """Both natures (each as likely for each printing) against one nature for all."""
     if len(printings) < 2:  # noqa: PLR2004  one printing cannot be mixed
         return 0.0
-    genuine, counterfeit = (
-        np.array([_logs(rate, one.inconsistent, one.answered) for one in printings])
-        for rate in (validation.false_call, validation.sensitivity)
-    )
+    counts = [(one.inconsistent, one.answered - one.inconsistent) for one in printings]
+    genuine = np.array([validation.log_genuine(*one) for one in counts])
+    counterfeit = np.array([validation.log_counterfeit(*one) for one in counts])
     alike = genuine.sum(), counterfeit.sum()
     free = float((np.logaddexp(genuine, counterfeit) - math.log(2)).sum())
     # Of 2^k ways, two are not mixed: they are taken out of what is free.
@@ -194,8 +191,3 @@ def _log10_mixed(printings: Sequence[Printing], validation: Validation) -> float
 
 _MOST_LOG10 = 6.0
 """No validation of a few hundred trials can speak for more."""
-
-
-def _logs(rate: Beta, called: int, answered: int) -> float:
-    counts = np.array([called]), np.array([answered - called])
-    return float(rate.log_sequence(*counts)[0])

@@ -74,6 +74,25 @@ class Validation:
         )
         return (unseen + 0.5) / (len(self.counterfeit) + 1)
 
+    def log_genuine(self, called: int, others: int) -> float:
+        """Return the log probability of a sequence of calls on one genuine print.
+
+        Half of prints are taken to give no false calls at all: those of the validation
+        are of few products, and a thousand clean items must not speak against genuine.
+        """
+        logs = _log_sequence(self.false_call, called, others)
+        return float(np.logaddexp(logs, -math.inf if called else 0.0)) - math.log(2)
+
+    def log_counterfeit(self, called: int, others: int) -> float:
+        """Return the same for counterfeits of one print, of a kind not met before.
+
+        A kind that is not seen gives the calls that genuine items give: clean items
+        speak for genuine at most by one to the chance of such a kind.
+        """
+        logs = _log_sequence(self.sensitivity, called, others)
+        unseen = math.log(self.blind) + self.log_genuine(called, others)
+        return float(np.logaddexp(unseen, math.log1p(-self.blind) + logs))
+
     @property
     def abstention_odds(self) -> tuple[float, float]:
         """Least and most odds ratio of counterfeits to abstain, against genuine items.
@@ -97,6 +116,10 @@ class Validation:
 
 _CHANCE = 0.05
 """So likely are as many calls by chance alone, and they show nothing."""
+
+
+def _log_sequence(rate: Beta, called: int, others: int) -> float:
+    return float(rate.log_sequence(np.array([called]), np.array([others]))[0])
 
 
 def pooled(groups: Sequence[Trials]) -> Beta:

@@ -54,8 +54,9 @@ class Share:
     """The share of counterfeits among all units of a lot, and how well it is known."""
 
     estimate: float | None
-    """Posterior median (prior of Jeffreys), or with printings the expected share,
-    within the interval; None if no unit was answered."""
+    """By Rogan & Gladen, at the average rates of the validation, or with printings the
+    expected share; within the interval. None if unanswered, or if the validation knows
+    no difference between genuine and counterfeit."""
     low: float
     high: float
     confidence: float
@@ -111,7 +112,9 @@ def share_of_counterfeits(
     least, most = validation.abstention_odds
     inner = _with_abstained(low, gone, least), _with_abstained(high, gone, most)
     outer = _with_abstained(low, gone, 0.0), _with_abstained(high, gone, math.inf)
-    estimate = _with_abstained(curve.median, gone, _middle(least, most))
+    estimate = _rogan_gladen(findings, validation)
+    if estimate is not None:
+        estimate = _with_abstained(estimate, gone, _middle(least, most))
     if several:
         told_low, told_high = _by_printings(
             findings, validation, population, several, tail
@@ -125,7 +128,7 @@ def share_of_counterfeits(
         inner = inner[1], inner[0]
     outer = min(inner[0], *outer), max(inner[1], *outer)
     return Share(
-        min(inner[1], max(inner[0], estimate)),
+        estimate if estimate is None else min(inner[1], max(inner[0], estimate)),
         *inner,
         confidence,
         min(inner[1], max(inner[0], _with_abstained(usual[1], gone, most))),
@@ -162,6 +165,14 @@ def _answered_units(
         sensitivity=average if is_average else validation.sensitivity,
         blind=0.0 if is_average else validation.blind,
     )
+
+
+def _rogan_gladen(findings: Findings, validation: Validation) -> float | None:
+    false, true = validation.false_call.mean, pooled(validation.counterfeit).mean
+    if true <= false:
+        return None
+    called = findings.inconsistent / findings.answered
+    return min(1.0, max(0.0, (called - false) / (true - false)))
 
 
 # --- the abstained units --------------------------------------------------------------

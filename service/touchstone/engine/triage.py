@@ -156,7 +156,7 @@ def _probability(group: Sequence[Exhibit], prior: float) -> float:
     evidence = sum(said) / (1.0 + _SHARED * max(0, len(said) - 1))
     log10_odds = math.log10(prior / (1.0 - prior)) - evidence
     bounded = min(_MOST_LOG10_ODDS, max(-_MOST_LOG10_ODDS, log10_odds))
-    return 1.0 / (1.0 + 10.0**-bounded)
+    return 1.0 / (1.0 + math.pow(10.0, -bounded))
 
 
 def _check(exhibits: Sequence[Exhibit], prior: float) -> None:

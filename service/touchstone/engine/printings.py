@@ -73,7 +73,10 @@ def told(
         as_genuine[one.label] = float(genuine[one.inconsistent :].sum())
         seen = float(counterfeit[: one.inconsistent + 1].sum())
         as_counterfeit[one.label] = validation.blind + (1 - validation.blind) * seen
-    return Told(_refuted(as_genuine, mistaken), _refuted(as_counterfeit, mistaken))
+    not_genuine = _refuted(as_genuine, mistaken)
+    not_counterfeit = _refuted(as_counterfeit, mistaken)
+    # What is neither was made by more than one source, and tells nothing as a whole.
+    return Told(not_genuine - not_counterfeit, not_counterfeit - not_genuine)
 
 
 def _refuted(chances: dict[str, float], mistaken: float) -> frozenset[str]:

@@ -67,12 +67,7 @@ class Validation:
         to them and to the others half a kind is added (prior of Jeffreys). It takes
         twenty kinds, all seen, to get below the 2.5 % that a 95 % interval may err by.
         """
-        false = self.false_call
-        unseen = sum(
-            float(false.counts(one.answered)[one.inconsistent :].sum()) > _CHANCE
-            for one in self.counterfeit
-        )
-        return (unseen + 0.5) / (len(self.counterfeit) + 1)
+        return _blind(self)
 
     def log_genuine(self, called: int, others: int) -> float:
         """Return the log probability of a sequence of calls on one genuine print.
@@ -112,6 +107,16 @@ class Validation:
         middle = math.log(cells[0] * cells[1] / (cells[2] * cells[3]))
         reach = 1.96 * math.sqrt(sum(1 / cell for cell in cells))
         return math.exp(min(0.0, middle - reach)), math.exp(max(0.0, middle + reach))
+
+
+@lru_cache(maxsize=64)
+def _blind(validation: Validation) -> float:
+    false = validation.false_call
+    unseen = sum(
+        float(false.counts(one.answered)[one.inconsistent :].sum()) > _CHANCE
+        for one in validation.counterfeit
+    )
+    return (unseen + 0.5) / (len(validation.counterfeit) + 1)
 
 
 _CHANCE = 0.05

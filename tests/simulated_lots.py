@@ -130,9 +130,14 @@ def main() -> None:
     """Print the study of one quality and sample size."""
     name, examined = sys.argv[1], int(sys.argv[2])
     for population in (None, round(examined * 1.25)):
-        for share in SHARES:
+        for place, share in enumerate(SHARES):
             hits, low, high = covered(
-                QUALITIES[name], share, examined, population, lots=100, seed=17
+                QUALITIES[name],
+                share,
+                examined,
+                population,
+                lots=100,
+                seed=examined * 100 + place * 10 + (population is None),
             )
             sys.stdout.write(
                 f"{name} examined {examined} of {population or 'endless'},"

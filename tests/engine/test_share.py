@@ -113,7 +113,7 @@ def test_examining_more_of_a_lot_narrows_the_interval() -> None:
     assert widths == sorted(widths, reverse=True)
 
 
-# --- with a test that errs -------------------------------------------------------------
+# --- with a test that errs ------------------------------------------------------------
 
 
 def test_no_clean_findings_exclude_counterfeits_that_the_test_cannot_see() -> None:
@@ -281,6 +281,20 @@ def test_impossible_counts_are_refused(counts: tuple[int, int, int]) -> None:
         Findings(*counts)
     with pytest.raises(InvalidInputError):
         Printing("A", *counts)
+
+
+@pytest.mark.parametrize("false_call", [0.0138, 0.05, 0.1])
+@pytest.mark.parametrize(("trials", "size"), [(100, 60), (218, 200)])
+def test_a_genuine_lot_is_rarely_said_to_hold_counterfeits(
+    false_call: float, trials: int, size: int
+) -> None:
+    validations, calls = binomial(trials, false_call), binomial(size, false_call)
+    wrong = 0.0
+    for seen, chance in enumerate(validations):
+        known = Validation((Trials(seen, trials),)).false_call.counts(size)
+        as_many = known[::-1].cumsum()[::-1]
+        wrong += float(chance * calls[as_many <= 0.025].sum())
+    assert wrong <= 0.025
 
 
 # --- as often as it says --------------------------------------------------------------

@@ -49,10 +49,17 @@ class Validation:
 
     @property
     def false_call(self) -> Beta:
-        """Rate of calls among genuine items that are answered."""
+        """Rate of calls among genuine items that are answered, rather too high.
+
+        One more call is taken for seen than was, as in the upper end of Clopper and
+        Pearson (Biometrika 26, 1934): with the prior of Jeffreys a lot without
+        counterfeits would be said to hold some twice as often as is allowed (4.7 for
+        2.5 % of lots of 5,000, at 3 % of false calls and 100 trials).
+        """
         if len(self.genuine) > 1:
             return of_new_group(self.genuine)
-        return pooled(self.genuine)
+        known = pooled(self.genuine)
+        return Beta(known.a + 0.5, known.b)
 
     @property
     def sensitivity(self) -> Beta:

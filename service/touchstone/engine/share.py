@@ -168,7 +168,8 @@ def _answered_units(
 
 
 def _rogan_gladen(findings: Findings, validation: Validation) -> float | None:
-    false, true = validation.false_call.mean, pooled(validation.counterfeit).mean
+    false = pooled(validation.genuine).mean
+    true = pooled(validation.counterfeit).mean
     if true <= false:
         return None
     called = findings.inconsistent / findings.answered

@@ -205,4 +205,4 @@ class Result:
     serial: str = ""
     """What the codes on the pack say, where they were read."""
     profile: bytes = b""
-    """How the print differs; see ``engine.printings``. Empty where none was made."""
+    """How the print differs; see ``engine.homogeneity``. Empty where none was made."""

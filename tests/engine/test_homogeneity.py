@@ -1,0 +1,84 @@
+"""Printings judged as a whole, and what a lot is made up of."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulated_lots import SHIPPED
+
+from touchstone.engine.homogeneity import Homogeneity, Printing, composition, told
+from touchstone.engine.rates import Trials, Validation
+
+SHARP = Validation(genuine=(Trials(3, 300),), counterfeit=(Trials(18, 20),) * 100)
+
+
+def test_clean_items_speak_for_genuine_no_more_than_unseen_kinds_allow() -> None:
+    few, many = Printing("A", 0, 10), Printing("A", 0, 10_000)
+    assert 0 < few.log10_lr(SHIPPED) < many.log10_lr(SHIPPED)
+    assert 10 ** many.log10_lr(SHIPPED) <= 1 / SHIPPED.blind
+
+
+def test_many_calls_speak_against_it() -> None:
+    assert Printing("A", 20, 60).log10_lr(SHIPPED) < -6
+
+
+def test_a_printing_with_many_calls_is_told_and_a_single_item_is_not() -> None:
+    printings = [Printing("A", 8, 20), Printing("B", 1, 1), Printing("C", 0, 20)]
+    found = told(printings, SHIPPED, mistaken=0.0125)
+    assert found.counterfeit == {"A"}
+    assert found.genuine == frozenset()
+    sharp = told(printings, SHARP, mistaken=0.0125)
+    assert sharp.genuine == {"C"}
+    assert sharp.counterfeit == frozenset()  # 8 of 20 is neither
+
+
+def test_many_printings_are_not_told_by_the_chance_of_one_among_them() -> None:
+    suspect = Printing("suspect", 2, 8)
+    assert told([suspect], SHIPPED, mistaken=0.0125).counterfeit == {"suspect"}
+    crowd = [Printing(f"P{n}", 0, 8) for n in range(400)]
+    assert told([suspect, *crowd], SHIPPED, mistaken=0.0125).counterfeit == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("printings", "kind"),
+    [
+        ([Printing("A", 0, 40)], Homogeneity.ONE_PROCESS),
+        ([Printing("A", 0, 20), Printing("B", 0, 20)], Homogeneity.SEVERAL_PROCESSES),
+        ([Printing("A", 19, 20), Printing("B", 0, 20)], Homogeneity.MIXED),
+        ([Printing("A", 0, 1), Printing("B", 1, 1)], Homogeneity.UNDETERMINED),
+        ([Printing("A", 0, 4), Printing("B", 0, 1)], Homogeneity.UNDETERMINED),
+        ([], Homogeneity.UNDETERMINED),
+    ],
+)
+def test_what_a_lot_is_made_up_of(printings: list[Printing], kind: Homogeneity) -> None:
+    assert composition(printings, SHARP).homogeneity is kind
+
+
+def test_a_test_that_may_be_blind_does_not_show_that_a_lot_is_mixed() -> None:
+    printings = [Printing("A", 19, 20), Printing("B", 0, 20)]
+    found = composition(printings, SHIPPED)
+    assert found.homogeneity is Homogeneity.SEVERAL_PROCESSES
+    assert found.log10_lr_mixed < 1.0
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    counts=st.lists(
+        st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(0, 5)),
+        max_size=12,
+    )
+)
+def test_a_composition_counts_every_item_once(
+    counts: list[tuple[int, int, int]],
+) -> None:
+    printings = [
+        Printing(str(n), called, called + clean, silent)
+        for n, (called, clean, silent) in enumerate(counts)
+    ]
+    found = composition(printings, SHIPPED)
+    linked = sum(one.size for one in printings if one.size > 1)
+    assert found.unlinked == sum(one.size for one in printings) - linked
+    assert found.printings == sum(one.size > 1 for one in printings)
+    assert 0.0 <= found.largest <= 1.0
+    assert abs(found.log10_lr_mixed) <= 6.0
+    reordered = composition(printings[::-1], SHIPPED)
+    assert reordered.log10_lr_mixed == pytest.approx(found.log10_lr_mixed, abs=1e-6)

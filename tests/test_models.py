@@ -39,9 +39,11 @@ from touchstone.engine.embedding import OnnxEmbedder, reference_views
 from touchstone.engine.image import decode, resized
 from touchstone.engine.localisation import POSSIBLE, OnnxLocaliser
 from touchstone.engine.policy import Policy
+from touchstone.engine.rates import Validation
 from touchstone.engine.reference import frame_of
 from touchstone.engine.wording import FindingKind
 from touchstone.settings import Settings
+from touchstone_training.benchmark.published import validation_document
 
 MODELS = Path(__file__).parents[1] / "models"
 README = (MODELS.parent / "README.md").read_text(encoding="utf-8")
@@ -104,9 +106,19 @@ def test_the_embedder_is_the_file_that_its_manifest_names() -> None:
 def test_the_shipped_folder_is_sealed() -> None:
     seal = json.loads((MODELS / "manifest.json").read_bytes())
     networks = {f"{name}.{end}" for name in NETWORKS for end in ("onnx", "json")}
-    assert set(seal) == networks | {"calibration.json"}
+    assert set(seal) == networks | {"calibration.json", "validation.json"}
     for name, digest in seal.items():
         assert sha256((MODELS / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_the_validation_counts_are_those_of_the_evaluation() -> None:
+    evaluation = json.loads((MODELS / "evaluation.json").read_bytes())
+    counts = json.loads((MODELS / "validation.json").read_bytes())
+    assert counts == validation_document(evaluation)
+    validation = Validation.from_json((MODELS / "validation.json").read_bytes())
+    policy = (MODELS / "calibration.json").read_bytes()
+    assert validation.policy == sha256(policy).hexdigest()
+    assert 0.0 < validation.false_call.mean < validation.sensitivity.mean < 1.0
 
 
 def test_the_models_are_small_enough_to_ship() -> None:

@@ -20,6 +20,7 @@ from touchstone.engine.image import DecodeLimits
 from touchstone.engine.localisation import LocaliserManifest, OnnxLocaliser
 from touchstone.engine.onnx import OnnxNetwork
 from touchstone.engine.policy import Policy
+from touchstone.engine.rates import Validation
 from touchstone.enrolment import Enroller
 from touchstone.errors import ConfigurationError, ModelError, StorageError
 from touchstone.review import Reviewer
@@ -34,6 +35,7 @@ COMPARATOR_MANIFEST = "comparator.json"
 LOCALISER = "localiser.onnx"
 LOCALISER_MANIFEST = "localiser.json"
 CALIBRATION = "calibration.json"
+VALIDATION = "validation.json"
 SEAL = "manifest.json"
 
 
@@ -48,6 +50,9 @@ class Application:
     enroller: Enroller
     verifier: Verifier
     reviewer: Reviewer
+    validation: Validation
+    """What the policy in force did on items whose nature was known; empty where it
+    was never evaluated, and then of a lot's share nothing can be said."""
 
     def __enter__(self) -> Self:
         return self
@@ -100,6 +105,7 @@ def build(
             enroller=Enroller(catalogue, blobs, store, limits),
             verifier=verifier,
             reviewer=Reviewer(verifier),
+            validation=open_validation(settings, policy),
         )
     except BaseException:
         store.close()
@@ -186,6 +192,18 @@ def open_policy(settings: Settings) -> Policy:
         ModelError: it is missing or not usable.
     """
     return Policy.from_json(_model_file(settings, CALIBRATION))
+
+
+def open_validation(settings: Settings, policy: Policy) -> Validation:
+    """Read how the policy did on items whose nature was known; empty if nobody knows.
+
+    Raises:
+        ModelError: the file is altered or not usable.
+    """
+    if VALIDATION not in _sealed(settings):
+        return Validation()
+    found = Validation.from_json(_model_file(settings, VALIDATION))
+    return found if found.policy == policy.digest else Validation()
 
 
 def _check_fitted(policy: Policy, networks: Mapping[str, OnnxNetwork | None]) -> None:

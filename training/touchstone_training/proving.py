@@ -18,6 +18,7 @@ from touchstone.bootstrap import (
     LOCALISER_MANIFEST,
     MANIFEST,
     SEAL,
+    VALIDATION,
     open_comparator,
     open_embedder,
     open_localiser,
@@ -107,6 +108,7 @@ def seal(models: Models = Path("models")) -> None:
         LOCALISER,
         LOCALISER_MANIFEST,
         CALIBRATION,
+        VALIDATION,
     )
     digests = {
         name: hashlib.sha256((models / name).read_bytes()).hexdigest()

@@ -6,15 +6,17 @@ but one more draw from how it varies between kinds (Gelman & Carpenter, J. R. St
 C 69, 2020, section 3). With few kinds, or none, nearly anything remains possible.
 """
 
+import hashlib
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from touchstone.engine.chances import Beta
-from touchstone.errors import InvalidInputError
+from touchstone.errors import InvalidInputError, ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,31 @@ class Validation:
     genuine_abstained: int | None = None
     counterfeit_abstained: int | None = None
     """How many got no answer; None where nobody counted."""
+
+    policy: str = ""
+    """SHA-256 of the policy that was validated."""
+    digest: str = ""
+    """SHA-256 of the file that these counts come from."""
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Validation":
+        """Read ``validation.json``, which the benchmark writes.
+
+        Raises:
+            ModelError: it is not usable.
+        """
+        try:
+            fields = json.loads(data)
+            return cls(
+                genuine=tuple(_trials(one) for one in fields["genuine"]),
+                counterfeit=tuple(_trials(one) for one in fields["counterfeit"]),
+                genuine_abstained=int(fields["genuine_abstained"]),
+                counterfeit_abstained=int(fields["counterfeit_abstained"]),
+                policy=str(fields["policy"]),
+                digest=hashlib.sha256(data).hexdigest(),
+            )
+        except (ValueError, TypeError, KeyError, InvalidInputError) as error:
+            raise ModelError(f"validation.json is not usable: {error!r}") from error
 
     @property
     def false_call(self) -> Beta:
@@ -174,3 +201,7 @@ _CONCENTRATIONS = tuple(2.0**n for n in range(-1, 9))
 """From rates that are nearly all or nothing to rates that hardly differ; weighed so
 that the correlation of two items of a group, 1 / (1 + concentration), is uniform before
 the data: else one large group would pass for proof that kinds do not differ."""
+
+
+def _trials(fields: Mapping[str, int]) -> Trials:
+    return Trials(int(fields["inconsistent"]), int(fields["answered"]))

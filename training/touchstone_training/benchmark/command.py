@@ -10,7 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from touchstone.bootstrap import CALIBRATION, EMBEDDER, MANIFEST, open_policy
+from touchstone.bootstrap import (
+    CALIBRATION,
+    EMBEDDER,
+    MANIFEST,
+    SEAL,
+    VALIDATION,
+    open_policy,
+)
 from touchstone.errors import InvalidInputError
 from touchstone.settings import Settings
 from touchstone_training.benchmark import card
@@ -33,6 +40,7 @@ from touchstone_training.benchmark.observations import (
 from touchstone_training.benchmark.peers import with_patchcore
 from touchstone_training.benchmark.pictures import Kept
 from touchstone_training.benchmark.plots import draw_plots
+from touchstone_training.benchmark.published import validation_document
 from touchstone_training.benchmark.real import (
     RealRow,
     observe_planted,
@@ -53,7 +61,7 @@ from touchstone_training.benchmark.simulated import (
     Plan,
     observe_simulated,
 )
-from touchstone_training.proving import fonts_of
+from touchstone_training.proving import fonts_of, seal
 from touchstone_training.running import current_commit
 
 EVALUATION = "evaluation.json"
@@ -156,6 +164,11 @@ def benchmark(
         _write(runs, made_by, rows)
     report = _reported(made_by, rows, models, kept, out.parent / FIGURES)
     _write_report(out, report)
+    if out == models / EVALUATION:
+        # What the service says of a lot rests on these counts, so they are sealed too.
+        _write_report(models / VALIDATION, validation_document(report))
+        if (models / SEAL).is_file():
+            seal(models)
     if out == models / EVALUATION and (models / card.CARD).is_file():
         card.write_card(models)
     typer.echo(out.read_text(encoding="utf-8") if as_json else _summary(report, out))

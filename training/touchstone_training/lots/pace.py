@@ -140,7 +140,7 @@ def _stubs(photos: int) -> Iterator[list[SubmissionFields]]:
 
 
 def _finish_all(store: Store) -> None:
-    result = Result(row_json='{"image": "stub"}', finding="inconclusive")
+    result = Result(row_json="{}", finding="inconclusive")
     while leases := store.lease("memory", limit=100):
         for leased in leases:
             store.finish(leased, result, None)

@@ -25,6 +25,7 @@ from touchstone.catalogue import Catalogue
 from touchstone.engine.embedding import Vectors, prepare
 from touchstone.engine.image import DecodeLimits, Pixels, grey
 from touchstone.engine.policy import Policy
+from touchstone.engine.rates import Validation
 from touchstone.enrolment import Enroller
 from touchstone.review import Reviewer
 from touchstone.settings import Settings
@@ -176,6 +177,7 @@ def application(
         enroller=enroller,
         verifier=verifier,
         reviewer=Reviewer(verifier),
+        validation=Validation(),
     )
 
 

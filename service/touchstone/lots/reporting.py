@@ -1,0 +1,304 @@
+"""A conclusion and the records behind it to the report of a lot."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from touchstone.engine.image import Pixels, decode
+from touchstone.engine.pictures import EvidencePictures
+from touchstone.engine.rates import Validation
+from touchstone.engine.wording import FindingKind
+from touchstone.errors import NotFoundError
+from touchstone.lots.concluding import Conclusion, PrintingFound
+from touchstone.reports import document as report
+from touchstone.reports.pictures import montage
+from touchstone.store import Caller, Case, LotItem, Operation, Seizure, Store
+
+Pictures = Callable[[str], EvidencePictures]
+"""Id of an examination to its pictures; raises NotFoundError where there are none."""
+
+_EXEMPLARS = 3
+_PRINTINGS_SHOWN = 12
+_WORST = 6
+_CONFIDENCE = 0.95
+_Z = 1.959964
+"""Of the normal distribution, for that confidence on two sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Makes reports of lots."""
+
+    store: Store
+    pictures: Callable[[Caller, str], EvidencePictures]
+    validation: Validation
+
+    def report(
+        self,
+        caller: Caller,
+        conclusion: Conclusion,
+        items: Sequence[LotItem],
+        *,
+        made_at: datetime,
+    ) -> report.LotReport:
+        """Return all that is said of a lot, with its pictures.
+
+        Raises:
+            NotFoundError: the lot is not the caller's.
+        """
+        organisation = self.store.organisation(
+            caller, conclusion.lot.organisation_id
+        )
+        known = {kind.value: kind for kind in FindingKind}
+        by_position = {one.position: one for one in items}
+        return report.LotReport(
+            lot=self._lot(caller, conclusion),
+            made_at=made_at,
+            organisation=organisation.name,
+            sampling=_sampling(conclusion.lot.plan),
+            counts=tuple(
+                report.FindingCount(known[name], count)
+                for name, count in sorted(conclusion.findings.items())
+            ),
+            unreadable=conclusion.unreadable,
+            share=_share(conclusion),
+            homogeneity=conclusion.composition.sentence,
+            printings=tuple(self._printings(caller, conclusion, by_position)),
+            repeated_serials=tuple(
+                report.RepeatedSerial(one.serial, one.items)
+                for one in conclusion.repeats
+            ),
+            triage=tuple(
+                report.TriageItem(
+                    one.rank,
+                    by_position[int(one.item)].name,
+                    by_position[int(one.item)].examination_id or "",
+                    one.reason,
+                )
+                for one in conclusion.triage
+            ),
+            worst_regions=tuple(self._worst(caller, items)),
+            limits=report.Limits(
+                tuple(_rates(self.validation)), tuple(_sentences(conclusion))
+            ),
+            digests=tuple(_digest(one, known) for one in items),
+            made_by=self._made_by(caller, items),
+        )
+
+    def _lot(self, caller: Caller, conclusion: Conclusion) -> report.Lot:
+        lot = conclusion.lot
+        seizure = case = operation = None
+        if lot.seizure_id is not None:
+            seizure = self.store.filed(caller, Seizure, lot.seizure_id)
+            case = self.store.filed(caller, Case, seizure.case_id)
+            if case.operation_id is not None:
+                operation = self.store.filed(caller, Operation, case.operation_id)
+        return report.Lot(
+            id=lot.id,
+            reference=lot.ref_no,
+            declared_product=lot.declared_product,
+            product_class=lot.product_class,
+            batch_number=lot.batch_no,
+            expiry=lot.expiry,
+            units_total=lot.units_total,
+            seizure_place=seizure.place if seizure else "",
+            seizure_date=seizure.seized_on if seizure else None,
+            seizure_country=seizure.country if seizure else "",
+            legal_basis=seizure.legal_basis if seizure else "",
+            case_reference=case.ref_no if case else "",
+            handling_code=case.handling_code if case else "",
+            operation=operation.name if operation else "",
+        )
+
+    def _printings(
+        self, caller: Caller, conclusion: Conclusion, items: dict[int, LotItem]
+    ) -> Iterator[report.Printing]:
+        total = sum(conclusion.findings.values()) or 1
+        for one in conclusion.printings:
+            exemplar = items[one.exemplar]
+            shown = [exemplar.examination_id or ""]
+            others = [items[place].examination_id or "" for place in one.items]
+            shown += [each for each in others if each not in shown]
+            drawn: list[EvidencePictures] = []
+            if one.number <= _PRINTINGS_SHOWN:
+                drawn = self._drawn(caller, shown[:_EXEMPLARS])
+            yield report.Printing(
+                number=one.number,
+                items=len(one.items),
+                share=len(one.items) / total,
+                summary=_summary(one, items),
+                median_log10_lr=one.median_log10_lr,
+                exemplar_image=exemplar.name,
+                exemplar_examination_id=exemplar.examination_id or "",
+                montage_png=montage([_pixels(p.overlay_png) for p in drawn])
+                if drawn
+                else None,
+                deviation_png=drawn[0].deviation_png if drawn else None,
+            )
+
+    def _worst(
+        self, caller: Caller, items: Sequence[LotItem]
+    ) -> Iterator[report.WorstRegion]:
+        called = [
+            one
+            for one in items
+            if one.finding == FindingKind.INCONSISTENT_WITH_GENUINE
+            and one.log10_lr is not None
+            and one.examination_id
+        ]
+        called.sort(key=lambda one: (one.log10_lr or 0.0, one.position))
+        for one in called[:_WORST]:
+            for drawn in self._drawn(caller, [one.examination_id or ""]):
+                yield report.WorstRegion(
+                    one.name,
+                    FindingKind(one.finding),
+                    one.log10_lr,
+                    drawn.pair_png,
+                    self._reasons(caller, one),
+                )
+
+    def _drawn(self, caller: Caller, examinations: list[str]) -> list[EvidencePictures]:
+        drawn = []
+        for examination_id in examinations:
+            try:
+                drawn.append(self.pictures(caller, examination_id))
+            except NotFoundError:
+                continue  # nothing was compared, or the grant to the reference ended
+        return drawn
+
+    def _record(self, caller: Caller, item: LotItem) -> dict[str, Any]:
+        examination = self.store.examination(caller, item.examination_id or "")
+        record: dict[str, Any] = json.loads(examination.record_json)
+        return record
+
+    def _reasons(self, caller: Caller, item: LotItem) -> tuple[str, ...]:
+        finding = self._record(caller, item)["finding"]
+        return tuple(str(one["sentence"]) for one in finding["reasons"])
+
+    def _made_by(self, caller: Caller, items: Sequence[LotItem]) -> report.MadeBy:
+        examined = next((one for one in items if one.examination_id), None)
+        made = {} if examined is None else self._record(caller, examined)["made_by"]
+        models = {
+            name: str(made.get(key, ""))
+            for name, key in (
+                ("embedder", "model"),
+                ("comparator", "comparator"),
+                ("localiser", "localiser"),
+            )
+        }
+        models["validation"] = self.validation.digest
+        libraries = made.get("libraries", {})
+        return report.MadeBy(
+            code_version=str(made.get("code", "")),
+            models=tuple(sorted(models.items())),
+            policy_sha256=str(made.get("policy", "")),
+            index_sha256=str(made.get("index", "")),
+            libraries=tuple(sorted((str(k), str(v)) for k, v in libraries.items())),
+        )
+
+
+def _pixels(png: bytes) -> Pixels:
+    return decode(png).pixels
+
+
+def _sampling(plan: Any) -> report.SamplingPlan | None:
+    if plan is None:
+        return None
+    hidden = {"rule", "population", "sample", "sentence", "seed", "positions"}
+    return report.SamplingPlan(
+        rule=str(plan["rule"]),
+        population=int(plan["population"]),
+        sample_size=int(plan["sample"]),
+        seed=str(plan["seed"]),
+        sentence=str(plan["sentence"]),
+        parameters=tuple(
+            (name, str(value))
+            for name, value in sorted(plan.items())
+            if name not in hidden and value is not None
+        ),
+    )
+
+
+def _share(conclusion: Conclusion) -> report.Share | None:
+    share = conclusion.share
+    if share.estimate is None:
+        return None
+    return report.Share(
+        share.estimate,
+        share.low,
+        share.high,
+        share.confidence,
+        f"{share.method} {share.advice}",
+    )
+
+
+def _summary(one: PrintingFound, items: dict[int, LotItem]) -> str:
+    counts = Counter(items[place].finding for place in one.items)
+    told = ", ".join(
+        f"{count} {finding.replace('_', ' ')}" for finding, count in counts.most_common()
+    )
+    if one.is_as_reference:
+        return f"Strays from the reference no more than photos do. {told}."
+    return f"Differs from the reference in a way of its own. {told}."
+
+
+def _rates(validation: Validation) -> Iterator[report.ErrorRate]:
+    for name, groups in (
+        ("genuine packages called inconsistent", validation.genuine),
+        ("counterfeits called inconsistent", validation.counterfeit),
+    ):
+        cases = sum(one.answered for one in groups)
+        if cases:
+            hits = sum(one.inconsistent for one in groups)
+            low, high = _wilson(hits, cases)
+            yield report.ErrorRate(
+                name=name,
+                rate=hits / cases,
+                low=low,
+                high=high,
+                confidence=_CONFIDENCE,
+                cases=cases,
+                data=f"simulated photographs, {len(groups)} groups; validation "
+                f"{validation.digest[:12]}",
+            )
+
+
+def _wilson(hits: int, cases: int) -> tuple[float, float]:
+    """Return the interval of a share (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
+    share, square = hits / cases, _Z**2 / cases
+    middle = share + square / 2
+    spread = _Z * math.sqrt((share * (1 - share) + square / 4) / cases)
+    return (
+        max(0.0, (middle - spread) / (1 + square)),
+        min(1.0, (middle + spread) / (1 + square)),
+    )
+
+
+def _sentences(conclusion: Conclusion) -> Iterator[str]:
+    yield (
+        "Error rates were measured on simulated photographs; on real ones more photos "
+        "cannot be answered."
+    )
+    if conclusion.unfinished:
+        yield f"{conclusion.unfinished} photos had not been examined yet."
+    share = conclusion.share
+    yield (
+        f"If every photo without an answer were genuine, at least {share.low_at_worst:.1%} "
+        f"are counterfeit; if every one were counterfeit, at most {share.high_at_worst:.1%}."
+    )
+    for serial, lot_id, image in conclusion.elsewhere[:10]:
+        yield f"Serial {serial} was seen in lot {lot_id} too, on {image}."
+
+
+def _digest(item: LotItem, known: dict[str, FindingKind]) -> report.ItemDigest:
+    return report.ItemDigest(
+        item.name,
+        item.photo_digest or "",
+        item.record_digest or "",
+        known.get(item.finding),
+        item.log10_lr,
+    )

@@ -126,11 +126,21 @@ def limits() -> Limits:
     return Limits(
         error_rates=(
             ErrorRate(
-                "Pack of the maker said to differ", 0.021, 0.013, 0.033, 0.95, 1412,
+                "Pack of the maker said to differ",
+                0.021,
+                0.013,
+                0.033,
+                0.95,
+                1412,
                 "Simulated photographs of 90 designs held out from training",
             ),
             ErrorRate(
-                "Other print said to be consistent", 0.018, 0.009, 0.034, 0.95, 640,
+                "Other print said to be consistent",
+                0.018,
+                0.009,
+                0.034,
+                0.95,
+                640,
                 "Planted changes in real photographs of 40 products",
             ),
         ),
@@ -150,9 +160,14 @@ def invented(items: int = 60, **changes: object) -> LotReport:
     ]
     regions = [
         WorstRegion(
-            one.image, DIFFERS, -2.31, pair_png(number),
-            ("Print is present or missing where the reference differs.",
-             "Some elements have another colour than on the reference."),
+            one.image,
+            DIFFERS,
+            -2.31,
+            pair_png(number),
+            (
+                "Print is present or missing where the reference differs.",
+                "Some elements have another colour than on the reference.",
+            ),
         )
         for number, one in enumerate(digests[:4])
     ]
@@ -172,11 +187,14 @@ def invented(items: int = 60, **changes: object) -> LotReport:
         counts=tuple(counts),
         unreadable=kinds.count(None),
         share=Share(
-            0.672, 0.541, 0.783, 0.95,
-            "Clopper-Pearson interval for a draw without replacement, corrected for the "
-            "measured error rates of the method.",
+            0.672,
+            0.541,
+            0.783,
+            0.95,
+            "Clopper-Pearson interval for a draw without replacement, corrected for "
+            "the measured error rates of the method.",
         ),
-        homogeneity="The items are not of one printing: three printings are told apart.",
+        homogeneity="The items are not of one printing: three are told apart.",
         printings=(
             printing(1, 31, 60, "Differs from the reference in 30 of 31 items."),
             printing(2, 19, 60, "Consistent with the reference in 15 of 19 items."),

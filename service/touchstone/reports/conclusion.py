@@ -77,9 +77,12 @@ def conclusion_of(report: LotReport) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+_SEVERAL = 2
+
+
 def _basis(report: LotReport) -> str:
-    items = counted(report.examined, "item")
-    were = "was" if report.examined == 1 else "were"
+    items = counted(report.examined, "item") if report.examined else "No item"
+    were = "was" if report.examined < _SEVERAL else "were"
     total = report.lot.units_total
     of = "" if total is None else f" from a lot of {counted(total, 'unit')}"
     text = f"{items}{of} {were} examined by photographs of the packaging"
@@ -104,6 +107,6 @@ def _found(report: LotReport) -> str:
 def _share(share: Share) -> str:
     return (
         f"The share of counterfeits in the whole lot is estimated at "
-        f"{percent(share.estimate)}; at {percent(share.confidence)} confidence it lies "
-        f"between {percent(share.low)} and {percent(share.high)}."
+        f"{percent(share.estimate)}; at {100 * share.confidence:g} % confidence it "
+        f"lies between {percent(share.low)} and {percent(share.high)}."
     )

@@ -19,7 +19,7 @@ FORMAT = "touchstone-lot-report/1"
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """The seized goods, as whoever seized them describes them; any text may be empty."""
+    """The seized goods, as whoever seized them describes them; texts may be empty."""
 
     id: str
     reference: str

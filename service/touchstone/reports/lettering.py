@@ -4,9 +4,10 @@ PDF/A takes no letter that its fonts lack, and a control character that turns th
 direction of text can make a name read as another. Both are shown by number: [U+202E].
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 FONT_FOLDER = Path(__file__).parent / "fonts"
@@ -15,8 +16,11 @@ _UNSEEN_BUT_NEEDED = frozenset("\u200c\u200d")
 """Joiners: Persian and the scripts of India are misspelt without them."""
 _SPACES = frozenset("\t\n\r\x0b\x0c\x85\u2028\u2029")
 _BREAK = "\u200b"
-_LONGEST_RUN = 16
-"""Letters without a place to break, after which one is made."""
+_LONGEST_WORD = 24
+"""Letters that the narrowest column takes without a place to break."""
+_LONGEST_CONNECTED_WORD = 40
+"""The same of Arabic, whose letters are narrow and lose their shape at a break."""
+_PIECE = 8
 
 
 def shown(text: str) -> str:
@@ -26,6 +30,8 @@ def shown(text: str) -> str:
     2. Of what no font has, and of controls, the number is shown in brackets.
     3. Long runs get places to break, which are not seen.
     """
+    if text.isascii() and text.isprintable():
+        return _breakable(text)
     return _breakable("".join(_cluster(cluster) for cluster in _clusters(text)))
 
 
@@ -34,6 +40,11 @@ def plain(text: str) -> str:
     return _breakable(
         "".join(one if " " <= one <= "~" else _number(one) for one in text)
     )
+
+
+def unbroken(text: str) -> str:
+    """Return ``text`` without the places to break that were made."""
+    return text.replace(_BREAK, "")
 
 
 def _clusters(text: str) -> Iterator[str]:
@@ -49,6 +60,7 @@ def _is_mark(letter: str) -> bool:
     return unicodedata.category(letter)[0] == "M" or letter in _UNSEEN_BUT_NEEDED
 
 
+@lru_cache(maxsize=4096)
 def _cluster(cluster: str) -> str:
     if cluster in _SPACES or not cluster:
         return " " * len(cluster)
@@ -69,20 +81,26 @@ def _number(letter: str) -> str:
 
 
 def _breakable(text: str) -> str:
-    run, out = 0, []
-    for at, letter in enumerate(text):
-        run = 0 if letter.isspace() else run + 1
-        joined = at > 0 and (_is_mark(letter) or text[at - 1] in _UNSEEN_BUT_NEEDED)
-        if run > _LONGEST_RUN and not joined and not _connects(letter):
-            out.append(_BREAK)
-            run = 1
-        out.append(letter)
-    return "".join(out)
+    """Let words that fit in no column break every few letters."""
+    if len(text) <= _LONGEST_WORD:
+        return text
+    return "".join(
+        _broken(piece) if len(piece) > _LONGEST_WORD else piece
+        for piece in re.split("( +)", text)
+    )
 
 
-def _connects(letter: str) -> bool:
-    """Tell whether a break before ``letter`` would change its shape."""
-    return unicodedata.bidirectional(letter) == "AL"
+def _broken(word: str) -> str:
+    connected = any(unicodedata.bidirectional(letter) == "AL" for letter in word)
+    if connected and len(word) <= _LONGEST_CONNECTED_WORD:
+        return word
+    most = _LONGEST_WORD if connected else _PIECE
+    pieces = [""]
+    for cluster in _clusters(word):
+        if len(pieces[-1]) + len(cluster) > most:
+            pieces.append("")
+        pieces[-1] += cluster
+    return _BREAK.join(pieces)
 
 
 @cache

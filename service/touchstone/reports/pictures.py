@@ -11,7 +11,7 @@ from touchstone.engine.pictures import to_png
 _PAPER = 255
 _INK = (27, 42, 65)
 _GAP_PX = 8
-_CAPTION_PX = 22
+_CAPTION_PX = 40
 
 
 def montage(
@@ -52,7 +52,7 @@ def montage(
         tile = sheet[top : top + height, left : left + tile_px]
         _fit(tile[:tile_px], image)
         if captions:
-            _write(sheet, captions[number], (left + 2, top + height - 6))
+            _write(sheet, captions[number], (left + 2, top + height - 10))
     return to_png(sheet)
 
 
@@ -68,5 +68,5 @@ def _fit(tile: Pixels, image: Pixels) -> None:
 def _write(sheet: Pixels, caption: str, at: tuple[int, int]) -> None:
     text = caption.encode("ascii", "replace").decode("ascii")
     cv2.putText(
-        sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK, 1, lineType=cv2.LINE_AA
+        sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.9, _INK, 2, lineType=cv2.LINE_AA
     )

@@ -1,6 +1,7 @@
 """A report as it is set: every number written out, every text made fit to be set."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -22,10 +23,14 @@ from touchstone.reports.document import (
     Printing,
     Share,
 )
+from touchstone.reports.lettering import unbroken
 
 Letters: TypeAlias = Callable[[str], str]
 """Makes text of any origin fit to be set."""
 Data: TypeAlias = dict[str, Any]
+
+ANNEX_ROWS = 5000
+"""Printed at most: memory grows with them (0.1 MB each), and nobody reads on."""
 
 _PATTERNS = {
     FindingKind.MATCHES_KNOWN_COUNTERFEIT: "solid",
@@ -56,17 +61,21 @@ def sheet_of(report: LotReport, document: bytes, letters: Letters) -> Sheet:
     pictures: dict[str, bytes] = {}
     lot = report.lot
     made_at = report.made_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    facts = [(name, letters(value)) for name, value in _facts(report, made_at)]
     data = {
         "title": "Report on a seized lot",
-        "description": letters(f"Lot {lot.reference}: {lot.declared_product}"),
-        "organisation": letters(report.organisation or "No organisation"),
-        "product": letters(lot.declared_product or "No product declared"),
+        "description": unbroken(
+            letters(_cut(f"Lot {lot.reference}: {lot.declared_product}"))
+        ),
+        "organisation": letters(_cut(report.organisation) or "No organisation"),
+        "product": letters(_cut(lot.declared_product) or "No product declared"),
         "header": {
-            "lot": letters(_joined("Lot", lot.reference, lot.case_reference)),
-            "handling": letters(_joined("Handling code", lot.handling_code)),
+            "lot": letters(_cut(_joined("Lot", lot.reference, lot.case_reference))),
+            "handling": letters(_cut(_joined("Handling code", lot.handling_code), 40)),
         },
-        "footer": letters(f"{report.organisation}, {made_at}"),
-        "facts": [(name, letters(value)) for name, value in _facts(report, made_at)],
+        "footer": letters(_joined("Made", made_at, _cut(report.organisation))),
+        "facts": facts,
+        "facts-are-short": sum(len(value) for _, value in facts) < _SHORT_FACTS,
         "conclusion": [letters(one) for one in conclusion_of(report)],
         "limits": [letters(one) for one in report.all_limits],
         "rates-line": letters(_rates_line(report.limits.error_rates)),
@@ -79,7 +88,7 @@ def sheet_of(report: LotReport, document: bytes, letters: Letters) -> Sheet:
             {
                 "rank": str(one.rank),
                 "image": letters(one.image),
-                "examination": letters(one.examination_id),
+                "examination": _whole(one.examination_id, letters),
                 "why": letters(one.why),
             }
             for one in report.triage
@@ -94,7 +103,10 @@ def sheet_of(report: LotReport, document: bytes, letters: Letters) -> Sheet:
         ],
         "rates": [_rate(one, letters) for one in report.limits.error_rates],
         "digests": _digests(report, letters),
-        "made-by": [(letters(name), letters(value)) for name, value in _makers(report)],
+        "more-digests": _more_digests(report),
+        "made-by": [
+            (letters(name), _whole(value, letters)) for name, value in _makers(report)
+        ],
         "attachment": {
             "name": "lot-report.json",
             "sha256": hashlib.sha256(document).hexdigest(),
@@ -106,6 +118,16 @@ def sheet_of(report: LotReport, document: bytes, letters: Letters) -> Sheet:
 def _joined(name: str, *values: str) -> str:
     known = [value for value in values if value]
     return f"{name} {' · '.join(known)}" if known else ""
+
+
+def _cut(text: str, most: int = 120) -> str:
+    """Shorten what stands on every page; the facts and the JSON have it whole."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+_SHORT_FACTS = 500
+"""Letters in the facts of a lot, up to which they come first: beyond, they would push
+the limits of the method off the first page."""
 
 
 def _facts(report: LotReport, made_at: str) -> list[tuple[str, str]]:
@@ -127,6 +149,8 @@ def _facts(report: LotReport, made_at: str) -> list[tuple[str, str]]:
         ("Report made", made_at),
         ("Lot id", lot.id),
     ]
+    if lot.declared_product != _cut(lot.declared_product):
+        known.append(("Declared as", lot.declared_product))
     return [(name, value) for name, value in known if value]
 
 
@@ -145,7 +169,7 @@ _RATES_ON_FIRST_PAGE = 2
 
 def _interval(rate: ErrorRate | Share) -> str:
     low, high = percent(rate.low).removesuffix(" %"), percent(rate.high)
-    return f"{percent(rate.confidence)} interval {low} to {high}"
+    return f"{100 * rate.confidence:g} % interval {low} to {high}"
 
 
 def _rate(rate: ErrorRate, letters: Letters) -> Data:
@@ -153,7 +177,7 @@ def _rate(rate: ErrorRate, letters: Letters) -> Data:
     return {
         "name": letters(rate.name),
         "rate": percent(rate.rate),
-        "interval": f"{low} to {high} (at {percent(rate.confidence)})",
+        "interval": f"{low} to {high} (at {100 * rate.confidence:g} %)",
         "cases": f"{rate.cases:,}",
         "data": letters(rate.data),
     }
@@ -198,7 +222,10 @@ def _sampling(report: LotReport, letters: Letters) -> Data | None:
         ("Units to draw from", f"{plan.population:,}"),
         ("Units to draw", f"{plan.sample_size:,}"),
         *plan.parameters,
-        ("Seed of the draw", "not drawn by seed" if plan.seed is None else f"{plan.seed}"),
+        (
+            "Seed of the draw",
+            "not drawn by seed" if plan.seed is None else f"{plan.seed}",
+        ),
     ]
     return {
         "sentence": letters(plan.sentence),
@@ -226,7 +253,7 @@ def _printing(one: Printing, pictures: dict[str, bytes], letters: Letters) -> Da
         "summary": letters(one.summary),
         "median": _log10_lr(one.median_log10_lr),
         "exemplar": letters(one.exemplar_image),
-        "examination": letters(one.exemplar_examination_id),
+        "examination": _whole(one.exemplar_examination_id, letters),
         "pictures": shown,
     }
 
@@ -254,18 +281,35 @@ def _regions(
     return regions
 
 
-def _digests(report: LotReport, letters: Letters) -> list[tuple[Any, ...]]:
+def _digests(report: LotReport, letters: Letters) -> list[tuple[str, ...]]:
     return [
         (
             f"{number}",
             letters(one.image),
-            _lines(one.photo_sha256, letters),
-            _lines(one.record_sha256, letters),
+            f"{_whole(one.photo_sha256, letters)}\n"
+            f"{_whole(one.record_sha256 or 'no record', letters)}",
             finding_words(one.finding),
             _log10_lr(one.log10_lr),
         )
-        for number, one in enumerate(report.digests, start=1)
+        for number, one in enumerate(report.digests[:ANNEX_ROWS], start=1)
     ]
+
+
+def _whole(code: str, letters: Letters) -> str:
+    """Leave digests and ids without the breaks of long words: they are copied."""
+    return code if _CODE.fullmatch(code) else letters(code)
+
+
+_CODE = re.compile("[0-9A-Za-z-]{1,36}|[0-9a-f]{64}")
+
+
+def _more_digests(report: LotReport) -> str:
+    if len(report.digests) <= ANNEX_ROWS:
+        return ""
+    return (
+        f"The first {ANNEX_ROWS:,} of {len(report.digests):,} are printed; all of them "
+        f"are in the attached JSON."
+    )
 
 
 def _makers(report: LotReport) -> list[tuple[str, str]]:
@@ -279,10 +323,5 @@ def _makers(report: LotReport) -> list[tuple[str, str]]:
     ]
 
 
-def _lines(digest: str, letters: Letters) -> list[str]:
-    """Cut a digest into lines without a mark between, so that it can be copied."""
-    return [letters(digest[at : at + 16]) for at in range(0, len(digest), 16)]
-
-
 def _log10_lr(value: float | None) -> str:
-    return "none" if value is None else f"{value:+.2f}".replace("-", "−")
+    return "none" if value is None else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")

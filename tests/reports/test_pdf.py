@@ -196,8 +196,8 @@ MARKUP = st.sampled_from(
 HOSTILE = st.lists(MARKUP | st.text(max_size=6), min_size=1, max_size=6).map("".join)
 
 
-@settings(max_examples=12)
-@given(st.lists(HOSTILE, min_size=80, max_size=80))
+@settings(max_examples=24)
+@given(st.lists(HOSTILE, min_size=32, max_size=32))
 def test_no_text_is_markup_and_every_text_is_on_paper(names: list[str]) -> None:
     """Each text is printed as it is: nothing of it ran, nothing was lost."""
     base = invented(0)
@@ -226,7 +226,8 @@ def test_no_text_is_markup_and_every_text_is_on_paper(names: list[str]) -> None:
 
 
 def letters_of(text: str) -> str:
-    return re.sub(r"[\s\u200b]+", "", text)
+    """Leave out what a reader of PDF takes for the end of a line: blanks, hyphens."""
+    return re.sub(r"[-\s\u200b\x02\ufffe]+", "", text)
 
 
 def test_without_the_extra_the_error_names_it(

@@ -1,5 +1,6 @@
 import re
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,6 +242,6 @@ def test_without_the_extra_the_error_names_it(
 def test_nothing_is_left_on_the_disk(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, report: LotReport
 ) -> None:
-    monkeypatch.setattr(made.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     pdf_of(report)
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reports.invented import invented, lot
 from reports.paper import attachments, objects, pages
 
-from touchstone.errors import ConfigurationError
+from touchstone.errors import BusyError, ConfigurationError
 from touchstone.examination import LIMITATIONS
 from touchstone.reports import pdf as made
 from touchstone.reports import sheet
@@ -24,7 +24,9 @@ from touchstone.reports.document import (
     report_json,
 )
 from touchstone.reports.lettering import shown
-from touchstone.reports.pdf import ATTACHMENT, pdf_of
+from touchstone.reports.pdf import pdf_of
+from touchstone.reports.sheet import ATTACHMENT
+from touchstone.reports.typesetting import REFUSED
 
 
 @pytest.fixture(scope="module")
@@ -245,3 +247,20 @@ def test_nothing_is_left_on_the_disk(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     pdf_of(report)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [-9, 1])
+def test_a_process_that_dies_is_no_report(
+    monkeypatch: pytest.MonkeyPatch, report: LotReport, code: int
+) -> None:
+    monkeypatch.setattr(made, "_run", lambda *_: code)
+    with pytest.raises(BusyError, match=f"exit {code}"):
+        pdf_of(report)
+
+
+def test_what_typst_refuses_twice_is_said(
+    monkeypatch: pytest.MonkeyPatch, report: LotReport
+) -> None:
+    monkeypatch.setattr(made, "_run", lambda *_: REFUSED)
+    with pytest.raises(ConfigurationError, match="Typst refuses"):
+        pdf_of(report)

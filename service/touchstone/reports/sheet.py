@@ -29,6 +29,9 @@ Letters: TypeAlias = Callable[[str], str]
 """Makes text of any origin fit to be set."""
 Data: TypeAlias = dict[str, Any]
 
+ATTACHMENT = "lot-report.json"
+"""Name of the JSON in the PDF."""
+
 ANNEX_ROWS = 5000
 """Printed at most: memory grows with them (0.1 MB each), and nobody reads on."""
 
@@ -108,7 +111,7 @@ def sheet_of(report: LotReport, document: bytes, letters: Letters) -> Sheet:
             (letters(name), _whole(value, letters)) for name, value in _makers(report)
         ],
         "attachment": {
-            "name": "lot-report.json",
+            "name": ATTACHMENT,
             "sha256": hashlib.sha256(document).hexdigest(),
         },
     }

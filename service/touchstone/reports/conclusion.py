@@ -47,7 +47,7 @@ def items_of(report: LotReport, finding: FindingKind) -> int:
 
 def percent(share: float) -> str:
     """Write ``share`` (0 to 1) as a percentage with one decimal."""
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
 def counted(number: int, one: str) -> str:

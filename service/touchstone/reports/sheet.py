@@ -171,12 +171,12 @@ _RATES_ON_FIRST_PAGE = 2
 
 
 def _interval(rate: ErrorRate | Share) -> str:
-    low, high = percent(rate.low).removesuffix(" %"), percent(rate.high)
+    low, high = percent(rate.low)[:-2], percent(rate.high)
     return f"{100 * rate.confidence:g} % interval {low} to {high}"
 
 
 def _rate(rate: ErrorRate, letters: Letters) -> Data:
-    low, high = percent(rate.low).removesuffix(" %"), percent(rate.high)
+    low, high = percent(rate.low)[:-2], percent(rate.high)
     return {
         "name": letters(rate.name),
         "rate": percent(rate.rate),

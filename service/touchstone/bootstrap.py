@@ -23,6 +23,7 @@ from touchstone.engine.policy import Policy
 from touchstone.engine.rates import Validation
 from touchstone.enrolment import Enroller
 from touchstone.errors import ConfigurationError, ModelError, StorageError
+from touchstone.lots.reporting import Reporter
 from touchstone.review import Reviewer
 from touchstone.settings import Settings
 from touchstone.store import Store
@@ -110,6 +111,11 @@ def build(
     except BaseException:
         store.close()
         raise
+
+
+def reporter_of(parts: Application) -> Reporter:
+    """Return what makes the reports of lots."""
+    return Reporter(parts.store, parts.reviewer.pictures, parts.validation)
 
 
 def use_one_thread() -> None:

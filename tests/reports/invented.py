@@ -179,7 +179,7 @@ def invented(items: int = 60, **changes: object) -> LotReport:
             rule="Hypergeometric (UNODC/ENFSI)",
             population=1200,
             sample_size=items,
-            seed=8841,
+            seed="8841",
             sentence="If none of the units drawn had differed, at least 95 of 100 such "
             "draws would come from lots in which under 5 of 100 units differ.",
             parameters=(("Least share to be found", "5 %"), ("Confidence", "95 %")),

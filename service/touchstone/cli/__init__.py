@@ -12,6 +12,7 @@ import typer
 
 from touchstone.cli import (
     access,
+    conclusions,
     demonstration,
     examining,
     filing,
@@ -37,6 +38,9 @@ app = typer.Typer(
 app.command()(references.enrol)
 app.command()(examining.verify)
 app.command()(examining.score)
+lots.lot.command("plan")(conclusions.plan)
+lots.lot.command("conclude")(conclusions.conclude_lot)
+lots.lot.command("report")(conclusions.report)
 app.add_typer(lots.lot, name="lot")
 app.add_typer(filing.filing, name="file")
 app.command()(serving.serve)

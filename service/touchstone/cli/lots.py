@@ -16,7 +16,12 @@ from touchstone.cli.exits import exit_code_for
 from touchstone.cli.options import Data, Json, settings_with
 from touchstone.cli.output import emit, progress_bar, say, show, table_of
 from touchstone.errors import ConflictError
-from touchstone.lots import Importer, LotScorer, Workers, write_results
+from touchstone.lots import (
+    Importer,
+    LotScorer,
+    Workers,
+    write_results,
+)
 from touchstone.store import (
     UNFINISHED_JOBS,
     Caller,

@@ -5,6 +5,7 @@ bytes lie), ``results`` (one row each, and the files of them), ``working`` (what
 worker does), ``workers`` (processes that may die), ``scoring`` (all of it joined).
 """
 
+from touchstone.lots.concluding import Conclusion, conclude, conclusion_document
 from touchstone.lots.importing import Imported, Importer
 from touchstone.lots.photos import PhotoReader
 from touchstone.lots.results import COLUMNS, Row, row_document, row_of
@@ -15,6 +16,7 @@ from touchstone.lots.working import Assess, Desk, MakeDesk
 __all__ = [
     "COLUMNS",
     "Assess",
+    "Conclusion",
     "Desk",
     "Imported",
     "Importer",
@@ -25,6 +27,8 @@ __all__ = [
     "PhotoReader",
     "Row",
     "Workers",
+    "conclude",
+    "conclusion_document",
     "row_document",
     "row_of",
     "write_results",

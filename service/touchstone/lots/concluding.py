@@ -23,9 +23,7 @@ from touchstone.store import Caller, Lot, LotItem, Store
 _CALLED = frozenset(
     {FindingKind.INCONSISTENT_WITH_GENUINE, FindingKind.MATCHES_KNOWN_COUNTERFEIT}
 )
-_SILENT = frozenset(
-    {"", FindingKind.INSUFFICIENT_QUALITY, FindingKind.NO_REFERENCE}
-)
+_SILENT = frozenset({"", FindingKind.INSUFFICIENT_QUALITY, FindingKind.NO_REFERENCE})
 """Findings that say nothing for either side; "" where a photo could not be read."""
 _MOST_TRIAGED = 50
 _LEAST_PRIOR = 0.01
@@ -150,9 +148,7 @@ def conclusion_document(
             {"serial": serial, "lot_id": lot_id, "image": image}
             for serial, lot_id, image in conclusion.elsewhere
         ],
-        "triage": [
-            asdict(one) | named(int(one.item)) for one in conclusion.triage
-        ],
+        "triage": [asdict(one) | named(int(one.item)) for one in conclusion.triage],
         "plan": conclusion.lot.plan,
         "validation": conclusion.validation_digest,
     }
@@ -164,6 +160,18 @@ def _is_answered(item: LotItem) -> bool:
 
 def _is_called(item: LotItem) -> bool:
     return item.finding in _CALLED
+
+
+def _ratio(item: LotItem) -> float | None:
+    """Return the log10 ratio of genuine against counterfeit, where it is answered.
+
+    What agrees with a known counterfeit was weighed against that: it speaks the other
+    way.
+    """
+    if item.log10_lr is None or not _is_answered(item):
+        return None
+    is_fake = item.finding == FindingKind.MATCHES_KNOWN_COUNTERFEIT
+    return -abs(item.log10_lr) if is_fake else item.log10_lr
 
 
 def _findings(items: Sequence[LotItem]) -> Findings:
@@ -202,7 +210,7 @@ def _printings(
         some = list(members)
         result = printings(
             [Profile.from_bytes(one.profile) for one in some],
-            [one.log10_lr for one in some],
+            [_ratio(one) for one in some],
         )
         for label, exemplar in sorted(result.exemplars.items()):
             if label != UNASSIGNED:
@@ -215,21 +223,17 @@ def _printings(
                 groups.append((specimen_id, is_plain, some[exemplar].position, of_it))
     groups.sort(key=lambda group: (-len(group[3]), group[2]))
     return tuple(
-        _found(number, *group, validation) for number, group in enumerate(groups, 1)
+        _found(number, group, validation) for number, group in enumerate(groups, 1)
     )
 
 
 def _found(
-    number: int,
-    specimen_id: str,
-    is_as_reference: bool,
-    exemplar: int,
-    members: Sequence[LotItem],
-    validation: Validation,
+    number: int, group: tuple[str, bool, int, list[LotItem]], validation: Validation
 ) -> PrintingFound:
+    specimen_id, is_as_reference, exemplar, members = group
     answered = [one for one in members if _is_answered(one)]
     called = sum(map(_is_called, answered))
-    ratios = sorted(one.log10_lr for one in members if one.log10_lr is not None)
+    ratios = sorted(ratio for one in members if (ratio := _ratio(one)) is not None)
     return PrintingFound(
         number=number,
         specimen_id=specimen_id,
@@ -255,12 +259,14 @@ def _triaged(
     exhibits = [
         Exhibit(
             str(one.position),
-            one.log10_lr if _is_answered(one) else None,
+            _ratio(one),
             of.get(one.position),
         )
         for one in items
         if one.finding
     ]
-    expected = share.low if share.estimate is None else share.estimate
-    prior = min(max(expected, _LEAST_PRIOR), 1 - _LEAST_PRIOR)
+    # Not the estimate: at the average rates of the validation it may be near 1 where
+    # hardly more is known than that there are some.
+    middle = (share.low + share.high) / 2
+    prior = min(max(middle, _LEAST_PRIOR), 1 - _LEAST_PRIOR)
     return triage(exhibits, prior=prior, most=_MOST_TRIAGED)

@@ -6,20 +6,36 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from touchstone.blobs import Blobs
 from touchstone.engine.image import Pixels, decode
 from touchstone.engine.pictures import EvidencePictures
 from touchstone.engine.rates import Validation
+from touchstone.engine.record import read_finding
 from touchstone.engine.wording import FindingKind
-from touchstone.errors import NotFoundError
-from touchstone.lots.concluding import Conclusion, PrintingFound
-from touchstone.reports import document as report
+from touchstone.errors import ConfigurationError, NotFoundError
+from touchstone.lots.concluding import (
+    Conclusion,
+    PrintingFound,
+    conclude,
+    conclusion_document,
+)
+from touchstone.lots.scoring import write_results
+from touchstone.reports import document as paper
+from touchstone.reports.pdf import pdf_of
 from touchstone.reports.pictures import montage
-from touchstone.store import Caller, Case, LotItem, Operation, Seizure, Store
-
-Pictures = Callable[[str], EvidencePictures]
-"""Id of an examination to its pictures; raises NotFoundError where there are none."""
+from touchstone.store import (
+    Caller,
+    Case,
+    LotItem,
+    Operation,
+    Seizure,
+    Store,
+    canonical_json,
+)
 
 _EXEMPLARS = 3
 _PRINTINGS_SHOWN = 12
@@ -44,24 +60,22 @@ class Reporter:
         items: Sequence[LotItem],
         *,
         made_at: datetime,
-    ) -> report.LotReport:
+    ) -> paper.LotReport:
         """Return all that is said of a lot, with its pictures.
 
         Raises:
             NotFoundError: the lot is not the caller's.
         """
-        organisation = self.store.organisation(
-            caller, conclusion.lot.organisation_id
-        )
+        organisation = self.store.organisation(caller, conclusion.lot.organisation_id)
         known = {kind.value: kind for kind in FindingKind}
         by_position = {one.position: one for one in items}
-        return report.LotReport(
+        return paper.LotReport(
             lot=self._lot(caller, conclusion),
             made_at=made_at,
             organisation=organisation.name,
             sampling=_sampling(conclusion.lot.plan),
             counts=tuple(
-                report.FindingCount(known[name], count)
+                paper.FindingCount(known[name], count)
                 for name, count in sorted(conclusion.findings.items())
             ),
             unreadable=conclusion.unreadable,
@@ -69,11 +83,11 @@ class Reporter:
             homogeneity=conclusion.composition.sentence,
             printings=tuple(self._printings(caller, conclusion, by_position)),
             repeated_serials=tuple(
-                report.RepeatedSerial(one.serial, one.items)
+                paper.RepeatedSerial(one.serial, one.items)
                 for one in conclusion.repeats
             ),
             triage=tuple(
-                report.TriageItem(
+                paper.TriageItem(
                     one.rank,
                     by_position[int(one.item)].name,
                     by_position[int(one.item)].examination_id or "",
@@ -82,14 +96,14 @@ class Reporter:
                 for one in conclusion.triage
             ),
             worst_regions=tuple(self._worst(caller, items)),
-            limits=report.Limits(
+            limits=paper.Limits(
                 tuple(_rates(self.validation)), tuple(_sentences(conclusion))
             ),
             digests=tuple(_digest(one, known) for one in items),
             made_by=self._made_by(caller, items),
         )
 
-    def _lot(self, caller: Caller, conclusion: Conclusion) -> report.Lot:
+    def _lot(self, caller: Caller, conclusion: Conclusion) -> paper.Lot:
         lot = conclusion.lot
         seizure = case = operation = None
         if lot.seizure_id is not None:
@@ -97,7 +111,7 @@ class Reporter:
             case = self.store.filed(caller, Case, seizure.case_id)
             if case.operation_id is not None:
                 operation = self.store.filed(caller, Operation, case.operation_id)
-        return report.Lot(
+        return paper.Lot(
             id=lot.id,
             reference=lot.ref_no,
             declared_product=lot.declared_product,
@@ -116,7 +130,7 @@ class Reporter:
 
     def _printings(
         self, caller: Caller, conclusion: Conclusion, items: dict[int, LotItem]
-    ) -> Iterator[report.Printing]:
+    ) -> Iterator[paper.Printing]:
         total = sum(conclusion.findings.values()) or 1
         for one in conclusion.printings:
             exemplar = items[one.exemplar]
@@ -126,7 +140,7 @@ class Reporter:
             drawn: list[EvidencePictures] = []
             if one.number <= _PRINTINGS_SHOWN:
                 drawn = self._drawn(caller, shown[:_EXEMPLARS])
-            yield report.Printing(
+            yield paper.Printing(
                 number=one.number,
                 items=len(one.items),
                 share=len(one.items) / total,
@@ -142,7 +156,7 @@ class Reporter:
 
     def _worst(
         self, caller: Caller, items: Sequence[LotItem]
-    ) -> Iterator[report.WorstRegion]:
+    ) -> Iterator[paper.WorstRegion]:
         called = [
             one
             for one in items
@@ -153,7 +167,7 @@ class Reporter:
         called.sort(key=lambda one: (one.log10_lr or 0.0, one.position))
         for one in called[:_WORST]:
             for drawn in self._drawn(caller, [one.examination_id or ""]):
-                yield report.WorstRegion(
+                yield paper.WorstRegion(
                     one.name,
                     FindingKind(one.finding),
                     one.log10_lr,
@@ -176,10 +190,10 @@ class Reporter:
         return record
 
     def _reasons(self, caller: Caller, item: LotItem) -> tuple[str, ...]:
-        finding = self._record(caller, item)["finding"]
-        return tuple(str(one["sentence"]) for one in finding["reasons"])
+        finding = read_finding(self._record(caller, item)["finding"])
+        return tuple(reason.sentence for reason in finding.reasons)
 
-    def _made_by(self, caller: Caller, items: Sequence[LotItem]) -> report.MadeBy:
+    def _made_by(self, caller: Caller, items: Sequence[LotItem]) -> paper.MadeBy:
         examined = next((one for one in items if one.examination_id), None)
         made = {} if examined is None else self._record(caller, examined)["made_by"]
         models = {
@@ -192,7 +206,7 @@ class Reporter:
         }
         models["validation"] = self.validation.digest
         libraries = made.get("libraries", {})
-        return report.MadeBy(
+        return paper.MadeBy(
             code_version=str(made.get("code", "")),
             models=tuple(sorted(models.items())),
             policy_sha256=str(made.get("policy", "")),
@@ -201,15 +215,44 @@ class Reporter:
         )
 
 
+def publish(
+    reporter: Reporter, blobs: Blobs, caller: Caller, lot_id: str, *, made_at: datetime
+) -> dict[str, str]:
+    """Conclude on a lot and keep its report in every form; return each one's digest.
+
+    Raises:
+        NotFoundError: no such lot of the caller's.
+        ConfigurationError: without the library that sets the PDF.
+        StorageError: the image store refused.
+    """
+    conclusion, items = conclude(reporter.store, caller, lot_id, reporter.validation)
+    made = reporter.report(caller, conclusion, items, made_at=made_at)
+    spoken = canonical_json(conclusion_document(conclusion, items)).encode()
+    digests = {
+        "pdf": blobs.put(pdf_of(made)),
+        "report.json": blobs.put(paper.report_json(made)),
+        "conclusion.json": blobs.put(spoken),
+    }
+    with TemporaryDirectory() as folder:
+        for ending in (".csv", ".jsonl", ".parquet"):
+            out = Path(folder) / f"results{ending}"
+            try:
+                write_results(reporter.store, caller, lot_id, out)
+            except ConfigurationError:
+                continue  # Parquet without its library: the other two say the same
+            digests[f"results{ending}"] = blobs.put(out.read_bytes())
+    return digests
+
+
 def _pixels(png: bytes) -> Pixels:
     return decode(png).pixels
 
 
-def _sampling(plan: Any) -> report.SamplingPlan | None:
+def _sampling(plan: Any) -> paper.SamplingPlan | None:
     if plan is None:
         return None
     hidden = {"rule", "population", "sample", "sentence", "seed", "positions"}
-    return report.SamplingPlan(
+    return paper.SamplingPlan(
         rule=str(plan["rule"]),
         population=int(plan["population"]),
         sample_size=int(plan["sample"]),
@@ -223,11 +266,11 @@ def _sampling(plan: Any) -> report.SamplingPlan | None:
     )
 
 
-def _share(conclusion: Conclusion) -> report.Share | None:
+def _share(conclusion: Conclusion) -> paper.Share | None:
     share = conclusion.share
     if share.estimate is None:
         return None
-    return report.Share(
+    return paper.Share(
         share.estimate,
         share.low,
         share.high,
@@ -239,14 +282,15 @@ def _share(conclusion: Conclusion) -> report.Share | None:
 def _summary(one: PrintingFound, items: dict[int, LotItem]) -> str:
     counts = Counter(items[place].finding for place in one.items)
     told = ", ".join(
-        f"{count} {finding.replace('_', ' ')}" for finding, count in counts.most_common()
+        f"{count} {finding.replace('_', ' ')}"
+        for finding, count in counts.most_common()
     )
     if one.is_as_reference:
         return f"Strays from the reference no more than photos do. {told}."
     return f"Differs from the reference in a way of its own. {told}."
 
 
-def _rates(validation: Validation) -> Iterator[report.ErrorRate]:
+def _rates(validation: Validation) -> Iterator[paper.ErrorRate]:
     for name, groups in (
         ("genuine packages called inconsistent", validation.genuine),
         ("counterfeits called inconsistent", validation.counterfeit),
@@ -255,7 +299,7 @@ def _rates(validation: Validation) -> Iterator[report.ErrorRate]:
         if cases:
             hits = sum(one.inconsistent for one in groups)
             low, high = _wilson(hits, cases)
-            yield report.ErrorRate(
+            yield paper.ErrorRate(
                 name=name,
                 rate=hits / cases,
                 low=low,
@@ -287,15 +331,16 @@ def _sentences(conclusion: Conclusion) -> Iterator[str]:
         yield f"{conclusion.unfinished} photos had not been examined yet."
     share = conclusion.share
     yield (
-        f"If every photo without an answer were genuine, at least {share.low_at_worst:.1%} "
-        f"are counterfeit; if every one were counterfeit, at most {share.high_at_worst:.1%}."
+        f"If every photo without an answer were genuine, at least "
+        f"{share.low_at_worst:.1%} are counterfeit; if every one were counterfeit, at "
+        f"most {share.high_at_worst:.1%}."
     )
     for serial, lot_id, image in conclusion.elsewhere[:10]:
         yield f"Serial {serial} was seen in lot {lot_id} too, on {image}."
 
 
-def _digest(item: LotItem, known: dict[str, FindingKind]) -> report.ItemDigest:
-    return report.ItemDigest(
+def _digest(item: LotItem, known: dict[str, FindingKind]) -> paper.ItemDigest:
+    return paper.ItemDigest(
         item.name,
         item.photo_digest or "",
         item.record_digest or "",

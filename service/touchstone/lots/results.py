@@ -142,6 +142,16 @@ def write_rows(out: Path, documents: Iterable[dict[str, Any]]) -> None:
         writers[out.suffix.lower()](path, documents)
 
 
+def write_whole(out: Path, content: bytes) -> None:
+    """Write ``content`` in one step.
+
+    Raises:
+        StorageError: the disk refused; what was at ``out`` before is untouched.
+    """
+    with _replacing(out) as path:
+        path.write_bytes(content)
+
+
 def _write_csv(path: Path, documents: Iterable[dict[str, Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,10 @@ from touchstone.lots.photos import PhotoReader
 from touchstone.lots.results import result_of
 from touchstone.store import (
     UNFINISHED_JOBS,
+    Caller,
     ExaminationDraft,
+    Job,
+    JobKind,
     JobState,
     Leased,
     Result,
@@ -48,6 +51,8 @@ class Desk:
     store: Store
     photos: PhotoReader
     assess: Assess
+    publish: Callable[[Job], Mapping[str, str]] | None = None
+    """Makes the report that a job asks for; None where nobody asks for any."""
 
 
 MakeDesk: TypeAlias = Callable[[], Desk]
@@ -103,10 +108,10 @@ def work(
                 )
                 if leases:
                     _finish_all(desk, leases, is_stopping)
-                elif job_id is None or _is_under_way(desk.store, job_id):
-                    time.sleep(_IDLE_S)  # others hold the rest, and may yet lose it
-                else:
+                elif job_id is not None and not _is_under_way(desk.store, job_id):
                     return
+                elif job_id is not None or not _reported(desk):
+                    time.sleep(_IDLE_S)  # others hold the rest, and may yet lose it
         finally:
             desk.store.give_back(name)
 
@@ -142,6 +147,22 @@ def examined(desk: Desk, leased: Leased) -> tuple[Result, ExaminationDraft | Non
         words = printable(f"Unexpected {type(error).__name__}: {error}")
         return Result(error=words[:900]), None
     return result_of(leased.name, assessment), assessment.draft
+
+
+def _reported(desk: Desk) -> bool:
+    """Make one report that a job asks for; False if none does."""
+    if desk.publish is None:
+        return False
+    job = _patiently(partial(desk.store.take_job, JobKind.REPORT))
+    if job is None:
+        return False
+    caller = Caller(job.key_id, job.organisation_id, job.role)
+    try:
+        result, error = desk.publish(job), ""
+    except TouchstoneError as refusal:
+        result, error = None, str(refusal)
+    _patiently(partial(desk.store.end_job, caller, job.id, result=result, error=error))
+    return True
 
 
 def _is_under_way(store: Store, job_id: str) -> bool:

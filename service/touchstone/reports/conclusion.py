@@ -105,8 +105,17 @@ def _found(report: LotReport) -> str:
 
 
 def _share(share: Share) -> str:
+    confidence = f"at {100 * share.confidence:g} % confidence"
+    if share.high >= 1.0:
+        # An estimate beside an interval without an upper end would be read as known.
+        return (
+            f"At least {percent(share.low)} of the whole lot is counterfeit, "
+            f"{confidence}; an upper end cannot be given."
+            if share.low > 0.0
+            else "Nothing can be said of the share of counterfeits in the whole lot."
+        )
     return (
         f"The share of counterfeits in the whole lot is estimated at "
-        f"{percent(share.estimate)}; at {100 * share.confidence:g} % confidence it "
+        f"{percent(share.estimate)}; {confidence} it "
         f"lies between {percent(share.low)} and {percent(share.high)}."
     )

@@ -47,7 +47,7 @@ class SamplingPlan:
     rule: str
     population: int
     sample_size: int
-    seed: int | None
+    seed: str | None
     """The draw can be repeated from it; None where the units were not drawn by it."""
     sentence: str
     parameters: tuple[tuple[str, str], ...] = ()

@@ -227,7 +227,7 @@ def _sampling(report: LotReport, letters: Letters) -> Data | None:
         *plan.parameters,
         (
             "Seed of the draw",
-            "not drawn by seed" if plan.seed is None else f"{plan.seed}",
+            "not drawn by seed" if plan.seed is None else plan.seed,
         ),
     ]
     return {

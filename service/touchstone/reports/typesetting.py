@@ -7,10 +7,11 @@ of a thousand photos. A process that ends gives it back.
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import typst
 
-STANDARDS = ["a-3a", "ua-1"]
+STANDARDS: list[Literal["a-3a", "ua-1"]] = ["a-3a", "ua-1"]
 """Archived with attachments, and read aloud by a screen reader."""
 
 REFUSED = 3
@@ -27,7 +28,7 @@ def main(folder: str, fonts: str, made_at: str) -> int:
             ignore_system_fonts=True,
             package_path=folder,
             package_cache_path=folder,
-            pdf_standards=STANDARDS,
+            pdf_standards=[*STANDARDS],
             timestamp=datetime.fromisoformat(made_at),
         )
     except typst.TypstError as error:

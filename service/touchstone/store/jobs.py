@@ -1,10 +1,10 @@
 """Jobs: work that outlasts a request; begun, paused, gone on with, cancelled."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from touchstone.errors import ConflictError
@@ -27,6 +27,8 @@ from touchstone.store.filing_values import (
 from touchstone.store.scope import checked_id, not_found, readable_by
 from touchstone.store.values import Caller, Page, canonical_json, new_id
 
+_GIVEN = timedelta(minutes=20)
+"""For a job that is one piece of work, as a report; then it is taken for lost."""
 _NEXT = {
     JobState.QUEUED: {JobState.PAUSED, JobState.CANCELLED},
     JobState.RUNNING: {JobState.PAUSED, JobState.CANCELLED},
@@ -200,6 +202,25 @@ class Jobs(Database):
             detail = {"to": str(row.state), "retried": len(tried)}
             act = Act(Action.MOVE_JOB, row.id, detail)
             append(session, [act], caller=caller, at=at)
+            return row.value()
+
+    def take_job(self, kind: JobKind) -> Job | None:
+        """Take the oldest job of a kind that waits; None if there is none.
+
+        What was taken long ago, by whoever died of it, waits again.
+        """
+        at = self._now()
+        lost = and_(JobRow.state == JobState.RUNNING, JobRow.started_at < at - _GIVEN)
+        waits = or_(JobRow.state == JobState.QUEUED, lost)
+        query = select(JobRow).where(JobRow.kind == kind, waits).order_by(JobRow.id)
+        with self._reading() as session:  # mostly none: no reason to write
+            if session.scalar(query.limit(1)) is None:
+                return None
+        with self._writing() as session:
+            row = session.scalar(query.limit(1))
+            if row is None:
+                return None
+            row.state, row.started_at = JobState.RUNNING, at
             return row.value()
 
     def end_job(

@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.profile import Profile
-from touchstone.engine.splits import SHOWN, Indices, Members, merged, split, telling
+from touchstone.engine.splits import (
+    LEAST_ITEMS,
+    SHOWN,
+    Indices,
+    Members,
+    merged,
+    split,
+    telling,
+)
 from touchstone.engine.typicality import Numbers, Standard, Usual
 from touchstone.errors import InvalidInputError
 
@@ -191,7 +199,9 @@ def _genuine(
     may_be = [
         number
         for number in range(len(centres))
-        if peaks[number] < _USUAL_EDGE or favoured[number] > 0
+        if peaks[number] < _USUAL_EDGE
+        or favoured[number] > 0
+        or (labels == number).sum() < LEAST_ITEMS  # of which no printing is claimed
     ]
     if not may_be:
         return None

@@ -20,6 +20,7 @@ from touchstone.engine.comparator import WAYS, Comparator
 from touchstone.engine.image import Pixels, grey
 from touchstone.engine.normalisation import Luma, Map, match_blur
 from touchstone.engine.pair import AlignedPair, HalvedPair, Mask, aligned_pair, halved
+from touchstone.engine.profile import Profile, profile_of
 
 COMPARISON_VERSION = "7"
 """Changes whenever the same pair would give other measurements."""
@@ -58,6 +59,8 @@ class Comparison:
     """Share of the reference that could be compared, 0 to 1."""
     valid: Map
     """(h, w): 1 where it was, else 0."""
+    profile: Profile
+    """What tells printings apart in a lot."""
 
 
 def compare(
@@ -131,6 +134,7 @@ def compare(
         regions=_regions(deviation, maps),
         compared_fraction=float(pair.valid.mean()),
         valid=pair.valid,
+        profile=profile_of(pair, learned.map),
     )
 
 

@@ -7,12 +7,13 @@ import typer
 
 from touchstone.bootstrap import use_one_thread
 from touchstone_training.simulator.fontbook import installed_fonts
+from touchstone_training.simulator.lots import LotPlan, make_lot
 from touchstone_training.simulator.pace import measured
 from touchstone_training.simulator.showing import write_sheets
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The simulator of packages: contact sheets and speed.",
+    help="The simulator of packages: contact sheets, seized lots and speed.",
 )
 
 _PHOTO_SIDES_PX = ((800, 600), (1600, 1200))
@@ -30,6 +31,33 @@ def sheets(
     """Write contact sheets of families, counterfeits and photographs."""
     for path in write_sheets(out, fonts=installed_fonts(), seed=seed):
         typer.echo(path)
+
+
+@app.command()
+def lot(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the lot.")],
+    photos: Annotated[int, typer.Option(help="How many.", min=1)],
+    sources: Annotated[int, typer.Option(help="Print sources of fakes.", min=0)] = 3,
+    fake_share: Annotated[
+        float, typer.Option(help="Of the photos.", min=0, max=1)
+    ] = 0.3,
+    products: Annotated[int, typer.Option(help="Different products.", min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="Of everything.", min=0)] = 0,
+    size: Annotated[str, typer.Option(help="Of a photo: usual or small.")] = "usual",
+    difficulty: Annotated[
+        float, typer.Option(help="Mean difficulty of the photos.", min=0, max=1)
+    ] = 0.2,
+    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+) -> None:
+    """Simulate a seized lot: references.csv to enrol, photos/ and truth.csv.
+
+    Run again, it goes on where it was stopped.
+    """
+    use_one_thread()
+    plan = LotPlan(photos, sources, fake_share, products, seed, size, difficulty)
+    drawn = make_lot(out, plan, fonts=installed_fonts(), workers=workers)
+    typer.echo(f"{drawn} photos drawn of {photos}: {out / 'truth.csv'}")
 
 
 @app.command()

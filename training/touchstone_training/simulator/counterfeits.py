@@ -23,10 +23,13 @@ __all__ = [
     "PLANTABLE",
     "WHOLE_PRINT_KINDS",
     "Counterfeit",
+    "Edited",
     "Image",
     "counterfeit",
+    "edited",
     "genuine_print",
     "plant",
+    "reprinted",
 ]
 
 Image = NDArray[np.uint8]
@@ -82,6 +85,18 @@ class Counterfeit:
     changed_boxes: tuple[Box, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A forged artwork, which prints any number of units.
+
+    ``pixels`` (H, W, 3) RGB is one of them; ``changed_boxes`` are in its px.
+    """
+
+    artwork: Artwork
+    pixels: Image
+    changed_boxes: tuple[Box, ...]
+
+
 def _checked(kind: str, kinds: tuple[str, ...], severity: float) -> None:
     if kind not in kinds:
         message = f"no such kind of counterfeit: {kind}; one of {', '.join(kinds)}"
@@ -122,27 +137,67 @@ def counterfeit(
         InvalidInputError: an unknown kind, a severity out of range, or an artwork on
             which this kind leaves nothing visible.
     """
-    # To make a counterfeit whose label is true, we must:
-    #
-    # 1. Draw the genuine print, as only the difference counts.
-    # 2. Edit elements and draw again.
-    # 3. Keep the boxes of edited elements in which pixels really changed.
-    # 4. Draw another edit where none did (one thing may lie hidden by another).
     _checked(kind, KINDS, severity)
     if genuine is None:
         genuine = render(artwork, long_side_px=long_side_px)
     if kind in WHOLE_PRINT_KINDS:
         return _whole(genuine, kind, rng, severity=severity)
+    forged = edited(artwork, kind, rng, severity=severity, genuine=genuine)
+    return Counterfeit(forged.pixels, kind, severity, forged.changed_boxes)
+
+
+def edited(
+    artwork: Artwork,
+    kind: str,
+    rng: np.random.Generator,
+    *,
+    severity: float,
+    genuine: Image,
+) -> Edited:
+    """Forge an artwork by an edit, so that many units of it can be drawn.
+
+    Args:
+        artwork: the specification before.
+        kind: one of ``KINDS`` that changes the artwork and not the whole print.
+        rng: source of chance.
+        severity: above 0 (subtle) to 1 (crude).
+        genuine: ``artwork``, drawn.
+
+    Raises:
+        InvalidInputError: no such edit, a severity out of range, or an artwork on
+            which this kind leaves nothing visible.
+    """
+    # To make a counterfeit whose label is true, we must:
+    #
+    # 1. Have the genuine print, as only the difference counts.
+    # 2. Edit elements and draw again.
+    # 3. Keep the boxes of edited elements in which pixels really changed.
+    # 4. Draw another edit where none did (one thing may lie hidden by another).
+    _checked(kind, tuple(_EDITS), severity)
+    long_side_px = max(genuine.shape[:2])
     scale = long_side_px / max(artwork.size_px)
     for _ in range(_TRIES):
-        edited = _EDITS[kind](artwork, rng, severity=severity)
-        kept = tuple(element for element in edited if element is not None)
-        forged = render(replace(artwork, elements=kept), long_side_px=long_side_px)
-        boxes = _tight(genuine, forged, _touched(artwork, edited), scale=scale)
+        elements = _EDITS[kind](artwork, rng, severity=severity)
+        kept = tuple(element for element in elements if element is not None)
+        forged = replace(artwork, elements=kept)
+        pixels = render(forged, long_side_px=long_side_px)
+        boxes = _tight(genuine, pixels, _touched(artwork, elements), scale=scale)
         if boxes:
-            return Counterfeit(forged, kind, severity, boxes)
+            return Edited(forged, pixels, boxes)
     message = f"{kind} leaves nothing visible on this artwork"
     raise InvalidInputError(message, field="kind")
+
+
+def reprinted(
+    pixels: Image, kind: str, rng: np.random.Generator, *, severity: float
+) -> Image:
+    """Copy a print, (H, W, 3) RGB, by one of ``WHOLE_PRINT_KINDS``.
+
+    Raises:
+        InvalidInputError: an unknown kind, or a severity out of range.
+    """
+    _checked(kind, tuple(_PRINTS), severity)
+    return _PRINTS[kind](pixels, rng, severity=severity)
 
 
 def _touched(artwork: Artwork, edited: forgeries.Elements) -> list[Box]:

@@ -79,6 +79,8 @@ class Assessment:
     elapsed_ms: float
     serial: str = ""
     """Of this unit, as a code on it says, its GTIN before it; empty if none does."""
+    profile: bytes = b""
+    """How its print differs from the reference: `engine.profile.Profile`, packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,11 @@ class Seen:
         codes = () if self.chosen is None else self.chosen.codes
         told = (code for code in codes if code.serial)
         return next((f"{code.gtin or ''}/{code.serial}" for code in told), "")
+
+    @property
+    def profile(self) -> bytes:
+        """How the print differs from the reference, packed; empty if none was compared."""
+        return b"" if self.chosen is None else self.chosen.comparison.profile.to_bytes()
 
     def quality(self) -> dict[str, float]:
         """Return what the photo could carry, by name."""

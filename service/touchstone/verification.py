@@ -286,6 +286,7 @@ class Verifier:
             reference_set_id=draft.reference_set_id,
             elapsed_ms=(time.perf_counter() - started) * 1e3,
             serial=decisive.serial,
+            profile=decisive.profile,
         )
 
     def _made_by(self, index_digest: str) -> Document:

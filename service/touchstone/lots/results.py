@@ -80,6 +80,7 @@ def result_of(image: str, found: Assessment) -> Result:
         finding=row.finding,
         log10_lr=row.log10_lr,
         serial=printable(found.serial),
+        profile=found.profile,
     )
 
 

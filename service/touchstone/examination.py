@@ -142,7 +142,7 @@ class Seen:
 
     @property
     def profile(self) -> bytes:
-        """How the print differs from the reference, packed; empty if none was compared."""
+        """How the print differs from the reference, packed; empty if not compared."""
         return b"" if self.chosen is None else self.chosen.comparison.profile.to_bytes()
 
     def quality(self) -> dict[str, float]:

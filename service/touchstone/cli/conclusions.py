@@ -100,7 +100,7 @@ def _tell_conclusion(document: dict[str, Any]) -> None:
         columns = ("printing", "items", "called", "median log10 LR", "exemplar")
         rows = [
             [
-                f"{one['number']}{' (as the reference)' * one['is_as_reference']}",
+                one["number"],
                 len(one["items"]),
                 one["inconsistent"],
                 one["median_log10_lr"],

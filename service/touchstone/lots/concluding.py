@@ -31,14 +31,16 @@ _LEAST_PRIOR = 0.01
 
 @dataclass(frozen=True, slots=True)
 class PrintingFound:
-    """Items of a lot that look printed from the same artwork by the same means."""
+    """Items of a lot that differ from their reference alike: one print source.
+
+    What shows no difference of its own is of no printing: genuine ones, and
+    counterfeits that differ too little to be told from them.
+    """
 
     number: int
     """From 1, the largest first."""
     specimen_id: str
     """The reference that its items were compared with."""
-    is_as_reference: bool
-    """Whether its print strays from the reference no more than photos do."""
     items: tuple[int, ...]
     """Positions in the lot."""
     exemplar: int
@@ -205,7 +207,7 @@ def _printings(
 ) -> tuple[PrintingFound, ...]:
     told = [one for one in items if one.profile and one.specimen_id]
     told.sort(key=lambda one: (one.specimen_id or "", one.position))
-    groups: list[tuple[str, bool, int, list[LotItem]]] = []
+    groups: list[tuple[str, int, list[LotItem]]] = []
     for specimen_id, members in groupby(told, key=lambda one: one.specimen_id or ""):
         some = list(members)
         result = printings(
@@ -213,31 +215,30 @@ def _printings(
             [_ratio(one) for one in some],
         )
         for label, exemplar in sorted(result.exemplars.items()):
-            if label != UNASSIGNED:
-                of_it = [
-                    one
-                    for one, is_of in zip(some, result.labels, strict=True)
-                    if is_of == label
-                ]
-                is_plain = label == GENUINE
-                groups.append((specimen_id, is_plain, some[exemplar].position, of_it))
-    groups.sort(key=lambda group: (-len(group[3]), group[2]))
+            if label in (GENUINE, UNASSIGNED):
+                continue  # they share nothing that photos of one print would not
+            of_it = [
+                one
+                for one, is_of in zip(some, result.labels, strict=True)
+                if is_of == label
+            ]
+            groups.append((specimen_id, some[exemplar].position, of_it))
+    groups.sort(key=lambda group: (-len(group[2]), group[1]))
     return tuple(
         _found(number, group, validation) for number, group in enumerate(groups, 1)
     )
 
 
 def _found(
-    number: int, group: tuple[str, bool, int, list[LotItem]], validation: Validation
+    number: int, group: tuple[str, int, list[LotItem]], validation: Validation
 ) -> PrintingFound:
-    specimen_id, is_as_reference, exemplar, members = group
+    specimen_id, exemplar, members = group
     answered = [one for one in members if _is_answered(one)]
     called = sum(map(_is_called, answered))
     ratios = sorted(ratio for one in members if (ratio := _ratio(one)) is not None)
     return PrintingFound(
         number=number,
         specimen_id=specimen_id,
-        is_as_reference=is_as_reference,
         items=tuple(one.position for one in members),
         exemplar=exemplar,
         inconsistent=called,

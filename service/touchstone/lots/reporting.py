@@ -285,9 +285,7 @@ def _summary(one: PrintingFound, items: dict[int, LotItem]) -> str:
         f"{count} {finding.replace('_', ' ')}"
         for finding, count in counts.most_common()
     )
-    if one.is_as_reference:
-        return f"Strays from the reference no more than photos do. {told}."
-    return f"Differs from the reference in a way of its own. {told}."
+    return f"All differ from the reference in the same way. {told}."
 
 
 def _rates(validation: Validation) -> Iterator[paper.ErrorRate]:

@@ -48,6 +48,15 @@ def test_a_lot_is_filed_filled_scored_and_written(
     assert rows[3]["finding"] == "no_reference"
     listed = run("lot", "list", "--data", data, "--json")
     assert listed.lines == [state]
+    told = run("lot", "conclude", lot, "--data", data, "--json").lines[0]
+    assert told["photos"] == 4
+    assert told["unreadable"] == 1
+    assert run("lot", "conclude", lot, "--data", data).code == 0
+    report = run("lot", "report", lot, "--out", tmp_path / "r.pdf", "--data", data)
+    assert report.code == 0
+    assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF-")
+    wrong = run("lot", "report", lot, "--out", tmp_path / "r.doc", "--data", data)
+    assert wrong.code == 2
     retried = run("lot", "retry", lot, "--data", data, "--json")
     assert retried.lines[0]["failed"] == 0
     assert retried.lines[0]["work"] == "queued"
@@ -116,6 +125,17 @@ def test_what_a_lot_belongs_to_is_filed_and_moved(run: Run, data: Path) -> None:
     assert wrong.code == 2
     assert "detained" in wrong.err
     assert run("file", "list", "case", "--data", data).out.count("C-1") == 1
+
+
+def test_units_are_drawn_by_a_plan(run: Run, data: Path) -> None:
+    lot = a_lot(run, data, "--units", "400")
+    planned = run("lot", "plan", lot, "--rule", "square_root", "--data", data, "--json")
+    (plan,) = planned.lines
+    assert plan["sample"] == len(set(plan["positions"])) == 20
+    drawn = run("lot", "plan", lot, "--share", "0.01", "--data", data)
+    assert drawn.code == 0
+    assert "1 %" in drawn.err
+    assert run("lot", "plan", a_lot(run, data), "--data", data).code == 2
 
 
 @pytest.mark.parametrize("act", ["pause", "resume"])

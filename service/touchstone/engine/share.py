@@ -244,8 +244,15 @@ def _expected(
     weights = np.exp(log_marginal.sum(axis=1) - log_marginal.sum(axis=1).max())
     weights /= weights.sum()
     each = weights @ (1.0 / (1.0 + np.exp(-np.clip(odds, -700, 700))))
-    rest = findings.examined - float(sizes.sum())
-    expected = float(each @ sizes) + rest * float(weights @ places)
+    # What is of no printing was called, or not, by itself.
+    rest = Findings(
+        findings.inconsistent - sum(one.inconsistent for one in printings),
+        findings.answered - sum(one.answered for one in printings),
+        findings.abstained - sum(one.abstained for one in printings),
+    )
+    alone = _rogan_gladen(rest, validation) if rest.answered else None
+    others = float(weights @ places) if alone is None else min(1.0, max(0.0, alone))
+    expected = float(each @ sizes) + rest.examined * others
     return expected / findings.examined
 
 

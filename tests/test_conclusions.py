@@ -1,0 +1,259 @@
+"""A lot as a whole: its sample, its conclusion, its report."""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engine.test_printings import lot as printed_lot
+from PIL import Image
+from stub_assessing import PEPPER
+
+from touchstone.blobs import LocalBlobs
+from touchstone.engine.pictures import EvidencePictures
+from touchstone.engine.rates import Trials, Validation
+from touchstone.engine.sampling import Rule
+from touchstone.errors import InvalidInputError, NotFoundError
+from touchstone.lots import conclude, conclusion_document
+from touchstone.lots.planning import planned
+from touchstone.lots.reporting import Reporter, publish
+from touchstone.lots.results import Row, row_document
+from touchstone.store import (
+    Caller,
+    Case,
+    CaseFields,
+    ExaminationDraft,
+    JobKind,
+    Lot,
+    LotFields,
+    ProductFields,
+    Result,
+    Seizure,
+    SeizureFields,
+    SetFields,
+    SpecimenFields,
+    Store,
+    SubmissionFields,
+    canonical_json,
+)
+
+VALIDATION = Validation(
+    genuine=(Trials(2, 400),),
+    counterfeit=tuple(Trials(10 + n % 10, 20) for n in range(40)),
+    genuine_abstained=10,
+    counterfeit_abstained=40,
+    digest="v" * 64,
+)
+GENUINE, CALLED = "consistent_with_genuine", "inconsistent_with_genuine"
+MADE_AT = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store.open(f"sqlite:///{tmp_path}/records.db", pepper=PEPPER, create=True)
+    yield opened
+    opened.close()
+
+
+def draft(name: str, finding: str, specimen_id: str | None) -> ExaminationDraft:
+    finding_document = {
+        "kind": finding,
+        "reasons": [["agrees", "It differs."]],
+        "advice": [],
+        "log10_lr": None,
+        "is_lr_capped": False,
+        "counterfeit_probability": None,
+        "strength": "",
+        "chosen": None,
+    }
+    record = {"finding": finding_document, "made_by": {"policy": "p", "code": "1"}}
+    return ExaminationDraft(
+        photo_digests=(hashlib.sha256(name.encode()).hexdigest(),),
+        finding=finding,
+        record_json=canonical_json(record),
+        model_digest="m",
+        index_digest="i",
+        policy_digest="p",
+        code_version="1",
+        provider="cpu",
+        specimen_id=specimen_id,
+        product_id="P-1",
+    )
+
+
+def a_scored_lot(store: Store, caller: Caller, **more: object) -> tuple[Lot, list[int]]:
+    """86 photos of one reference, 26 of them from two print sources, and one no image.
+
+    Of the forged ones two in three are called, of the others one.
+    """
+    enrolled = store.enrol_specimen(
+        caller,
+        product=ProductFields("P-1", brand="Acme", name="صابون 肥皂"),
+        reference_set=SetFields(),
+        specimen=SpecimenFields("a" * 64, width_px=400, height_px=300),
+        derived={},
+    )
+    lot = store.file(caller, Lot, LotFields("LOS-17", **more))  # type: ignore[arg-type]
+    sources, profiles = printed_lot()
+    names = [f"{number:03}.jpg" for number in range(len(sources))]
+    store.submit(
+        caller, lot.id, [SubmissionFields(name, locator="stub:") for name in names]
+    )
+    store.submit(caller, lot.id, [SubmissionFields("gone.jpg", problem="No file.")])
+    store.begin_job(caller, lot.id, JobKind.SCORE, examined_by={})
+    while leases := store.lease("w", limit=100):
+        for leased in leases:
+            number = names.index(leased.name)
+            is_called = (sources[number] > 0 and number % 3 > 0) or number == 0
+            finding = CALLED if is_called else GENUINE
+            result = Result(
+                row_json=json.dumps(row_document(Row(leased.name, finding=finding))),
+                finding=finding,
+                log10_lr=-1.2 if is_called else 0.7,
+                serial=f"04006381333931/{number if number > 2 else 7}",
+                profile=profiles[number].to_bytes(),
+            )
+            made = draft(leased.name, finding, enrolled.specimen.id)
+            assert store.finish(leased, result, made)
+    return store.filed(caller, Lot, lot.id), sources
+
+
+def test_a_conclusion_finds_the_print_sources_and_the_share(store: Store) -> None:
+    caller = store.ensure_local_operator()
+    lot, sources = a_scored_lot(store, caller, units_total=500)
+    conclusion, items = conclude(store, caller, lot.id, VALIDATION)
+    assert conclusion.photos == 87
+    assert conclusion.unreadable == 1
+    assert conclusion.unfinished == 0
+    found = [set(one.items) for one in conclusion.printings]
+    true = [{n for n, of in enumerate(sources) if of == source} for source in (1, 2)]
+    assert len(found) == 2
+    for one, other in zip(found, true, strict=True):
+        assert len(one & other) / len(one | other) > 0.9
+    truth = sum(source > 0 for source in sources) / len(sources)
+    share = conclusion.share
+    assert 0.1 < share.low <= truth <= share.high < 1.0
+    assert share.estimate is not None
+    assert abs(share.estimate - truth) < 0.1
+    (repeat,) = conclusion.repeats
+    assert repeat.items == ("000.jpg", "001.jpg", "002.jpg", "007.jpg")
+    assert conclusion.triage[0].rank == 1
+    document = conclusion_document(conclusion, items)
+    assert json.loads(json.dumps(document))["lot_id"] == lot.id
+    assert {one["image"] for one in document["triage"]} <= {one.name for one in items}
+    again, _ = conclude(store, caller, lot.id, VALIDATION)
+    assert again == conclusion
+
+
+def test_a_lot_without_any_result_is_concluded_upon_honestly(store: Store) -> None:
+    caller = store.ensure_local_operator()
+    lot = store.file(caller, Lot, LotFields("L"))
+    store.submit(caller, lot.id, [SubmissionFields("a.jpg", locator="stub:")])
+    conclusion, _ = conclude(store, caller, lot.id, Validation())
+    assert conclusion.unfinished == 1
+    assert conclusion.share.estimate is None
+    assert (conclusion.share.low, conclusion.share.high) == (0.0, 1.0)
+    assert not conclusion.printings
+    assert not conclusion.triage
+
+
+def test_what_agrees_with_a_known_counterfeit_speaks_against_the_pack(
+    store: Store,
+) -> None:
+    caller = store.ensure_local_operator()
+    lot = store.file(caller, Lot, LotFields("L"))
+    kinds = {"fake.jpg": "matches_known_counterfeit", "good.jpg": GENUINE}
+    store.submit(
+        caller, lot.id, [SubmissionFields(name, locator="stub:") for name in kinds]
+    )
+    store.begin_job(caller, lot.id, JobKind.SCORE, examined_by={})
+    for leased in store.lease("w"):
+        finding = kinds[leased.name]
+        result = Result(row_json="{}", finding=finding, log10_lr=1.1)
+        store.finish(leased, result, draft(leased.name, finding, None))
+    conclusion, _ = conclude(store, caller, lot.id, VALIDATION)
+    told = {one.item: one.reason for one in conclusion.triage}
+    likely = {item: int(why.split("%")[0].split()[-1]) for item, why in told.items()}
+    assert likely["0"] > 80
+    assert likely["1"] < 20
+
+
+def pictures(caller: Caller, examination_id: str) -> EvidencePictures:
+    assert caller.organisation_id
+    assert examination_id
+    picture = Image.fromarray(np.full((60, 80, 3), 200, np.uint8))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return EvidencePictures(file.getvalue(), file.getvalue(), file.getvalue())
+
+
+def test_a_report_is_published_in_every_form_and_names_what_made_it(
+    store: Store, tmp_path: Path
+) -> None:
+    pytest.importorskip("typst")
+    caller = store.ensure_local_operator()
+    case = store.file(caller, Case, CaseFields("C-1", handling_code="H2"))
+    seizure = store.file(
+        caller, Seizure, SeizureFields(case.id, "S-1", place="Apapa", country="NG")
+    )
+    lot, _ = a_scored_lot(
+        store,
+        caller,
+        seizure_id=seizure.id,
+        declared_product="صابون 肥皂",
+        units_total=500,
+    )
+    blobs = LocalBlobs(tmp_path / "blobs")
+    reporter = Reporter(store, pictures, VALIDATION)
+    made = publish(reporter, blobs, caller, lot.id, made_at=MADE_AT)
+    again = publish(reporter, blobs, caller, lot.id, made_at=MADE_AT)
+    assert made == again
+    assert blobs.get(made["pdf"]).startswith(b"%PDF-")
+    report = json.loads(blobs.get(made["report.json"]))
+    assert report["lot"]["case_reference"] == "C-1"
+    assert report["lot"]["handling_code"] == "H2"
+    assert report["unreadable"] == 1
+    assert len(report["digests"]) == 87
+    assert ["validation", "v" * 64] in report["made_by"]["models"]
+    assert len(report["printings"]) == 2
+    assert report["worst_regions"][0]["sentences"] == ["It differs."]
+    rows = blobs.get(made["results.csv"]).decode().splitlines()
+    assert len(rows) == 88
+    assert "No file." in rows[-1]
+    assert json.loads(blobs.get(made["conclusion.json"]))["photos"] == 87
+
+
+def test_a_report_without_pictures_is_a_report(store: Store) -> None:
+    def none(caller: Caller, examination_id: str) -> EvidencePictures:
+        raise NotFoundError(f"{caller.role} {examination_id}")
+
+    caller = store.ensure_local_operator()
+    lot, _ = a_scored_lot(store, caller)
+    conclusion, items = conclude(store, caller, lot.id, VALIDATION)
+    reporter = Reporter(store, none, VALIDATION)
+    report = reporter.report(caller, conclusion, items, made_at=MADE_AT)
+    assert report.worst_regions == ()
+    assert [one.montage_png for one in report.printings] == [None, None]
+
+
+def test_a_plan_names_units_that_anybody_can_draw_again(store: Store) -> None:
+    caller = store.ensure_local_operator()
+    lot = store.file(caller, Lot, LotFields("L-9", units_total=400))
+    plan = planned(lot, Rule.SQUARE_ROOT, share=0.05, confidence=0.95)
+    assert plan["sample"] == 20
+    assert plan["seed"] == "L-9"
+    order = sorted(
+        range(1, 401), key=lambda n: hashlib.sha256(f"L-9/{n}".encode()).hexdigest()
+    )
+    assert plan["positions"] == order[:20]
+    assert store.plan_lot(caller, lot.id, plan).plan == plan
+    sure = planned(lot, Rule.HYPERGEOMETRIC, share=0.05, confidence=0.95)
+    assert sure["sample"] > plan["sample"]
+    unknown = store.file(caller, Lot, LotFields("L-10"))
+    with pytest.raises(InvalidInputError) as caught:
+        planned(unknown, Rule.SQUARE_ROOT, share=0.05, confidence=0.95)
+    assert caught.value.field == "units_total"

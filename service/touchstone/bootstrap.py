@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import cv2
 import faiss
 
+from touchstone import __version__
 from touchstone.blobs import Blobs, LocalBlobs, S3Blobs
 from touchstone.catalogue import Catalogue
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
@@ -23,10 +24,12 @@ from touchstone.engine.policy import Policy
 from touchstone.engine.rates import Validation
 from touchstone.enrolment import Enroller
 from touchstone.errors import ConfigurationError, ModelError, StorageError
+from touchstone.examination import Assessment
+from touchstone.lots import Desk, PhotoReader
 from touchstone.lots.reporting import Reporter
 from touchstone.review import Reviewer
 from touchstone.settings import Settings
-from touchstone.store import Store
+from touchstone.store import Caller, Leased, Store
 from touchstone.verification import Verifier
 
 EMBEDDER = "embedder.onnx"
@@ -64,6 +67,43 @@ class Application:
     def close(self) -> None:
         """Let go of the database."""
         self.store.close()
+
+    @property
+    def examined_by(self) -> dict[str, str]:
+        """Digest or version of everything that finds, by name."""
+        return {
+            "touchstone": __version__,
+            "embedder": self.catalogue.embedder.digest,
+            "comparator": self.verifier.comparator.digest,
+            "localiser": self.verifier.localiser_digest,
+            "policy": self.verifier.policy.digest,
+            "references": self.catalogue.index_digest,
+        }
+
+    def desk(self) -> Desk:
+        """Return what a worker on lots works with."""
+
+        def assess(leased: Leased, photo: bytes) -> Assessment:
+            return self.verifier.assess(
+                Caller(leased.key_id, leased.organisation_id, leased.role),
+                [photo],
+                declared_product=leased.declared_product or None,
+                declared_gtin=leased.declared_gtin or None,
+            )
+
+        reader = PhotoReader(self.settings.max_upload_bytes, self.blobs)
+        return Desk(self.store, reader, assess)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSetup:
+    """Builds, in a worker process, what it works with."""
+
+    settings: Settings
+
+    def __call__(self) -> Desk:
+        """Build the parts; the parent made and migrated what was missing."""
+        return build(self.settings, create=False, migrate=False).desk()
 
 
 def build(

@@ -22,6 +22,7 @@ from web.world import Client, World, encoded, mark, photographed
 
 from touchstone.store import Role, new_id
 from touchstone.web.auth import Allowed, GuardedRoute
+from touchstone.web.limits import WebLimits
 
 SHARED, SECRET, TINY = (encoded(mark(n)) for n in (1, 2, 3))
 PHOTO = encoded(photographed(mark(2)))
@@ -41,6 +42,22 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/api-keys": {
         "json": {"organisation_id": new_id(), "role": "officer", "label": "probe"}
     },
+    "/v1/operations": {"json": {"name": "Probe"}},
+    "/v1/cases": {"json": {"ref_no": "probe"}},
+    "/v1/seizures": {"json": {"case_id": new_id(), "ref_no": "probe"}},
+    "/v1/lots": {"json": {"ref_no": "probe"}},
+    "/v1/exhibits": {"json": {"lot_id": new_id(), "exhibit_no": "probe"}},
+    "/v1/operations/{operation_id}/state": {"json": {"state": "open"}},
+    "/v1/cases/{case_id}/state": {"json": {"state": "closed"}},
+    "/v1/seizures/{seizure_id}/state": {"json": {"state": "detained"}},
+    "/v1/lots/{lot_id}/state": {"json": {"state": "scored"}},
+    "/v1/exhibits/{exhibit_id}/state": {"json": {"state": "sealed"}},
+    "/v1/exhibits/{exhibit_id}/custody": {"json": {"act": "seen", "actor": "probe"}},
+    "/v1/lots/{lot_id}/submissions": {
+        "json": {"items": [{"name": "probe", "sha256": sha256(TINY).hexdigest()}]}
+    },
+    "/v1/lots/{lot_id}/photos/{sha256}": {"content": TINY},
+    "/v1/lots/{lot_id}/manifest": {"files": [("file", ("m.csv", b"image,sha256\n"))]},
 }
 NUMBER = "number"
 
@@ -58,7 +75,8 @@ class Acme:
 
 @pytest.fixture(scope="module")
 def world(fresh_world: MakeWorld) -> World:
-    return fresh_world()
+    # A probe must be answered by its route, not by the pace of its key.
+    return fresh_world(limits=WebLimits(requests_per_minute=10**6, burst=10**6))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +93,7 @@ def acme(world: World) -> Acme:
     specimen = specimens["items"][0]
     secret_set = world.acme.get(f"/v1/reference-sets/{secret_id}").json()
     key_id = str(world.acme.caller.key_id)
-    ids = {  # the first six by what stands for them in paths
+    ids = {  # by what stands for them in paths, where something does
         "product_ref": secret_set["product_ref"],
         "reference_set_id": secret_id,
         "specimen_id": specimen["id"],
@@ -84,9 +102,11 @@ def acme(world: World) -> Acme:
         "key_id": key_id,
         "image_digest": specimen["image_digest"],
         "code": "SECRET-CODE",
+        **_seized(world),
     }
     texts = {
         *ids.values(),
+        *(f"SECRET-{n}" for n in range(6)),
         "SECRET-CODE",
         "name of SECRET-CODE",
         "brand of SECRET-CODE",
@@ -97,6 +117,36 @@ def acme(world: World) -> Acme:
     }
     shared = {"SHARED-CODE", "name of SHARED-CODE", "brand of SHARED-CODE", shared_id}
     return Acme(ids, frozenset(texts), frozenset(shared | {sha256(SHARED).hexdigest()}))
+
+
+def _seized(world: World) -> dict[str, str]:
+    """A lot of Acme's with all that it is filed under, and a job on it."""
+
+    def made(path: str, **fields: str) -> str:
+        answer = world.acme.post(path, json=fields)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    operation = made("/v1/operations", name="SECRET-0")
+    case = made("/v1/cases", ref_no="SECRET-1", operation_id=operation)
+    seizure = made("/v1/seizures", ref_no="SECRET-2", case_id=case)
+    lot = made("/v1/lots", ref_no="SECRET-3", seizure_id=seizure)
+    exhibit = made("/v1/exhibits", exhibit_no="SECRET-4", lot_id=lot)
+    digest = sha256(b"a photo of Acme's").hexdigest()
+    items = [{"name": "SECRET-5", "sha256": digest}]
+    listed = world.acme.post(f"/v1/lots/{lot}/submissions", json={"items": items})
+    job = world.acme.post(f"/v1/lots/{lot}/score")
+    assert job.status_code == 202, job.text
+    return {
+        "operation_id": operation,
+        "case_id": case,
+        "seizure_id": seizure,
+        "lot_id": lot,
+        "exhibit_id": exhibit,
+        "job_id": job.json()["id"],
+        "submission_id": listed.json()["items"][0]["submission"]["id"],
+        "sha256": digest,
+    }
 
 
 def _kept(world: World, code: str, image: bytes) -> str:
@@ -116,22 +166,27 @@ def guarded(world: World) -> list[APIRoute]:
     routes = [
         route for route in api_routes(world.app.routes) if route.path.startswith("/v1")
     ]
-    assert len(routes) > 30
+    assert len(routes) > 65
     return routes
 
 
 def probes(
     world: World, ids: Mapping[str, str]
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each route with every id of ``ids`` in each place where an id goes."""
+    """Each route with every id of ``ids`` in each place where an id goes.
+
+    Of two places the other holds what belongs there.
+    """
     for route in guarded(world):
         for method in sorted(route.methods or ()):
             options = BODIES.get(route.path, {}) if method in {"POST", "PUT"} else {}
             assert options or route.body_field is None, f"{route.path} needs a rule"
             places = [name for name in route.param_convertors if name != NUMBER]
-            for chosen in itertools.product(ids.values(), repeat=len(places)):
+            own = {place: ids[place] for place in places}
+            varied = [own | {place: one} for place in places for one in ids.values()]
+            for chosen in varied or [own]:
                 path = route.path
-                for place, value in zip(places, chosen, strict=True):
+                for place, value in chosen.items():
                     path = path.replace("{" + place + "}", value)
                 yield method, path.replace("{" + NUMBER + "}", "1"), options
 
@@ -167,6 +222,11 @@ ROLES: tuple[tuple[str, set[Role]], ...] = (
     *((f"{method} /v1/examinations", set(Role)) for method in ("GET", "POST")),
     ("POST /v1/identify", set(Role)),
     ("POST /v1/codes/parse", set(Role)),
+    *(
+        (f"{method} /v1/{kind}", set(Role))
+        for kind in ("operations", "cases", "seizures", "lots", "exhibits", "jobs")
+        for method in ("GET", "POST", "PUT")
+    ),
 )
 
 
@@ -218,6 +278,13 @@ def test_the_owner_sees_its_own(world: World, acme: Acme) -> None:
         f"/v1/examinations/{acme.ids['examination_id']}",
         f"/v1/examinations/{acme.ids['examination_id']}/pair.png",
         f"/v1/organisations/{acme.ids['organisation_id']}",
+        "/v1/operations",
+        "/v1/cases",
+        "/v1/seizures",
+        "/v1/lots",
+        "/v1/exhibits",
+        "/v1/jobs",
+        f"/v1/lots/{acme.ids['lot_id']}/submissions",
     ):
         answer = world.acme.get(path)
         assert answer.status_code == 200, path
@@ -241,6 +308,7 @@ def test_what_is_anothers_and_what_does_not_exist_look_the_same(
     nothing = {name: new_id() for name in acme.ids}
     before = _state(world, acme)
     count = 0
+    unknown: dict[tuple[str, str], Response] = {}  # all random ids are alike
     for who, client in clients.items():
         forbidden = acme.texts - {str(client.secret)}
         theirs = probes(world, acme.ids)
@@ -253,13 +321,21 @@ def test_what_is_anothers_and_what_does_not_exist_look_the_same(
             count += 1
             if probe == random:
                 continue
-            unknown = ask(client, *random)
-            assert answer.status_code == unknown.status_code, (who, probe[:2])
+            kind = who, f"{probe[0]} {_template(random[1], nothing)}"
+            if kind not in unknown:
+                unknown[kind] = ask(client, *random)
+            assert answer.status_code == unknown[kind].status_code, (who, probe[:2])
             assert answer.status_code in {401, 403, 404}, (who, probe[:2])
-            assert answer.content == unknown.content, (who, probe[:2])
-            count += 1
+            assert answer.content == unknown[kind].content, (who, probe[:2])
     assert count >= 2000
     assert _state(world, acme) == before
+
+
+def _template(path: str, ids: Mapping[str, str]) -> str:
+    """``path`` without the ids in it."""
+    for one in ids.values():
+        path = path.replace(one, "*")
+    return path
 
 
 def test_what_is_anothers_takes_as_long_as_what_does_not_exist(
@@ -286,8 +362,66 @@ def _state(world: World, acme: Acme) -> list[object]:
             f"/v1/reference-sets/{ids['reference_set_id']}",
             f"/v1/reference-sets/{ids['reference_set_id']}/sharing",
             f"/v1/reference-sets/{ids['reference_set_id']}/specimens",
+            *(f"/v1/{kind}" for kind in FILED),
+            f"/v1/exhibits/{ids['exhibit_id']}/custody",
+            f"/v1/lots/{ids['lot_id']}/submissions",
+            f"/v1/jobs/{ids['job_id']}",
         )
     ]
+
+
+FILED = ("operations", "cases", "seizures", "lots", "exhibits", "jobs")
+
+
+@pytest.mark.parametrize(
+    ("kind", "above", "fields"),
+    [
+        ("cases", "operation_id", {"ref_no": "mine"}),
+        ("seizures", "case_id", {"ref_no": "mine"}),
+        ("lots", "seizure_id", {"ref_no": "mine"}),
+        ("exhibits", "lot_id", {"exhibit_no": "mine"}),
+        ("jobs", "lot_id", None),
+    ],
+)
+def test_nothing_is_filed_under_anothers_or_listed_by_it(
+    world: World, acme: Acme, kind: str, above: str, fields: dict[str, str] | None
+) -> None:
+    for client in (world.bolt, world.officer, world.stranger):
+        seen = [
+            client.get(f"/v1/{kind}", params={above: one})
+            for one in (acme.ids[above], new_id())
+        ]
+        assert [answer.json() for answer in seen] == [{"items": [], "next": None}] * 2
+        if fields is None:
+            continue
+        theirs, nothing = (
+            client.post(f"/v1/{kind}", json=fields | {above: one})
+            for one in (acme.ids[above], new_id())
+        )
+        assert theirs.status_code == nothing.status_code == 404
+        assert theirs.content == nothing.content
+
+
+def test_a_digest_does_not_tell_whether_another_holds_the_photo(
+    world: World, acme: Acme
+) -> None:
+    photo = b"a photo of Acme's"
+    path = f"/v1/lots/{acme.ids['lot_id']}/photos/{acme.ids['sha256']}"
+    assert world.acme.put(path, content=photo).json()["queued"] == 1
+    lot = world.stranger.post("/v1/lots", json={"ref_no": "spy"}).json()["id"]
+    items = [{"name": "x", "sha256": acme.ids["sha256"]}]
+    told = world.stranger.post(f"/v1/lots/{lot}/submissions", json={"items": items})
+    assert told.json()["items"][0]["submission"]["state"] == "awaiting"
+
+
+def test_an_administrator_reads_anothers_lot_and_begins_nothing_on_it(
+    world: World, acme: Acme
+) -> None:
+    lot = f"/v1/lots/{acme.ids['lot_id']}"
+    assert world.admin.get(lot).status_code == 200
+    assert world.admin.post(f"{lot}/score").status_code == 404
+    body = BODIES["/v1/lots/{lot_id}/submissions"]
+    assert world.admin.post(f"{lot}/submissions", **body).status_code == 404
 
 
 def test_a_photo_of_a_secret_reference_finds_nothing_for_others(

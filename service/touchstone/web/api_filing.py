@@ -3,9 +3,9 @@
 All five are made, listed, read and moved through their states alike.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from touchstone.store import (
@@ -23,6 +23,12 @@ from touchstone.store import (
 )
 from touchstone.web.auth import ApplicationDep, ExaminerDep, GuardedRoute
 from touchstone.web.documented import ON_CHANGE, ON_ITEM, ON_REQUEST
+from touchstone.web.filters import (
+    CasesPagingDep,
+    LotsPagingDep,
+    OfLotPagingDep,
+    SeizuresPagingDep,
+)
 from touchstone.web.limits import MAX_JSON_BYTES
 from touchstone.web.pagination import PageOut, PagingDep
 from touchstone.web.schemas_filing import (
@@ -127,14 +133,11 @@ def create_case(
 
 @router.get("/cases", response_model=PageOut[CaseOut], responses=ON_ITEM)
 def list_cases(
-    paging: PagingDep,
-    caller: ExaminerDep,
-    parts: ApplicationDep,
-    operation_id: Annotated[str | None, Query()] = None,
+    paging: CasesPagingDep, caller: ExaminerDep, parts: ApplicationDep
 ) -> PageOut[CaseOut]:
     """List the cases of your organisation, or of one operation, newest first."""
     found = parts.store.list_filed(
-        caller, Case, under=operation_id, after=paging.after, limit=paging.limit
+        caller, Case, under=paging.under, after=paging.after, limit=paging.limit
     )
     return paging.paged(found, CaseOut.of)
 
@@ -175,14 +178,11 @@ def create_seizure(
 
 @router.get("/seizures", response_model=PageOut[SeizureOut], responses=ON_ITEM)
 def list_seizures(
-    paging: PagingDep,
-    caller: ExaminerDep,
-    parts: ApplicationDep,
-    case_id: Annotated[str | None, Query()] = None,
+    paging: SeizuresPagingDep, caller: ExaminerDep, parts: ApplicationDep
 ) -> PageOut[SeizureOut]:
     """List the seizures of your organisation, or of one case, newest first."""
     found = parts.store.list_filed(
-        caller, Seizure, under=case_id, after=paging.after, limit=paging.limit
+        caller, Seizure, under=paging.under, after=paging.after, limit=paging.limit
     )
     return paging.paged(found, SeizureOut.of)
 
@@ -224,14 +224,11 @@ def create_lot(
 
 @router.get("/lots", response_model=PageOut[LotOut], responses=ON_ITEM)
 def list_lots(
-    paging: PagingDep,
-    caller: ExaminerDep,
-    parts: ApplicationDep,
-    seizure_id: Annotated[str | None, Query()] = None,
+    paging: LotsPagingDep, caller: ExaminerDep, parts: ApplicationDep
 ) -> PageOut[LotOut]:
     """List the lots of your organisation, or of one seizure, newest first."""
     found = parts.store.list_filed(
-        caller, Lot, under=seizure_id, after=paging.after, limit=paging.limit
+        caller, Lot, under=paging.under, after=paging.after, limit=paging.limit
     )
     return paging.paged(found, LotOut.of)
 
@@ -272,14 +269,11 @@ def create_exhibit(
 
 @router.get("/exhibits", response_model=PageOut[ExhibitOut], responses=ON_ITEM)
 def list_exhibits(
-    paging: PagingDep,
-    caller: ExaminerDep,
-    parts: ApplicationDep,
-    lot_id: Annotated[str | None, Query()] = None,
+    paging: OfLotPagingDep, caller: ExaminerDep, parts: ApplicationDep
 ) -> PageOut[ExhibitOut]:
     """List the exhibits of your organisation, or of one lot, newest first."""
     found = parts.store.list_filed(
-        caller, Exhibit, under=lot_id, after=paging.after, limit=paging.limit
+        caller, Exhibit, under=paging.under, after=paging.after, limit=paging.limit
     )
     return paging.paged(found, ExhibitOut.of)
 

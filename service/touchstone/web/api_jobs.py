@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from typing import IO, Annotated
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -15,6 +15,7 @@ from touchstone.store import Caller, Job, JobState, SubmissionState
 from touchstone.web.auth import ApplicationDep, ExaminerDep, GuardedRoute
 from touchstone.web.documented import JSON_LINES, ON_CHANGE, ON_ITEM, ON_REQUEST
 from touchstone.web.events import StreamDep, followed
+from touchstone.web.filters import OfLotPagingDep
 from touchstone.web.limits import MAX_JSON_BYTES
 from touchstone.web.pagination import PageOut, PagingDep
 from touchstone.web.schemas_lots import JobOut, JobSummary, SubmissionOut
@@ -34,14 +35,11 @@ _LAST_SEQ = 2**31 - 1
 
 @router.get("/jobs", response_model=PageOut[JobSummary], responses=ON_ITEM)
 def list_jobs(
-    paging: PagingDep,
-    caller: ExaminerDep,
-    parts: ApplicationDep,
-    lot_id: Annotated[str | None, Query()] = None,
+    paging: OfLotPagingDep, caller: ExaminerDep, parts: ApplicationDep
 ) -> PageOut[JobSummary]:
     """List the jobs of your organisation, or of one lot, newest first."""
     found = parts.store.list_jobs(
-        caller, lot_id=lot_id, after=paging.after, limit=paging.limit
+        caller, lot_id=paging.under, after=paging.after, limit=paging.limit
     )
     return paging.paged(found, JobSummary.of)
 

@@ -32,10 +32,10 @@ from touchstone.store import (
     JobKind,
     Lot,
     SubmissionFields,
-    SubmissionState,
 )
 from touchstone.web.auth import ApplicationDep, ExaminerDep, GuardedRoute
 from touchstone.web.documented import ON_CHANGE, ON_ITEM, ON_REQUEST
+from touchstone.web.filters import SubmissionsPagingDep
 from touchstone.web.limits import MAX_JSON_BYTES, Places, heavy
 from touchstone.web.pagination import PageOut, PagingDep
 from touchstone.web.problems import problem_of, respond
@@ -178,14 +178,13 @@ def _keep(
 )
 def list_submissions(
     lot_id: str,
-    paging: PagingDep,
+    paging: SubmissionsPagingDep,
     caller: ExaminerDep,
     parts: ApplicationDep,
-    state: Annotated[SubmissionState | None, Query()] = None,
 ) -> PageOut[SubmissionOut]:
     """List the photos of a lot, or those in one state, in the order of listing."""
     found = parts.store.list_submissions(
-        caller, lot_id, state=state, after=paging.after, limit=paging.limit
+        caller, lot_id, state=paging.state, after=paging.after, limit=paging.limit
     )
     return paging.paged(found, SubmissionOut.of)
 

@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -209,17 +209,17 @@ def test_exhibits_are_logged_with_their_photos(world: World) -> None:
 # --- manifests ------------------------------------------------------------------------
 
 
-def csv_of(rows: list[Mapping[str, str]]) -> bytes:
+def csv_of(rows: Sequence[Mapping[str, str]]) -> bytes:
     names = ("image", "sha256", "declared_gtin")
     lines = [names, *([row.get(name, "") for name in names] for row in rows)]
     return "\n".join(",".join(line) for line in lines).encode()
 
 
-def jsonl_of(rows: list[Mapping[str, str]]) -> bytes:
+def jsonl_of(rows: Sequence[Mapping[str, str]]) -> bytes:
     return b"\n".join(json.dumps(row).encode() for row in rows)
 
 
-def parquet_of(rows: list[Mapping[str, str]]) -> bytes:
+def parquet_of(rows: Sequence[Mapping[str, str]]) -> bytes:
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     names = ("image", "sha256", "declared_gtin")
@@ -238,7 +238,7 @@ def manifest(client: Client, lot: str, name: str, data: bytes) -> Any:
     [("m.csv", csv_of), ("m.jsonl", jsonl_of), ("m.parquet", parquet_of)],
 )
 def test_a_table_lists_its_good_rows_and_tells_of_the_others(
-    world: World, name: str, make: Callable[[list[Mapping[str, str]]], bytes]
+    world: World, name: str, make: Callable[[Sequence[Mapping[str, str]]], bytes]
 ) -> None:
     officer, lot = world.officer, a_lot(world.officer)
     announced(officer, lot, {"1.jpg": PHOTOS["1.jpg"]})

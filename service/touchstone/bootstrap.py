@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import cv2
 import faiss
 
+from touchstone import __version__
 from touchstone.blobs import Blobs, LocalBlobs, S3Blobs
 from touchstone.catalogue import Catalogue
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
@@ -23,10 +25,12 @@ from touchstone.engine.policy import Policy
 from touchstone.engine.rates import Validation
 from touchstone.enrolment import Enroller
 from touchstone.errors import ConfigurationError, ModelError, StorageError
-from touchstone.lots.reporting import Reporter
+from touchstone.examination import Assessment
+from touchstone.lots import Desk, PhotoReader
+from touchstone.lots.reporting import Reporter, publish
 from touchstone.review import Reviewer
 from touchstone.settings import Settings
-from touchstone.store import Store
+from touchstone.store import Caller, Job, Leased, Store
 from touchstone.verification import Verifier
 
 EMBEDDER = "embedder.onnx"
@@ -64,6 +68,54 @@ class Application:
     def close(self) -> None:
         """Let go of the database."""
         self.store.close()
+
+    @property
+    def examined_by(self) -> dict[str, str]:
+        """Digest or version of everything that finds, by name."""
+        return {
+            "touchstone": __version__,
+            "embedder": self.catalogue.embedder.digest,
+            "comparator": self.verifier.comparator.digest,
+            "localiser": self.verifier.localiser_digest,
+            "policy": self.verifier.policy.digest,
+            "references": self.catalogue.index_digest,
+        }
+
+    def desk(self) -> Desk:
+        """Return what a worker on lots works with."""
+
+        def assess(leased: Leased, photo: bytes) -> Assessment:
+            return self.verifier.assess(
+                Caller(leased.key_id, leased.organisation_id, leased.role),
+                [photo],
+                declared_product=leased.declared_product or None,
+                declared_gtin=leased.declared_gtin or None,
+            )
+
+        def make_report(job: Job) -> Mapping[str, str]:
+            caller = Caller(job.key_id, job.organisation_id, job.role)
+            made_at = datetime.now(UTC)
+            return publish(
+                self.reporter(), self.blobs, caller, job.lot_id, made_at=made_at
+            )
+
+        reader = PhotoReader(self.settings.max_upload_bytes, self.blobs)
+        return Desk(self.store, reader, assess, make_report)
+
+    def reporter(self) -> Reporter:
+        """Return what makes the reports of lots."""
+        return Reporter(self.store, self.reviewer.pictures, self.validation)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSetup:
+    """Builds, in a worker process, what it works with."""
+
+    settings: Settings
+
+    def __call__(self) -> Desk:
+        """Build the parts; the parent made and migrated what was missing."""
+        return build(self.settings, create=False, migrate=False).desk()
 
 
 def build(
@@ -111,11 +163,6 @@ def build(
     except BaseException:
         store.close()
         raise
-
-
-def reporter_of(parts: Application) -> Reporter:
-    """Return what makes the reports of lots."""
-    return Reporter(parts.store, parts.reviewer.pictures, parts.validation)
 
 
 def use_one_thread() -> None:

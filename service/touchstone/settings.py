@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     """Requests that may wait for a place; the others are told to come again."""
     patience_s: float = Field(default=30.0, ge=0, le=600)
     """How long, in seconds, one waits for a place."""
+    lot_workers: int = Field(default=1, ge=0, le=256)
+    """Processes of `serve` that examine the photos of lots; 0 leaves that to others."""
     host: str = "127.0.0.1"
     """Address that `serve` listens on."""
     port: int = Field(default=8000, ge=0, le=65_535)

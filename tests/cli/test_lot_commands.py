@@ -48,6 +48,19 @@ def test_a_lot_is_filed_filled_scored_and_written(
     assert rows[3]["finding"] == "no_reference"
     listed = run("lot", "list", "--data", data, "--json")
     assert listed.lines == [state]
+    retried = run("lot", "retry", lot, "--data", data, "--json")
+    assert retried.lines[0]["failed"] == 0
+    assert retried.lines[0]["work"] == "queued"
+    run("lot", "cancel", lot, "--data", data)
+    assert run("lot", "cancel", lot, "--data", data).code == 4
+
+
+def test_a_scored_lot_is_concluded_upon_and_reported(
+    run: Run, world: Path, data: Path, tmp_path: Path
+) -> None:
+    lot = a_lot(run, data)
+    run("lot", "add", lot, world / "photos", "--data", data)
+    run("lot", "score", lot, "--workers", "1", "--data", data)
     told = run("lot", "conclude", lot, "--data", data, "--json").lines[0]
     assert told["photos"] == 4
     assert told["unreadable"] == 1
@@ -57,11 +70,6 @@ def test_a_lot_is_filed_filled_scored_and_written(
     assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF-")
     wrong = run("lot", "report", lot, "--out", tmp_path / "r.doc", "--data", data)
     assert wrong.code == 2
-    retried = run("lot", "retry", lot, "--data", data, "--json")
-    assert retried.lines[0]["failed"] == 0
-    assert retried.lines[0]["work"] == "queued"
-    run("lot", "cancel", lot, "--data", data)
-    assert run("lot", "cancel", lot, "--data", data).code == 4
 
 
 def test_a_manifest_tells_exhibits_and_what_is_declared_row_by_row(

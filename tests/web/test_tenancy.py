@@ -8,141 +8,41 @@ import itertools
 import re
 import statistics
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
 
 import pytest
-from fastapi.routing import APIRoute
 from httpx2 import Response
 from web.conftest import MakeWorld
 from web.routes import api_routes
-from web.world import Client, World, encoded, mark, photographed
+from web.tenants import (
+    BODIES,
+    PHOTO,
+    SECRET,
+    SHARED,
+    Acme,
+    ask,
+    guarded,
+    leaked,
+    probes,
+    tenant,
+)
+from web.world import World
 
 from touchstone.store import Role, new_id
 from touchstone.web.auth import Allowed, GuardedRoute
-
-SHARED, SECRET, TINY = (encoded(mark(n)) for n in (1, 2, 3))
-PHOTO = encoded(photographed(mark(2)))
-UPLOAD = ("p", TINY)
-
-# What is sent with each request that has a body; a route that is not here and needs
-# one fails the test below, and so asks for a rule.
-BODIES: dict[str, dict[str, Any]] = {
-    "/v1/examinations": {"files": [("photos", UPLOAD)]},
-    "/v1/identify": {"files": [("photo", UPLOAD)]},
-    "/v1/codes/parse": {"json": {"text": "4006381333931"}},
-    "/v1/products": {"json": {"product_id": "P-probe"}},
-    "/v1/products/{product_ref}/reference-sets": {"json": {"market": "XX"}},
-    "/v1/reference-sets/{reference_set_id}/specimens": {"files": [("images", UPLOAD)]},
-    "/v1/reference-sets/{reference_set_id}/sharing": {"json": {"authority_ids": []}},
-    "/v1/organisations": {"json": {"kind": "brand", "name": "Probe"}},
-    "/v1/api-keys": {
-        "json": {"organisation_id": new_id(), "role": "officer", "label": "probe"}
-    },
-}
-NUMBER = "number"
-
-
-@dataclass(frozen=True)
-class Acme:
-    """Everything of Acme's, by what names it in a path."""
-
-    ids: Mapping[str, str]
-    texts: frozenset[str]
-    """What no answer to anyone else may hold."""
-    shared_texts: frozenset[str]
-    """What the officer with the grant may see in findings."""
+from touchstone.web.limits import WebLimits
 
 
 @pytest.fixture(scope="module")
 def world(fresh_world: MakeWorld) -> World:
-    return fresh_world()
+    # A probe must be answered by its route, not by the pace of its key.
+    return fresh_world(limits=WebLimits(requests_per_minute=10**6, burst=10**6))
 
 
 @pytest.fixture(scope="module")
 def acme(world: World) -> Acme:
-    shared_id = _kept(world, "SHARED-CODE", SHARED)
-    world.acme.put(
-        f"/v1/reference-sets/{shared_id}/sharing",
-        json={"authority_ids": [world.organisations["customs"]]},
-    )
-    secret_id = _kept(world, "SECRET-CODE", SECRET)
-    examined = world.acme.examine(PHOTO).json()
-    assert examined["product"]["product_id"] == "SECRET-CODE"
-    specimens = world.acme.get(f"/v1/reference-sets/{secret_id}/specimens").json()
-    specimen = specimens["items"][0]
-    secret_set = world.acme.get(f"/v1/reference-sets/{secret_id}").json()
-    key_id = str(world.acme.caller.key_id)
-    ids = {  # the first six by what stands for them in paths
-        "product_ref": secret_set["product_ref"],
-        "reference_set_id": secret_id,
-        "specimen_id": specimen["id"],
-        "examination_id": examined["id"],
-        "organisation_id": world.organisations["acme"],
-        "key_id": key_id,
-        "image_digest": specimen["image_digest"],
-        "code": "SECRET-CODE",
-    }
-    texts = {
-        *ids.values(),
-        "SECRET-CODE",
-        "name of SECRET-CODE",
-        "brand of SECRET-CODE",
-        specimen["image_digest"],
-        secret_set["digest"],
-        *examined["digests"]["photos"],
-        examined["digests"]["record"],
-    }
-    shared = {"SHARED-CODE", "name of SHARED-CODE", "brand of SHARED-CODE", shared_id}
-    return Acme(ids, frozenset(texts), frozenset(shared | {sha256(SHARED).hexdigest()}))
-
-
-def _kept(world: World, code: str, image: bytes) -> str:
-    fields = {
-        "product_id": code,
-        "name": f"name of {code}",
-        "brand": f"brand of {code}",
-    }
-    product = world.acme.post("/v1/products", json=fields).json()
-    path = f"/v1/products/{product['id']}/reference-sets"
-    set_id = str(world.acme.post(path, json={}).json()["id"])
-    assert world.acme.enrol(set_id, image).status_code == 201
-    return set_id
-
-
-def guarded(world: World) -> list[APIRoute]:
-    routes = [
-        route for route in api_routes(world.app.routes) if route.path.startswith("/v1")
-    ]
-    assert len(routes) > 30
-    return routes
-
-
-def probes(
-    world: World, ids: Mapping[str, str]
-) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each route with every id of ``ids`` in each place where an id goes."""
-    for route in guarded(world):
-        for method in sorted(route.methods or ()):
-            options = BODIES.get(route.path, {}) if method in {"POST", "PUT"} else {}
-            assert options or route.body_field is None, f"{route.path} needs a rule"
-            places = [name for name in route.param_convertors if name != NUMBER]
-            for chosen in itertools.product(ids.values(), repeat=len(places)):
-                path = route.path
-                for place, value in zip(places, chosen, strict=True):
-                    path = path.replace("{" + place + "}", value)
-                yield method, path.replace("{" + NUMBER + "}", "1"), options
-
-
-def ask(client: Client, method: str, path: str, options: dict[str, Any]) -> Response:
-    return client.request(method, path, **options)
-
-
-def leaked(answer: Response, texts: frozenset[str]) -> set[str]:
-    said = answer.text + str(dict(answer.headers))
-    return {text for text in texts if text in said}
+    return tenant(world)
 
 
 def test_every_route_names_the_roles_that_may_use_it(world: World) -> None:
@@ -167,6 +67,11 @@ ROLES: tuple[tuple[str, set[Role]], ...] = (
     *((f"{method} /v1/examinations", set(Role)) for method in ("GET", "POST")),
     ("POST /v1/identify", set(Role)),
     ("POST /v1/codes/parse", set(Role)),
+    *(
+        (f"{method} /v1/{kind}", set(Role))
+        for kind in ("operations", "cases", "seizures", "lots", "exhibits", "jobs")
+        for method in ("GET", "POST", "PUT")
+    ),
 )
 
 
@@ -218,6 +123,13 @@ def test_the_owner_sees_its_own(world: World, acme: Acme) -> None:
         f"/v1/examinations/{acme.ids['examination_id']}",
         f"/v1/examinations/{acme.ids['examination_id']}/pair.png",
         f"/v1/organisations/{acme.ids['organisation_id']}",
+        "/v1/operations",
+        "/v1/cases",
+        "/v1/seizures",
+        "/v1/lots",
+        "/v1/exhibits",
+        "/v1/jobs",
+        f"/v1/lots/{acme.ids['lot_id']}/submissions",
     ):
         answer = world.acme.get(path)
         assert answer.status_code == 200, path
@@ -241,6 +153,7 @@ def test_what_is_anothers_and_what_does_not_exist_look_the_same(
     nothing = {name: new_id() for name in acme.ids}
     before = _state(world, acme)
     count = 0
+    unknown: dict[tuple[str, str], Response] = {}  # all random ids are alike
     for who, client in clients.items():
         forbidden = acme.texts - {str(client.secret)}
         theirs = probes(world, acme.ids)
@@ -253,13 +166,21 @@ def test_what_is_anothers_and_what_does_not_exist_look_the_same(
             count += 1
             if probe == random:
                 continue
-            unknown = ask(client, *random)
-            assert answer.status_code == unknown.status_code, (who, probe[:2])
+            kind = who, f"{probe[0]} {_template(random[1], nothing)}"
+            if kind not in unknown:
+                unknown[kind] = ask(client, *random)
+            assert answer.status_code == unknown[kind].status_code, (who, probe[:2])
             assert answer.status_code in {401, 403, 404}, (who, probe[:2])
-            assert answer.content == unknown.content, (who, probe[:2])
-            count += 1
+            assert answer.content == unknown[kind].content, (who, probe[:2])
     assert count >= 2000
     assert _state(world, acme) == before
+
+
+def _template(path: str, ids: Mapping[str, str]) -> str:
+    """``path`` without the ids in it."""
+    for one in ids.values():
+        path = path.replace(one, "*")
+    return path
 
 
 def test_what_is_anothers_takes_as_long_as_what_does_not_exist(
@@ -286,8 +207,66 @@ def _state(world: World, acme: Acme) -> list[object]:
             f"/v1/reference-sets/{ids['reference_set_id']}",
             f"/v1/reference-sets/{ids['reference_set_id']}/sharing",
             f"/v1/reference-sets/{ids['reference_set_id']}/specimens",
+            *(f"/v1/{kind}" for kind in FILED),
+            f"/v1/exhibits/{ids['exhibit_id']}/custody",
+            f"/v1/lots/{ids['lot_id']}/submissions",
+            f"/v1/jobs/{ids['job_id']}",
         )
     ]
+
+
+FILED = ("operations", "cases", "seizures", "lots", "exhibits", "jobs")
+
+
+@pytest.mark.parametrize(
+    ("kind", "above", "fields"),
+    [
+        ("cases", "operation_id", {"ref_no": "mine"}),
+        ("seizures", "case_id", {"ref_no": "mine"}),
+        ("lots", "seizure_id", {"ref_no": "mine"}),
+        ("exhibits", "lot_id", {"exhibit_no": "mine"}),
+        ("jobs", "lot_id", None),
+    ],
+)
+def test_nothing_is_filed_under_anothers_or_listed_by_it(
+    world: World, acme: Acme, kind: str, above: str, fields: dict[str, str] | None
+) -> None:
+    for client in (world.bolt, world.officer, world.stranger):
+        seen = [
+            client.get(f"/v1/{kind}", params={above: one})
+            for one in (acme.ids[above], new_id())
+        ]
+        assert [answer.json() for answer in seen] == [{"items": [], "next": None}] * 2
+        if fields is None:
+            continue
+        theirs, nothing = (
+            client.post(f"/v1/{kind}", json=fields | {above: one})
+            for one in (acme.ids[above], new_id())
+        )
+        assert theirs.status_code == nothing.status_code == 404
+        assert theirs.content == nothing.content
+
+
+def test_a_digest_does_not_tell_whether_another_holds_the_photo(
+    world: World, acme: Acme
+) -> None:
+    photo = b"a photo of Acme's"
+    path = f"/v1/lots/{acme.ids['lot_id']}/photos/{acme.ids['sha256']}"
+    assert world.acme.put(path, content=photo).json()["queued"] == 1
+    lot = world.stranger.post("/v1/lots", json={"ref_no": "spy"}).json()["id"]
+    items = [{"name": "x", "sha256": acme.ids["sha256"]}]
+    told = world.stranger.post(f"/v1/lots/{lot}/submissions", json={"items": items})
+    assert told.json()["items"][0]["submission"]["state"] == "awaiting"
+
+
+def test_an_administrator_reads_anothers_lot_and_begins_nothing_on_it(
+    world: World, acme: Acme
+) -> None:
+    lot = f"/v1/lots/{acme.ids['lot_id']}"
+    assert world.admin.get(lot).status_code == 200
+    assert world.admin.post(f"{lot}/score").status_code == 404
+    body = BODIES["/v1/lots/{lot_id}/submissions"]
+    assert world.admin.post(f"{lot}/submissions", **body).status_code == 404
 
 
 def test_a_photo_of_a_secret_reference_finds_nothing_for_others(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from touchstone.bootstrap import build, open_store, reporter_of
+from touchstone.bootstrap import build, open_store
 from touchstone.cli.lots import LotId
 from touchstone.cli.options import Data, Json, settings_with
 from touchstone.cli.output import emit, say, show, table_of
@@ -133,7 +133,7 @@ def report(
     with build(settings_with(data)) as parts:
         caller = parts.store.ensure_local_operator()
         conclusion, items = conclude(parts.store, caller, lot_id, parts.validation)
-        made = reporter_of(parts).report(
+        made = parts.reporter().report(
             caller, conclusion, items, made_at=datetime.now(UTC)
         )
     content = pdf_of(made) if out.suffix.lower() == ".pdf" else report_json(made)

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from touchstone import __version__
-from touchstone.bootstrap import Application, build
+from touchstone.bootstrap import Application, WorkerSetup, build
 from touchstone.cli.exits import Exit, exit_code_for
 from touchstone.cli.options import Data, Json, settings_with
 from touchstone.cli.output import Bar, complain, emit, progress_bar, say
@@ -18,18 +17,9 @@ from touchstone.errors import (
     NotFoundError,
     StorageError,
 )
-from touchstone.examination import LIMITATIONS, Assessment, Examined
-from touchstone.lots import (
-    Desk,
-    LotProgress,
-    LotScorer,
-    PhotoReader,
-    Row,
-    row_document,
-    row_of,
-)
-from touchstone.settings import Settings
-from touchstone.store import Caller, Leased
+from touchstone.examination import LIMITATIONS, Examined
+from touchstone.lots import LotProgress, LotScorer, Row, row_document, row_of
+from touchstone.store import Caller
 
 
 def verify(
@@ -241,7 +231,7 @@ def score(
         scorer = LotScorer(
             parts.store,
             WorkerSetup(settings),
-            examined_by=examined_by(parts),
+            examined_by=parts.examined_by,
             workers=workers,
             may_mix=mixed,
         )
@@ -286,38 +276,3 @@ def progress_on(bar: Bar) -> Callable[[LotProgress], None]:
         bar.advance_to(progress.done, progress.total)
 
     return tell
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSetup:
-    """Builds, in a worker process, what it works with."""
-
-    settings: Settings
-
-    def __call__(self) -> Desk:
-        """Build the parts; the parent made and migrated what was missing."""
-        parts = build(self.settings, create=False, migrate=False)
-
-        def assess(leased: Leased, photo: bytes) -> Assessment:
-            return parts.verifier.assess(
-                Caller(leased.key_id, leased.organisation_id, leased.role),
-                [photo],
-                declared_product=leased.declared_product or None,
-                declared_gtin=leased.declared_gtin or None,
-            )
-
-        reader = PhotoReader(self.settings.max_upload_bytes, parts.blobs)
-        return Desk(parts.store, reader, assess)
-
-
-def examined_by(parts: Application) -> dict[str, str]:
-    """Return digest or version of everything that could make another finding."""
-    verifier = parts.verifier
-    return {
-        "touchstone": __version__,
-        "embedder": verifier.catalogue.embedder.digest,
-        "comparator": verifier.comparator.digest,
-        "localiser": verifier.localiser_digest,
-        "policy": verifier.policy.digest,
-        "references": verifier.catalogue.index_digest,
-    }

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from touchstone.bootstrap import build, open_store
-from touchstone.cli.examining import WorkerSetup, examined_by, progress_on
+from touchstone.bootstrap import WorkerSetup, build, open_store
+from touchstone.cli.examining import progress_on
 from touchstone.cli.exits import exit_code_for
 from touchstone.cli.options import Data, Json, settings_with
 from touchstone.cli.output import emit, progress_bar, say, show, table_of
@@ -151,7 +151,7 @@ def score(
         caller = parts.store.ensure_local_operator()
         parts.catalogue.save()  # each worker starts from this snapshot
         scorer = LotScorer(
-            parts.store, WorkerSetup(settings), examined_by(parts), workers=workers
+            parts.store, WorkerSetup(settings), parts.examined_by, workers=workers
         )
         scorer.work_through(caller, lot_id, progress=progress_on(bar))
         tally = parts.store.tally(caller, lot_id)

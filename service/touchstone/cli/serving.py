@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -46,15 +47,23 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with build(settings) as parts, contextlib.suppress(KeyboardInterrupt):
         _first_key(parts, json=json)
+        app = create_app(parts, lot_workers=settings.lot_workers)
         config = uvicorn.Config(
-            create_app(parts),
+            app,
             host=settings.host,
             port=settings.port,
             access_log=False,  # to stdout, which is for data; the app keeps its own
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_S,
         )
-        uvicorn.Server(config).run()
+
+        class Server(uvicorn.Server):
+            def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+                # Streams go on for minutes; told now, they do not hold up the end.
+                app.state.streams.stopping.set()
+                super().handle_exit(sig, frame)
+
+        Server(config).run()
 
 
 def _first_key(parts: Application, *, json: bool) -> None:

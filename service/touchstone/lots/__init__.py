@@ -1,34 +1,49 @@
 """Use case: a seized lot, thousands of photos, none lost, one result each.
 
 Reading order: ``sources`` (which photos) over ``archives`` and ``photos`` (where their
-bytes lie), ``results`` (one row each, and the files of them), ``working`` (what one
-worker does), ``workers`` (processes that may die), ``scoring`` (all of it joined).
+bytes lie), ``manifests`` (what is sent to us instead), ``results`` (one row each, and
+the files of them), ``working`` (what one worker does), ``workers`` (processes that may
+die), ``scoring`` (all of it joined), ``keeping`` (workers beside a server).
 """
 
 from touchstone.lots.concluding import Conclusion, conclude, conclusion_document
 from touchstone.lots.importing import Imported, Importer
-from touchstone.lots.photos import PhotoReader
-from touchstone.lots.results import COLUMNS, Row, row_document, row_of
+from touchstone.lots.keeping import Keeper
+from touchstone.lots.manifests import MANIFEST_ENDINGS, RowError, open_manifest
+from touchstone.lots.photos import PhotoReader, blob_locator
+from touchstone.lots.results import (
+    COLUMNS,
+    Row,
+    outcome_document,
+    row_document,
+    row_of,
+)
 from touchstone.lots.scoring import LotProgress, LotScorer, LotSummary, write_results
 from touchstone.lots.workers import Workers
 from touchstone.lots.working import Assess, Desk, MakeDesk
 
 __all__ = [
     "COLUMNS",
+    "MANIFEST_ENDINGS",
     "Assess",
     "Conclusion",
     "Desk",
     "Imported",
     "Importer",
+    "Keeper",
     "LotProgress",
     "LotScorer",
     "LotSummary",
     "MakeDesk",
     "PhotoReader",
     "Row",
+    "RowError",
     "Workers",
+    "blob_locator",
     "conclude",
     "conclusion_document",
+    "open_manifest",
+    "outcome_document",
     "row_document",
     "row_of",
     "write_results",

@@ -25,7 +25,11 @@ PHOTO_ENDINGS = frozenset((*_ACCEPTED, *_KNOWN))
 MANIFEST_COLUMNS = ("image", "exhibit_no", "declared_product", "declared_gtin")
 """What a row of a manifest may tell; only ``image`` is required, others are ignored."""
 
+DIGEST_COLUMN = "sha256"
+"""Of the photo, where it is sent by itself: see ``manifests``."""
+
 _MAX_LINE = 1_000_000
+_BATCH_ROWS = 1000
 
 
 @dataclass(slots=True)
@@ -54,8 +58,8 @@ def open_source(path: Path, *, limits: ArchiveLimits | None = None) -> Iterator[
     elif ending == ".zip" and path.is_file():
         with open_archive(path, limits=limits) as archive:
             yield _archived(path, archive)
-    elif ending in _TABLES and path.is_file():
-        rows = _TABLES[ending](path)
+    elif ending in TABLES and path.is_file():
+        rows = TABLES[ending](path)
         first = next(rows, None)  # a manifest that is none is refused at once
         yield Source(_listed(path.parent, first, rows))
     else:
@@ -151,8 +155,8 @@ def _row(folder: Path, row: Mapping[str, Any], number: int) -> SubmissionFields:
 
 
 def _row_problem(row: Mapping[str, Any], name: str, cells: Mapping[str, str]) -> str:
-    if row.get(_BROKEN):
-        return str(row[_BROKEN])
+    if row.get(BROKEN):
+        return str(row[BROKEN])
     if not name:
         return "The cell image is empty."
     gtin = cells["declared_gtin"]
@@ -165,7 +169,7 @@ def _row_problem(row: Mapping[str, Any], name: str, cells: Mapping[str, str]) ->
     return ""
 
 
-_BROKEN = "\0broken"
+BROKEN = "\0broken"
 """Key under which a row tells that it could not be read."""
 
 
@@ -186,7 +190,7 @@ def _jsonl_rows(path: Path) -> Iterator[Mapping[str, Any]]:
                 if not line.strip():
                     continue
                 row = _json_object(line, number + 1)
-                if number == 0 and _BROKEN not in row:
+                if number == 0 and BROKEN not in row:
                     _check_columns(path, row)
                 yield row
     except OSError as error:
@@ -197,9 +201,9 @@ def _json_object(line: bytes, number: int) -> Mapping[str, Any]:
     try:
         row = json.loads(line)
     except ValueError:
-        return {_BROKEN: f"Line {number} is not JSON."}
+        return {BROKEN: f"Line {number} is not JSON."}
     if not isinstance(row, dict):
-        return {_BROKEN: f"Line {number} is not a JSON object."}
+        return {BROKEN: f"Line {number} is not a JSON object."}
     return row
 
 
@@ -212,24 +216,30 @@ def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
             "Parquet needs its extra: install touchstone[parquet], or give a CSV."
         ) from error
     try:
-        with parquet.ParquetFile(path) as file:
-            _check_columns(path, file.schema_arrow.names)
-            wanted = [n for n in MANIFEST_COLUMNS if n in file.schema_arrow.names]
-            for batch in file.iter_batches(columns=wanted):
-                yield from batch.to_pylist()
+        names = parquet.read_schema(path).names
+        _check_columns(path, names)
+        wanted = [n for n in (*MANIFEST_COLUMNS, DIGEST_COLUMN) if n in names]
+        # Row by row, and dictionaries as they lie there: a long text that ten million
+        # rows refer to is then held once.
+        with parquet.ParquetFile(path, read_dictionary=wanted) as file:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
+                columns = {name: batch.column(name) for name in wanted}
+                for number in range(batch.num_rows):
+                    yield {name: columns[name][number].as_py() for name in wanted}
     except (OSError, pyarrow.ArrowException) as error:
         raise _unreadable(path, "Parquet", error) from error
 
 
-_TABLES = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
+TABLES = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}
 
 
 def _check_columns(path: Path, names: Iterable[str]) -> None:
     if "image" not in names:
-        raise InvalidInputError(f"{path} lacks the column image.", field="source")
+        raise InvalidInputError(f"{path.name} lacks the column image.", field="source")
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> InvalidInputError:
+    reason = getattr(error, "strerror", None) or error
     return InvalidInputError(
-        f"{path} cannot be read as {kind}: {error}", field="source"
+        f"{path.name} cannot be read as {kind}: {reason}", field="source"
     )

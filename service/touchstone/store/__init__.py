@@ -3,9 +3,11 @@
 Reading order: ``values`` (what is kept), ``scope`` (who sees what), ``database`` (what
 a transaction is), then the subjects: ``access``, ``sharing``, ``references`` with
 ``enrolling``, ``matching``, ``examinations``, ``filing`` (what a seizure is filed
-under), ``work`` and ``jobs`` (its photos as work), ``idempotency``, ``audit``.
+under), ``submitting`` and ``announcing`` (its photos, listed), ``work`` and ``jobs``
+(its photos as work), ``idempotency``, ``audit``.
 """
 
+from touchstone.store.announcing import Announced
 from touchstone.store.drafts import (
     ExaminationDraft,
     ProductFields,
@@ -13,6 +15,11 @@ from touchstone.store.drafts import (
     SpecimenFields,
 )
 from touchstone.store.filing_drafts import (
+    HANDLING_CODES,
+    INFO_EVALUATIONS,
+    PRODUCT_CLASSES,
+    SOURCE_EVALUATIONS,
+    UNIT_KINDS,
     CaseFields,
     CustodyFields,
     ExhibitFields,
@@ -23,6 +30,7 @@ from touchstone.store.filing_drafts import (
     SubmissionFields,
 )
 from touchstone.store.filing_values import (
+    DONE_SUBMISSIONS,
     UNFINISHED_JOBS,
     Case,
     CaseState,
@@ -79,10 +87,17 @@ from touchstone.store.work import LEASE, MAX_ATTEMPTS
 
 __all__ = [
     "AUTHORITY_KINDS",
+    "DONE_SUBMISSIONS",
+    "HANDLING_CODES",
+    "INFO_EVALUATIONS",
     "LEASE",
     "MAX_ATTEMPTS",
+    "PRODUCT_CLASSES",
+    "SOURCE_EVALUATIONS",
     "TAKEN_OVER_AFTER",
     "UNFINISHED_JOBS",
+    "UNIT_KINDS",
+    "Announced",
     "ApiKey",
     "Attempt",
     "AuditEvent",

@@ -292,6 +292,21 @@ def found(session: Session, caller: Caller, kind: type, filed_id: str) -> Any:
     return row
 
 
+def owned(session: Session, caller: Caller, kind: type, filed_id: str) -> Any:
+    """Return the row of what is the caller's own: what it may put work on.
+
+    An administrator reads every organisation's, but its work would match against
+    every reference, and its findings would stand in the other's records.
+
+    Raises:
+        NotFoundError: there is none, or it is another's.
+    """
+    row = found(session, caller, kind, filed_id)
+    if row.organisation_id != caller.organisation_id:
+        raise not_found()
+    return row
+
+
 def step(session: Session, row: FiledRow, state: StrEnum) -> None:
     """Take ``row`` to ``state``, if that may follow.
 

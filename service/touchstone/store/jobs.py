@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from touchstone.errors import ConflictError
 from touchstone.store.audit import Act, Action, append
 from touchstone.store.database import Database
-from touchstone.store.filing import found, step
+from touchstone.store.filing import found, owned, step
 from touchstone.store.filing_tables import JobRow, LotRow, SubmissionRow
 from touchstone.store.filing_values import (
     DONE_SUBMISSIONS,
@@ -55,7 +55,7 @@ class Jobs(Database):
         """
         at = self._now()
         with self._writing() as session:
-            lot = found(session, caller, Lot, lot_id)
+            lot = owned(session, caller, Lot, lot_id)
             row = session.scalar(
                 select(JobRow)
                 .where(
@@ -187,13 +187,9 @@ class Jobs(Database):
                     SubmissionRow.state == SubmissionState.FAILED,
                     SubmissionRow.locator != "",
                 )
-                .values(
-                    state=SubmissionState.QUEUED,
-                    attempts=0,
-                    worker="",
-                    error="",
-                    finished_seq=None,
-                )
+                # finished_seq stays: were the last number given again, whoever follows
+                # from there would miss what comes of it.
+                .values(state=SubmissionState.QUEUED, attempts=0, worker="", error="")
                 .returning(SubmissionRow.id)
             ).all()
             if not tried:

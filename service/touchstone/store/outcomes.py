@@ -16,6 +16,7 @@ from touchstone.store.filing_tables import (
     SubmissionRow,
 )
 from touchstone.store.filing_values import (
+    DONE_SUBMISSIONS,
     Lot,
     Operation,
     Submission,
@@ -125,7 +126,12 @@ class Outcomes(Database):
         """
         query = (
             select(SubmissionRow)
-            .where(SubmissionRow.lot_id == lot_id, SubmissionRow.finished_seq > seq)
+            .where(
+                SubmissionRow.lot_id == lot_id,
+                SubmissionRow.finished_seq > seq,
+                # What is tried again keeps its number until it is finished again.
+                SubmissionRow.state.in_(DONE_SUBMISSIONS),
+            )
             .order_by(SubmissionRow.finished_seq)
             .limit(limit)
         )

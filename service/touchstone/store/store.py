@@ -9,6 +9,7 @@ from datetime import datetime
 
 from touchstone.errors import ConfigurationError
 from touchstone.store.access import Access
+from touchstone.store.announcing import Announcing
 from touchstone.store.audit import Audit
 from touchstone.store.database import BUSY_TIMEOUT_S, connect, parsed_url, utc_now
 from touchstone.store.examinations import Examinations
@@ -32,6 +33,7 @@ class Store(
     Examinations,
     Filing,
     Submitting,
+    Announcing,
     Work,
     Outcomes,
     Jobs,

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from touchstone.store.audit import Act, Action, append
 from touchstone.store.database import Database
-from touchstone.store.filing import found
+from touchstone.store.filing import found, owned
 from touchstone.store.filing_drafts import Result, SubmissionFields
 from touchstone.store.filing_tables import ExhibitRow, LotRow, SubmissionRow
 from touchstone.store.filing_values import (
@@ -48,8 +48,8 @@ class Submitting(Database):
         """
         at = self._now()
         with self._writing() as session:
-            lot: LotRow = found(session, caller, Lot, lot_id)
-            exhibits = _exhibits(session, lot, drafts, at=at)
+            lot: LotRow = owned(session, caller, Lot, lot_id)
+            exhibits = exhibits_of(session, lot, drafts, at=at)
             if first is None:
                 rows = _appended(session, lot, drafts)
             else:
@@ -91,7 +91,7 @@ class Submitting(Database):
             NotFoundError: no such lot of the caller's.
         """
         with self._writing() as session:
-            lot = found(session, caller, Lot, lot_id)
+            lot = owned(session, caller, Lot, lot_id)
             rows = session.scalars(
                 select(SubmissionRow).where(
                     SubmissionRow.lot_id == lot.id,
@@ -104,21 +104,12 @@ class Submitting(Database):
             return len(rows)
 
     def locator_of(self, caller: Caller, digest: str) -> str | None:
-        """Return where a photo that this organisation sent before lies, if it did.
+        """Return where a photo that this organisation uploaded before lies, if it did.
 
         Only its own: else a digest would tell whether another holds that photo.
         """
-        query = (
-            select(SubmissionRow.locator)
-            .where(
-                SubmissionRow.organisation_id == caller.organisation_id,
-                SubmissionRow.photo_digest == digest,
-                SubmissionRow.locator != "",
-            )
-            .limit(1)
-        )
         with self._reading() as session:
-            return session.scalar(query)
+            return uploaded(session, caller.organisation_id, [digest]).get(digest)
 
 
 FILLED = ("state", "finding", "error", "row_json", "profile", "log10_lr", "serial")
@@ -144,6 +135,21 @@ def fill(row: SubmissionRow, result: Result) -> None:
     row.leased_until = None
 
 
+def uploaded(
+    session: Session, organisation_id: str, digests: Sequence[str | None]
+) -> dict[str, str]:
+    """Return where the photos of these digests lie that an organisation uploaded.
+
+    No others: a file on some machine may have changed, or gone.
+    """
+    query = select(SubmissionRow.photo_digest, SubmissionRow.locator).where(
+        SubmissionRow.organisation_id == organisation_id,
+        SubmissionRow.photo_digest.in_(digests),
+        SubmissionRow.locator.startswith("blob:"),
+    )
+    return {str(digest): locator for digest, locator in session.execute(query)}
+
+
 def next_seq(session: Session, lot_id: str) -> int:
     """Return the number of the next submission of a lot to be finished."""
     # Writes are serial, so that no two take the same.
@@ -155,7 +161,16 @@ def next_seq(session: Session, lot_id: str) -> int:
     return 1 if last is None else last + 1
 
 
-def _new_row(lot: LotRow, draft: SubmissionFields, position: int) -> SubmissionRow:
+def next_position(session: Session, lot: LotRow) -> int:
+    """Return the position behind the last submission of a lot."""
+    last = session.scalar(
+        select(func.max(SubmissionRow.position)).where(SubmissionRow.lot_id == lot.id)
+    )
+    return 0 if last is None else last + 1
+
+
+def new_row(lot: LotRow, draft: SubmissionFields, position: int) -> SubmissionRow:
+    """Return the row of a photo that is to be added to a lot."""
     row = SubmissionRow(
         id=new_id(),
         organisation_id=lot.organisation_id,
@@ -197,7 +212,7 @@ def _placed(
     for position, draft in enumerate(drafts, first):
         row = standing.get(position)
         if row is None:
-            row = _new_row(lot, draft, position)
+            row = new_row(lot, draft, position)
             session.add(row)
         elif not _is_same(row, draft):
             _begin(row, draft)
@@ -208,15 +223,12 @@ def _placed(
 def _appended(
     session: Session, lot: LotRow, drafts: Iterable[SubmissionFields]
 ) -> list[SubmissionRow]:
-    last = session.scalar(
-        select(func.max(SubmissionRow.position)).where(SubmissionRow.lot_id == lot.id)
-    )
-    position = 0 if last is None else last + 1
+    position = next_position(session, lot)
     rows = []
     for draft in drafts:
         row = session.scalar(_twin(lot, draft))
         if row is None:
-            row = _new_row(lot, draft, position)
+            row = new_row(lot, draft, position)
             session.add(row)
             position += 1
         rows.append(row)
@@ -241,7 +253,7 @@ def _is_same(row: SubmissionRow, draft: SubmissionFields) -> bool:
     )
 
 
-def _exhibits(
+def exhibits_of(
     session: Session,
     lot: LotRow,
     drafts: Sequence[SubmissionFields],

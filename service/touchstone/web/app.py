@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Annotated
 
 import structlog
@@ -10,12 +11,23 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
-from touchstone.bootstrap import Application
+from touchstone.bootstrap import Application, WorkerSetup
 from touchstone.errors import TouchstoneError
+from touchstone.lots import Keeper
 from touchstone.verification import MAX_PHOTOS
-from touchstone.web import api, api_administration, api_references, docs, problems
+from touchstone.web import (
+    api,
+    api_administration,
+    api_filing,
+    api_jobs,
+    api_lots,
+    api_references,
+    docs,
+    problems,
+)
 from touchstone.web.auth import ApplicationDep
 from touchstone.web.edge import Edge, json_log
+from touchstone.web.events import Pulse, Streams
 from touchstone.web.limits import Pace, Places, WebLimits
 from touchstone.web.metrics import Metrics
 from touchstone.web.schemas import DIGEST, example
@@ -28,6 +40,7 @@ def create_app(
     application: Application,
     *,
     limits: WebLimits | None = None,
+    lot_workers: int = 0,
     log: structlog.typing.FilteringBoundLogger | None = None,
 ) -> FastAPI:
     """Return the HTTP service over ``application``, which it closes at the end.
@@ -35,16 +48,28 @@ def create_app(
     Args:
         application: the parts of the deployment.
         limits: what one process takes on at once; as the settings say if not given.
+        lot_workers: processes beside this one that examine the photos of lots.
         log: where requests are noted; JSON lines on stderr if not given.
     """
     limits = limits or WebLimits.chosen(application.settings)
+    log = log or json_log()
     metrics = Metrics()
+    keeper = Keeper(
+        application.store,
+        WorkerSetup(application.settings),
+        count=lot_workers,
+        tell=lambda error: log.error("workers_stopped", exc_info=error),
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if lot_workers:
+            application.catalogue.save()  # each worker starts from this snapshot
+        keeper.start()
         try:
             yield
         finally:
+            keeper.stop()
             application.close()
 
     app = FastAPI(docs_url=None, redoc_url=None, lifespan=lifespan)
@@ -52,11 +77,17 @@ def create_app(
     app.state.metrics = metrics
     app.state.pace = Pace(limits)
     app.state.places = Places(limits)
+    app.state.receiving = Places(replace(limits, places=limits.receiving))
+    app.state.streams = Streams(limits.streams, Pulse())
     routers = (
         api.uploads,
         api.router,
         api_references.uploads,
         api_references.router,
+        api_filing.router,
+        api_lots.uploads,
+        api_lots.router,
+        api_jobs.router,
         api_administration.router,
         router,
     )
@@ -70,7 +101,7 @@ def create_app(
         RequestBodyLimitMiddleware,
         max_body_size=MAX_PHOTOS * application.settings.max_upload_bytes + _FORM_BYTES,
     )
-    app.add_middleware(Edge, limits=limits, metrics=metrics, log=log or json_log())
+    app.add_middleware(Edge, limits=limits, metrics=metrics, log=log)
     return app
 
 

@@ -64,3 +64,10 @@ PNG: Responses = {
         "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+
+JSON_LINES: Responses = {
+    200: {
+        "description": "One JSON object a line.",
+        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+    }
+}

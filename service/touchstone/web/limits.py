@@ -35,6 +35,10 @@ class WebLimits:
     that light requests are answered however many photos are sent."""
     patience_s: float = 30.0
     """How long one waits for a place before it is told to come again."""
+    receiving: int = 4
+    """Photos of lots written to the image store at once."""
+    streams: int = 100
+    """Jobs followed at once (``events``); each costs a look at the records a second."""
     body_timeout_s: float = 60.0
     """How long a body is waited for in all, besides what its bytes have earned."""
     body_bytes_per_s: float = 50_000.0

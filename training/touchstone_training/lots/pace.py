@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from touchstone.bootstrap import build, open_store
-from touchstone.cli.examining import WorkerSetup, examined_by
+from touchstone.bootstrap import WorkerSetup, build, open_store
 from touchstone.cli.options import settings_with
 from touchstone.lots import Importer, LotScorer, write_results
 from touchstone.store import (
@@ -55,7 +54,7 @@ def measure_pace(
         parts.enroller.enrol_csv(caller, lot_folder / "references.csv")
         parts.catalogue.save()
         scorer = LotScorer(
-            parts.store, WorkerSetup(settings), examined_by(parts), workers=workers
+            parts.store, WorkerSetup(settings), parts.examined_by, workers=workers
         )
         importer = Importer(parts.store, parts.blobs, settings.max_upload_bytes)
         for number in range(rounds):

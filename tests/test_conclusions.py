@@ -209,10 +209,13 @@ def test_a_report_is_published_in_every_form_and_names_what_made_it(
     )
     blobs = LocalBlobs(tmp_path / "blobs")
     reporter = Reporter(store, pictures, VALIDATION)
-    made = publish(reporter, blobs, caller, lot.id, made_at=MADE_AT)
-    again = publish(reporter, blobs, caller, lot.id, made_at=MADE_AT)
-    assert made == again
-    assert blobs.get(made["pdf"]).startswith(b"%PDF-")
+    published = publish(reporter, blobs, caller, lot.id, made_at=MADE_AT)
+    assert publish(reporter, blobs, caller, lot.id, made_at=MADE_AT) == published
+    made = published["files"]
+    assert published["reference_sets"] == [
+        store.list_reference_sets(caller).items[0].id
+    ]
+    assert blobs.get(made["report.pdf"]).startswith(b"%PDF-")
     report = json.loads(blobs.get(made["report.json"]))
     assert report["lot"]["case_reference"] == "C-1"
     assert report["lot"]["handling_code"] == "H2"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import cv2
@@ -92,7 +92,7 @@ class Application:
                 declared_gtin=leased.declared_gtin or None,
             )
 
-        def make_report(job: Job) -> Mapping[str, str]:
+        def make_report(job: Job) -> Mapping[str, Any]:
             caller = Caller(job.key_id, job.organisation_id, job.role)
             made_at = datetime.now(UTC)
             return publish(

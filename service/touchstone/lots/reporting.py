@@ -4,7 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -157,15 +157,13 @@ class Reporter:
     def _worst(
         self, caller: Caller, items: Sequence[LotItem]
     ) -> Iterator[paper.WorstRegion]:
-        called = [
+        against = [
             one
             for one in items
-            if one.finding == FindingKind.INCONSISTENT_WITH_GENUINE
-            and one.log10_lr is not None
-            and one.examination_id
+            if one.log10_lr is not None and one.log10_lr < 0.0 and one.examination_id
         ]
-        called.sort(key=lambda one: (one.log10_lr or 0.0, one.position))
-        for one in called[:_WORST]:
+        against.sort(key=lambda one: (one.log10_lr or 0.0, one.position))
+        for one in against[:_WORST]:
             for drawn in self._drawn(caller, [one.examination_id or ""]):
                 yield paper.WorstRegion(
                     one.name,
@@ -217,19 +215,34 @@ class Reporter:
 
 def publish(
     reporter: Reporter, blobs: Blobs, caller: Caller, lot_id: str, *, made_at: datetime
-) -> dict[str, str]:
-    """Conclude on a lot and keep its report in every form; return each one's digest.
+) -> dict[str, Any]:
+    """Conclude on a lot and keep its report in every form.
+
+    Returns:
+        ``files``, the digest of each by its name, and ``reference_sets``, the ids of
+        those whose pictures the PDF shows: without leave for all of them it is not to
+        be handed out.
 
     Raises:
         NotFoundError: no such lot of the caller's.
         ConfigurationError: without the library that sets the PDF.
         StorageError: the image store refused.
     """
-    conclusion, items = conclude(reporter.store, caller, lot_id, reporter.validation)
-    made = reporter.report(caller, conclusion, items, made_at=made_at)
+    shown: set[str] = set()
+
+    def noted(caller: Caller, examination_id: str) -> EvidencePictures:
+        drawn = reporter.pictures(caller, examination_id)
+        shown.add(examination_id)
+        return drawn
+
+    store = reporter.store
+    conclusion, items = conclude(store, caller, lot_id, reporter.validation)
+    made = replace(reporter, pictures=noted).report(
+        caller, conclusion, items, made_at=made_at
+    )
     spoken = canonical_json(conclusion_document(conclusion, items)).encode()
-    digests = {
-        "pdf": blobs.put(pdf_of(made)),
+    files = {
+        "report.pdf": blobs.put(pdf_of(made)),
         "report.json": blobs.put(paper.report_json(made)),
         "conclusion.json": blobs.put(spoken),
     }
@@ -237,11 +250,12 @@ def publish(
         for ending in (".csv", ".jsonl", ".parquet"):
             out = Path(folder) / f"results{ending}"
             try:
-                write_results(reporter.store, caller, lot_id, out)
+                write_results(store, caller, lot_id, out)
             except ConfigurationError:
                 continue  # Parquet without its library: the other two say the same
-            digests[f"results{ending}"] = blobs.put(out.read_bytes())
-    return digests
+            files[f"results{ending}"] = blobs.put(out.read_bytes())
+    sets = {store.examination(caller, one).reference_set_id for one in shown}
+    return {"files": files, "reference_sets": sorted(filter(None, sets))}
 
 
 def _pixels(png: bytes) -> Pixels:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from touchstone.errors import (
     BadImageError,
@@ -51,7 +51,7 @@ class Desk:
     store: Store
     photos: PhotoReader
     assess: Assess
-    publish: Callable[[Job], Mapping[str, str]] | None = None
+    publish: Callable[[Job], Mapping[str, Any]] | None = None
     """Makes the report that a job asks for; None where nobody asks for any."""
 
 
@@ -110,7 +110,7 @@ def work(
                     _finish_all(desk, leases, is_stopping)
                 elif job_id is not None and not _is_under_way(desk.store, job_id):
                     return
-                elif job_id is not None or not _reported(desk):
+                elif job_id is not None or not report_due(desk):
                     time.sleep(_IDLE_S)  # others hold the rest, and may yet lose it
         finally:
             desk.store.give_back(name)
@@ -149,7 +149,7 @@ def examined(desk: Desk, leased: Leased) -> tuple[Result, ExaminationDraft | Non
     return result_of(leased.name, assessment), assessment.draft
 
 
-def _reported(desk: Desk) -> bool:
+def report_due(desk: Desk) -> bool:
     """Make one report that a job asks for; False if none does."""
     if desk.publish is None:
         return False

@@ -40,6 +40,7 @@ from touchstone.web.limits import MAX_JSON_BYTES, Places, heavy
 from touchstone.web.pagination import PageOut, PagingDep
 from touchstone.web.problems import problem_of, respond
 from touchstone.web.schemas_lots import (
+    POLL_AFTER_S,
     AnnouncementIn,
     AnnouncementOut,
     ItemIn,
@@ -65,7 +66,6 @@ router = APIRouter(
     max_body_size=MAX_JSON_BYTES,
 )
 
-POLL_AFTER_S = 2
 _LISTED_AT_ONCE = 1000
 _ERRORS_TOLD = 1000
 _IN_MEMORY = 1 << 20

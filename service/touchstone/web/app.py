@@ -18,6 +18,7 @@ from touchstone.verification import MAX_PHOTOS
 from touchstone.web import (
     api,
     api_administration,
+    api_conclusions,
     api_filing,
     api_jobs,
     api_lots,
@@ -88,6 +89,7 @@ def create_app(
         api_lots.uploads,
         api_lots.router,
         api_jobs.router,
+        api_conclusions.router,
         api_administration.router,
         router,
     )

@@ -71,3 +71,19 @@ JSON_LINES: Responses = {
         "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
     }
 }
+
+FILES: Responses = {
+    200: {
+        "description": "The file.",
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for kind in (
+                "application/pdf",
+                "application/json",
+                "application/x-ndjson",
+                "application/vnd.apache.parquet",
+                "text/csv",
+            )
+        },
+    }
+}

@@ -30,6 +30,7 @@ from touchstone.web.schemas import (
     fields_of,
 )
 
+POLL_AFTER_S = 2
 MAX_ITEMS = 1000
 """Photos announced in one request."""
 

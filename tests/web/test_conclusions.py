@@ -1,0 +1,125 @@
+"""A lot as a whole over HTTP: its sample, its conclusion, its report, its operation."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from web.test_examinations import FORGED
+from web.test_lots import a_lot, announced, sent, worked
+from web.world import Client, World, encoded, mark, photographed, problem
+
+from touchstone.lots.working import report_due
+from touchstone.store import JobKind
+
+PHOTOS = {"1.jpg": FORGED, "2.jpg": encoded(photographed(mark(2)))}
+
+
+def a_scored_lot(world: World, client: Client) -> str:
+    lot = a_lot(client)
+    announced(client, lot, PHOTOS)
+    sent(client, lot, *PHOTOS.values())
+    worked(world, client.post(f"{lot}/score").json()["id"])
+    return lot
+
+
+def test_units_are_drawn_by_a_plan_that_can_be_repeated(world: World) -> None:
+    made = world.officer.post("/v1/lots", json={"ref_no": "L-9", "units_total": 400})
+    lot = f"/v1/lots/{made.json()['id']}"
+    plan = world.officer.post(f"{lot}/sampling-plan", json={"rule": "square_root"})
+    assert plan.status_code == 201, plan.text
+    assert plan.json()["sample"] == len(plan.json()["positions"]) == 20
+    assert world.officer.get(lot).json()["plan"] == plan.json()
+    again = world.officer.post(f"{lot}/sampling-plan", json={"share": 0.01})
+    assert again.json()["sample"] > 20
+    refused = world.officer.post(f"{lot}/sampling-plan", json={"share": 0})
+    assert refused.status_code == 422
+    unknown = world.officer.post(f"{a_lot(world.officer)}/sampling-plan", json={})
+    assert unknown.status_code == 422
+    assert problem(unknown) == "invalid-input"
+    assert unknown.json()["errors"][0]["field"] == "units_total"
+
+
+def test_a_lot_is_concluded_upon(world: World) -> None:
+    world.shared(world.acme, encoded(mark(1)))
+    lot = a_scored_lot(world, world.officer)
+    told = world.officer.get(f"{lot}/conclusion")
+    assert told.status_code == 200, told.text
+    body = told.json()
+    assert body["photos"] == sum(body["findings"].values()) == 2
+    assert 0 <= body["share"]["low"] <= body["share"]["high"] <= 1
+    assert {one["image"] for one in body["triage"]} <= set(PHOTOS)
+    assert body["share"]["advice"]
+
+
+def test_a_report_is_made_in_the_background_and_ends_with_the_grant(
+    world: World,
+) -> None:
+    pytest.importorskip("typst")
+    reference = world.shared(world.acme, encoded(mark(1)))
+    lot = a_scored_lot(world, world.officer)
+    job = world.officer.post(f"{lot}/report")
+    assert job.status_code == 202
+    path = job.headers["location"]
+    assert world.officer.get(f"{path}/files/report.pdf").status_code == 404
+    assert report_due(world.parts.desk())
+    assert not report_due(world.parts.desk())
+    done = world.officer.get(path).json()
+    assert done["state"] == "done", done
+    for name, kind in (
+        ("report.pdf", "application/pdf"),
+        ("report.json", "application/json"),
+        ("conclusion.json", "application/json"),
+        ("results.csv", "text/csv"),
+        ("results.jsonl", "application/x-ndjson"),
+    ):
+        answer = world.officer.get(f"{path}/files/{name}")
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"].startswith(kind)
+        assert "attachment" in answer.headers["content-disposition"]
+    assert json.loads(world.officer.get(f"{path}/files/report.json").content)["lot"]
+    assert world.officer.get(f"{path}/files/secrets.txt").status_code == 422
+    assert world.stranger.get(f"{path}/files/report.pdf").status_code == 404
+    ended = world.acme.put(
+        f"/v1/reference-sets/{reference}/sharing", json={"authority_ids": []}
+    )
+    assert ended.status_code == 200
+    assert world.officer.get(f"{path}/files/report.pdf").status_code == 404
+    assert world.officer.get(f"{path}/files/results.csv").status_code == 200
+
+
+def test_a_report_whose_maker_died_is_made_by_another(world: World) -> None:
+    lot = a_scored_lot(world, world.officer)
+    path = world.officer.post(f"{lot}/report").headers["location"]
+    store = world.parts.store
+    assert store.take_job(JobKind.REPORT) is not None  # by one who dies of it
+    assert store.take_job(JobKind.REPORT) is None
+    later = datetime.now(UTC) + timedelta(minutes=21)
+    store._now = lambda: later
+    assert report_due(world.parts.desk())
+    assert world.officer.get(path).json()["state"] in {"done", "failed"}
+
+
+def test_an_operation_is_summed_up_for_a_dashboard(world: World) -> None:
+    officer = world.officer
+    operation = officer.post("/v1/operations", json={"name": "Pangea"}).json()["id"]
+    case = officer.post(
+        "/v1/cases", json={"ref_no": "C", "operation_id": operation}
+    ).json()["id"]
+    seizure = officer.post(
+        "/v1/seizures", json={"case_id": case, "ref_no": "S", "country": "NG"}
+    ).json()["id"]
+    made = officer.post(
+        "/v1/lots",
+        json={"ref_no": "L", "seizure_id": seizure, "product_class": "medicine"},
+    )
+    lot = f"/v1/lots/{made.json()['id']}"
+    announced(officer, lot, PHOTOS)
+    sent(officer, lot, *PHOTOS.values())
+    worked(world, officer.post(f"{lot}/score").json()["id"])
+    told = officer.get(f"/v1/operations/{operation}/summary").json()
+    assert told["photos"] == 2
+    assert sum(told["by_finding"].values()) == 2
+    assert set(told["by_country"]) == {"NG"}
+    assert set(told["by_category"]) == {"medicine"}
+    assert sum(row["photos"] for row in told["rows"]) == 2
+    assert world.stranger.get(f"/v1/operations/{operation}/summary").status_code == 404

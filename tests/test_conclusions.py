@@ -26,6 +26,7 @@ from touchstone.store import (
     Caller,
     Case,
     CaseFields,
+    Enrolled,
     ExaminationDraft,
     JobKind,
     Lot,
@@ -59,7 +60,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def draft(name: str, finding: str, specimen_id: str | None) -> ExaminationDraft:
+def draft(name: str, finding: str, of: Enrolled | None) -> ExaminationDraft:
     finding_document = {
         "kind": finding,
         "reasons": [["agrees", "It differs."]],
@@ -80,7 +81,8 @@ def draft(name: str, finding: str, specimen_id: str | None) -> ExaminationDraft:
         policy_digest="p",
         code_version="1",
         provider="cpu",
-        specimen_id=specimen_id,
+        specimen_id=of.specimen.id if of else None,
+        reference_set_id=of.reference_set.id if of else None,
         product_id="P-1",
     )
 
@@ -117,7 +119,7 @@ def a_scored_lot(store: Store, caller: Caller, **more: object) -> tuple[Lot, lis
                 serial=f"04006381333931/{number if number > 2 else 7}",
                 profile=profiles[number].to_bytes(),
             )
-            made = draft(leased.name, finding, enrolled.specimen.id)
+            made = draft(leased.name, finding, enrolled)
             assert store.finish(leased, result, made)
     return store.filed(caller, Lot, lot.id), sources
 

@@ -150,7 +150,7 @@ def test_sqlite_rows_cannot_be_replaced_either(sqlite_url: str) -> None:
     # PostgreSQL has no REPLACE, and its ON CONFLICT fires the UPDATE trigger.
     with Store.open(sqlite_url, pepper=PEPPER, create=False) as store:
         store.record_examination(store.ensure_local_operator(), examination_draft())
-    for table in ("examination", "audit_event", "custody_event"):
+    for table in ("examination", "audit_event"):
         statement = text(f"REPLACE INTO {table} SELECT * FROM {table}")  # noqa: S608
         with raw(sqlite_url) as connection:
             with pytest.raises(exc.IntegrityError, match="append-only"):

@@ -10,6 +10,7 @@ import typer
 
 from touchstone_training.lots.kills import report_of, score_under_kills
 from touchstone_training.lots.pace import measure_memory, measure_pace
+from touchstone_training.lots.truth import held_against_truth
 
 app = typer.Typer(no_args_is_help=True, help="Trials of the work on seized lots.")
 
@@ -31,6 +32,18 @@ def kills(
     trial = score_under_kills(lot, data, kills=kills, workers=workers, seed=seed)
     typer.echo(json.dumps(report_of(trial)))
     raise typer.Exit(0 if trial.is_held else 1)
+
+
+@app.command()
+def truth(
+    lot: LotFolder,
+    *,
+    data: Annotated[Path, typer.Option(help="Where it was scored, as the newest lot.")],
+) -> None:
+    """Hold the conclusion on a simulated lot against what was simulated."""
+    trial = held_against_truth(lot, data)
+    document = asdict(trial) | {"is_covered": trial.is_covered}
+    typer.echo(json.dumps(document))
 
 
 @app.command()

@@ -12,7 +12,13 @@ from pathlib import Path
 
 from touchstone.bootstrap import WorkerSetup, build, open_store
 from touchstone.cli.options import settings_with
-from touchstone.lots import Importer, LotScorer, write_results
+from touchstone.engine.rates import Validation
+from touchstone.lots import (
+    Importer,
+    LotScorer,
+    conclude,
+    write_results,
+)
 from touchstone.store import (
     JobKind,
     Lot,
@@ -107,7 +113,7 @@ def _bare(data: Path, paths: list[Path], workers: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class MemoryTrial:
-    """The memory of one process that lists, works through and writes a lot."""
+    """The memory of one process that does all of a lot but to look at photos."""
 
     photos: int
     peak_mb: float
@@ -115,7 +121,7 @@ class MemoryTrial:
 
 
 def measure_memory(data: Path, out: Path, *, photos: int) -> MemoryTrial:
-    """List a lot of stubbed photos, finish each, conclude nothing, write the rows."""
+    """List a lot of stubbed photos, finish each, conclude, write the rows."""
     gc.collect()
     started = time.perf_counter()
     with closing(open_store(settings_with(data))) as store:
@@ -125,6 +131,7 @@ def measure_memory(data: Path, out: Path, *, photos: int) -> MemoryTrial:
             store.submit(caller, lot.id, some)
         store.begin_job(caller, lot.id, JobKind.SCORE, examined_by={"stub": "1"})
         _finish_all(store)
+        conclude(store, caller, lot.id, Validation())
         write_results(store, caller, lot.id, out)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     return MemoryTrial(photos, round(peak), round(time.perf_counter() - started, 1))

@@ -194,15 +194,19 @@ class S3Blobs:
         Raises:
             StorageError: a value is not accepted.
         """
+        # obstore refuses None: what is not given must not be named.
+        given = {
+            "endpoint": endpoint,
+            "access_key_id": access_key_id,
+            "secret_access_key": secret_access_key,
+        }
         with _s3_errors():
             return cls(
                 S3Store(
                     bucket,
                     prefix=prefix or None,
-                    endpoint=endpoint,
                     region=region,
-                    access_key_id=access_key_id,
-                    secret_access_key=secret_access_key,
+                    **{name: value for name, value in given.items() if value},
                     client_options={
                         "allow_http": (endpoint or "").startswith("http://"),
                         "timeout": timedelta(seconds=30),

@@ -7,8 +7,10 @@ since the machine that had it died, is examined only as far as it was not.
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -33,8 +35,7 @@ _A_PART = 16
 few milliseconds, is small, and the machines end together."""
 _AT_ONCE = 50_000
 """Photos that Ray is told of at once; it keeps a record of each part."""
-_RESTARTS = 20
-"""Of one worker; a photo that kills its worker takes four, and is given up."""
+_STARTS = 3
 _PASSED_ON = "AWS_"
 """What names of variables begin with that workers are given: how to reach S3."""
 
@@ -69,12 +70,20 @@ class Cluster:
         passed_on = {k: v for k, v in os.environ.items() if k.startswith(_PASSED_ON)}
         self._kit = _Kit(make_desk, job_id, self._run, passed_on)
         self._ray: Any = None
+        self._begun = ExitStack()
 
     def __enter__(self) -> Self:
         self._check_reach()
-        self._ray = _imported()
-        _join(self._ray, self._address, self._count)
-        self._store.take_from_dead(is_dead)  # of a run before that was killed
+        with ExitStack() as begun:
+            # Ray tells of machines that die on the standard output, which is for
+            # results.
+            begun.enter_context(redirect_stdout(sys.stderr))
+            self._ray = _imported()
+            _join(self._ray, self._address, self._count)
+            begun.callback(self._leave)
+            self._try_out()
+            self._store.take_from_dead(is_dead)  # of a run before that was killed
+            self._begun = begun.pop_all()
         return self
 
     def __exit__(
@@ -83,6 +92,9 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._begun.close()
+
+    def _leave(self) -> None:
         self._ray.shutdown()
         self._store.take_from_dead(self._is_ours, untried=True)
 
@@ -104,6 +116,19 @@ class Cluster:
                 time.sleep(every_s)
                 yield
 
+    def _try_out(self) -> None:
+        # Before the many: workers that die as they start would be made anew for ever.
+        trial = self._ray.remote(num_cpus=1, max_retries=_STARTS - 1)(_tried)
+        try:
+            error = self._ray.get(trial.remote(self._kit))
+        except self._ray.exceptions.RayError as cause:
+            raise ConfigurationError(
+                f"A worker on the cluster cannot start: {_first_line(cause)} Is this "
+                "version of touchstone on each of its machines, and memory for it?"
+            ) from cause
+        if error is not None:
+            raise error
+
     def _shared_out(self, ids: Sequence[str]) -> Iterator[None]:
         try:
             for error in _answers(self._ray, self._kit, ids, self._workers()):
@@ -111,13 +136,11 @@ class Cluster:
                     raise error
                 yield
         except self._ray.exceptions.RayError as error:
+            # What is left is shared out once more, unless that is all there was.
             self._store.take_from_dead(self._is_ours)
             if self._store.waiting(self._job_id, limit=_AT_ONCE) == tuple(ids):
                 raise ConfigurationError(
-                    "The workers of the cluster die before any photo is examined. Is "
-                    "this version of touchstone installed on every machine of it, and "
-                    f"is there memory for {self._workers()}? Ray says: "
-                    f"{str(error).strip().splitlines()[0]}"
+                    f"The cluster cannot work: {_first_line(error)}"
                 ) from error
 
     def _workers(self) -> int:
@@ -163,18 +186,22 @@ def _join(ray: Any, address: str, count: int | None) -> None:
         ray.init(
             address=address,
             log_to_driver=False,  # what workers print is no word of ours
-            logging_level=logging.ERROR,
+            configure_logging=False,
             **(of_own if address == HERE else {}),
         )
     except (OSError, RuntimeError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigurationError(
-            f"The Ray cluster at {address} cannot be joined: {reason}"
+            f"The Ray cluster at {address} cannot be joined: {_first_line(error)}"
         ) from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _answers(
@@ -189,12 +216,12 @@ def _answers(
         _Hand,
         fn_constructor_args=(kit,),
         batch_size=None,
+        # Ray makes anew whichever dies, without end: when to give up a photo is for the
+        # records to say.
         compute=ray.data.ActorPoolStrategy(
             size=workers, max_tasks_in_flight_per_actor=2
         ),
         num_cpus=1,
-        max_restarts=_RESTARTS,
-        max_task_retries=_RESTARTS,
     )
     for row in answered.iter_rows():
         yield row["stopped_by"]
@@ -211,6 +238,20 @@ class _Kit:
     job_id: str
     run: str
     environment: dict[str, str] = field(repr=False)
+
+    def desk(self) -> Desk:
+        """Return what to work with, in the worker."""
+        os.environ.update(self.environment)
+        return self.make_desk()
+
+
+def _tried(kit: _Kit) -> TouchstoneError | None:
+    """Make a desk and clear it away; return why it cannot be made."""
+    try:
+        kit.desk().store.close()
+    except TouchstoneError as error:
+        return error
+    return None
 
 
 class _Hand:
@@ -232,8 +273,7 @@ class _Hand:
 
     def _examine(self, ids: Sequence[str]) -> None:
         if self._desk is None:
-            os.environ.update(self._kit.environment)
-            self._desk = self._kit.make_desk()
+            self._desk = self._kit.desk()
         work_on(
             self._desk,
             self._name,

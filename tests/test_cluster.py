@@ -143,7 +143,9 @@ class Nodes:
                 "health_check_failure_threshold": 3,
             },
         }
-        self._cluster = RayCluster(initialize_head=True, head_node_args=node | of_head)
+        self._cluster = utilities.Cluster(
+            initialize_head=True, head_node_args=node | of_head
+        )
         self._nodes = [self._cluster.add_node(**node) for _ in range(2)]
         self.address = str(self._cluster.address)
 

@@ -87,6 +87,19 @@ def test_putting_twice_keeps_one(blobs: Blobs) -> None:
     assert list(blobs.digests()) == [DIGEST]
 
 
+def test_a_bucket_is_opened_with_the_keys_of_the_environment(
+    s3_url: str, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    opened = S3Blobs.open(s3_bucket, endpoint=s3_url)
+    assert opened.get(opened.put(PHOTO)) == PHOTO
+
+
+def test_amazons_own_bucket_is_opened_without_any_key() -> None:
+    assert isinstance(S3Blobs.open("photos"), S3Blobs)
+
+
 def test_no_bytes_are_bytes_too(blobs: Blobs) -> None:
     assert blobs.get(blobs.put(b"")) == b""
 

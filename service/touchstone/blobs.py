@@ -14,13 +14,16 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from touchstone.errors import NotFoundError, StorageError
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config  # which is there for type checkers alone
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TEMP = "tmp"
@@ -194,15 +197,19 @@ class S3Blobs:
         Raises:
             StorageError: a value is not accepted.
         """
+        # obstore refuses None: what is not given must not be named.
+        config: S3Config = {"region": region}
+        if endpoint:
+            config["endpoint"] = endpoint
+        if access_key_id and secret_access_key:
+            config["access_key_id"] = access_key_id
+            config["secret_access_key"] = secret_access_key
         with _s3_errors():
             return cls(
                 S3Store(
                     bucket,
                     prefix=prefix or None,
-                    endpoint=endpoint,
-                    region=region,
-                    access_key_id=access_key_id,
-                    secret_access_key=secret_access_key,
+                    config=config,
                     client_options={
                         "allow_http": (endpoint or "").startswith("http://"),
                         "timeout": timedelta(seconds=30),

@@ -110,6 +110,31 @@ class Settings(BaseSettings):
         """Where the index snapshots lie."""
         return self.data_dir / "index"
 
+    def for_cluster(self, *, elsewhere: bool) -> Self:
+        """Return the same for the workers of a cluster, which are sent it.
+
+        Args:
+            elsewhere: whether they are on other machines.
+
+        Raises:
+            ConfigurationError: records or images lie on this machine alone.
+        """
+        is_shared = self.records_url.startswith("postgresql")
+        if elsewhere and not (is_shared and (self.blobs_url or "").startswith("s3://")):
+            raise ConfigurationError(
+                "Other machines reach only records in PostgreSQL and images in S3: set "
+                "TOUCHSTONE_DATABASE_URL to postgresql://… and TOUCHSTONE_BLOBS_URL to "
+                "s3://…."
+            )
+        return self.model_copy(
+            update={
+                "data_dir": self.data_dir.absolute(),
+                "model_dir": self.model_dir.absolute(),
+                # Workers check no API keys: the secret of those stays here.
+                "pepper": SecretStr(secrets.token_hex(_PEPPER_BYTES)),
+            }
+        )
+
     def key_pepper(self, *, create: bool) -> bytes:
         """Return the secret that API keys are hashed with.
 

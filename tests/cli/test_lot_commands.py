@@ -170,3 +170,12 @@ def test_workers_beside_it_do_what_is_queued(run: Run, world: Path, data: Path) 
         service.send_signal(signal.SIGTERM)
         assert service.wait(60) == 0
     assert run("lot", "list", "--data", data, "--json").lines[0]["work"] == "partial"
+
+
+def test_a_cluster_elsewhere_needs_records_and_images_that_it_reaches(
+    run: Run, data: Path
+) -> None:
+    lot = a_lot(run, data)
+    refused = run("lot", "score", lot, "--engine", "ray", "--data", data)
+    assert refused.code not in {0, 1, 3}
+    assert "PostgreSQL" in refused.err

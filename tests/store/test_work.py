@@ -292,3 +292,89 @@ def test_another_organisation_sees_nothing_of_a_lot(world: World) -> None:
             act()
     assert store.list_filed(other, Lot).items == ()
     assert store.list_jobs(other).items == ()
+
+
+# --- shared out beforehand, as a cluster does it --------------------------------------
+
+
+def test_of_what_was_shared_out_only_what_is_left_and_free_is_leased(
+    world: World, clock: Clock
+) -> None:
+    job = a_job(world, a_lot(world, "a", "b", "c", "d"))
+    ids = world.store.waiting(job.id, limit=10)
+    (others,) = world.store.lease("other", limit=1)
+    (done,) = world.store.lease("run/1", limit=1)
+    assert finish(world, done)
+    assert world.store.waiting(job.id, limit=1) == ids[2:3]
+
+    def shared_out(worker: str) -> list[str]:
+        leases = world.store.lease_these(
+            worker, job.id, ids[:3], is_lost=lambda name: name.startswith("run/")
+        )
+        return [one.name for one in leases]
+
+    assert shared_out("run/2") == ["c"]
+    assert shared_out("run/3") == ["c"]  # handed on, although its lease has not run out
+    clock.advance(seconds=121)
+    assert shared_out("run/4") == ["a"]
+    assert not finish(world, others)
+
+
+def test_who_lost_its_share_finishes_nothing_of_it(world: World) -> None:
+    job = a_job(world, a_lot(world, "a"))
+    ids = world.store.waiting(job.id, limit=10)
+    (slow,) = world.store.lease_these("run/1", job.id, ids, is_lost=bool)
+    (taken,) = world.store.lease_these("run/2", job.id, ids, is_lost=bool)
+    assert not finish(world, slow)
+    assert finish(world, taken)
+    assert world.store.lease_these("run/3", job.id, ids, is_lost=bool) == ()
+    assert len(world.store.list_examinations(world.officer).items) == 1
+
+
+def test_a_share_that_kills_its_workers_is_tried_alone_and_given_up(
+    world: World,
+) -> None:
+    job = a_job(world, a_lot(world, "a", "b"))
+    ids = world.store.waiting(job.id, limit=10)
+    workers = count()
+
+    def shared_out() -> list[str]:
+        leases = world.store.lease_these(f"w{next(workers)}", job.id, ids, is_lost=bool)
+        return [one.name for one in leases]
+
+    tries = [shared_out() for _ in range(MAX_ATTEMPTS + 1)]
+    assert tries == [["a", "b"], *[["a"]] * (MAX_ATTEMPTS - 1), ["b"]]
+
+
+def test_a_share_of_work_that_is_paused_is_not_leased(world: World) -> None:
+    job = a_job(world, a_lot(world, "a"))
+    ids = world.store.waiting(job.id, limit=10)
+    world.store.move_job(world.officer, job.id, JobState.PAUSED)
+    assert world.store.lease_these("w", job.id, ids, is_lost=bool) == ()
+
+
+def test_a_job_of_which_nothing_is_left_ends_when_a_share_is_asked_for(
+    world: World,
+) -> None:
+    lot = a_lot(world, "a")
+    job = a_job(world, lot)
+    world.store.withdraw_from(world.officer, lot.id, 0)
+    assert world.store.lease_these("w", job.id, (), is_lost=bool) == ()
+    assert world.store.job(world.officer, job.id).state is JobState.DONE
+
+
+def test_workers_that_were_stopped_are_not_counted_as_deaths(world: World) -> None:
+    a_job(world, a_lot(world, "a", "b"))
+    for number in range(MAX_ATTEMPTS + 1):
+        assert len(world.store.lease(f"w{number}")) == 2
+        assert world.store.take_from_dead(bool, untried=True) == 2
+
+
+def test_a_photo_that_is_not_in_the_image_store_is_named(world: World) -> None:
+    lot = world.store.file(world.officer, Lot, LotFields("L-1"))
+    sent = SubmissionFields("sent", locator="blob:" + "0" * 64, identity="1")
+    world.store.submit(world.officer, lot.id, [sent])
+    job = a_job(world, lot)
+    assert world.store.name_of_unsent(job.id) is None
+    world.store.submit(world.officer, lot.id, photos("kept"))
+    assert world.store.name_of_unsent(job.id) == "kept"

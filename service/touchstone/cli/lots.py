@@ -5,6 +5,8 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +19,8 @@ from touchstone.cli.options import Data, Json, settings_with
 from touchstone.cli.output import emit, progress_bar, say, show, table_of
 from touchstone.errors import ConflictError
 from touchstone.lots import (
+    HERE,
+    Cluster,
     Importer,
     LotScorer,
     Workers,
@@ -134,24 +138,54 @@ def add(
         )
 
 
+class EngineName(StrEnum):
+    """What works on a lot."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 @lot.command("score")
 def score(
-    lot_id: LotId, *, workers: Count = _CORES, data: Data = None, json: Json = False
+    lot_id: LotId,
+    *,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes.", show_default="one a core"),
+    ] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="Processes of this machine, or a Ray cluster.")
+    ] = EngineName.LOCAL,
+    address: Annotated[
+        str, typer.Option(help="Of the cluster: HOST:PORT, auto, or local.")
+    ] = "auto",
+    data: Data = None,
+    json: Json = False,
 ) -> None:
     """Examine what a lot has not examined yet; stop and go on as you like.
 
-    Several commands, on several machines, may work on one lot.
+    Several commands, on several machines, may work on one lot. A cluster needs the
+    records in PostgreSQL, the images in S3, and this version with its models on each
+    machine.
 
     Exit code: as of `score`.
 
     Example: touchstone lot score LOT --workers 2
     """
     settings = settings_with(data)
+    sent, crew = settings, None
+    if engine is EngineName.RAY:
+        sent = settings.for_cluster(elsewhere=address != HERE)
+        crew = partial(Cluster, address=address, count=workers)
     with build(settings) as parts, progress_bar("Scoring") as bar:
         caller = parts.store.ensure_local_operator()
         parts.catalogue.save()  # each worker starts from this snapshot
         scorer = LotScorer(
-            parts.store, WorkerSetup(settings), parts.examined_by, workers=workers
+            parts.store,
+            WorkerSetup(sent),
+            parts.examined_by,
+            workers=workers or _CORES,
+            engine=crew,
         )
         scorer.work_through(caller, lot_id, progress=progress_on(bar))
         tally = parts.store.tally(caller, lot_id)

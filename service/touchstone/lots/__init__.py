@@ -3,9 +3,11 @@
 Reading order: ``sources`` (which photos) over ``archives`` and ``photos`` (where their
 bytes lie), ``manifests`` (what is sent to us instead), ``results`` (one row each, and
 the files of them), ``working`` (what one worker does), ``workers`` (processes that may
-die), ``scoring`` (all of it joined), ``keeping`` (workers beside a server).
+die), ``cluster`` (machines that may), ``scoring`` (all of it joined), ``keeping``
+(workers beside a server), ``planning``, ``concluding`` and ``reporting`` (the whole lot).
 """
 
+from touchstone.lots.cluster import HERE, Cluster
 from touchstone.lots.concluding import Conclusion, conclude, conclusion_document
 from touchstone.lots.importing import Imported, Importer
 from touchstone.lots.keeping import Keeper
@@ -24,8 +26,10 @@ from touchstone.lots.working import Assess, Desk, MakeDesk
 
 __all__ = [
     "COLUMNS",
+    "HERE",
     "MANIFEST_ENDINGS",
     "Assess",
+    "Cluster",
     "Conclusion",
     "Desk",
     "Imported",

@@ -5,11 +5,12 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from touchstone.errors import ConflictError, InvalidInputError, StorageError
 from touchstone.lots.results import check_out, outcome_document, write_rows
@@ -57,9 +58,29 @@ class LotSummary:
     """How many photos have each finding; errors have none."""
 
 
+class Crew(Protocol):
+    """Those who work on a job, on one machine or on many."""
+
+    def watched(self) -> Iterator[None]:
+        """Yield now and then until all have ended.
+
+        Raises:
+            TouchstoneError: what stopped a worker, and would stop every other.
+        """
+
+
+class Engine(Protocol):
+    """What calls a crew together for a job; ``with`` starts it, and sends it home."""
+
+    def __call__(
+        self, store: Store, make_desk: MakeDesk, *, job_id: str
+    ) -> AbstractContextManager[Crew]:
+        """Return the crew, not started yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class LotScorer:
-    """Scores lots on worker processes of this machine."""
+    """Scores lots on worker processes of this machine, or by another engine."""
 
     store: Store
     make_desk: MakeDesk
@@ -69,6 +90,8 @@ class LotScorer:
     workers: int = 1
     may_mix: bool = False
     """Whether to go on all the same: rows of two states then stand side by side."""
+    engine: Engine | None = None
+    """What works; None: `workers` processes of this machine."""
 
     def score(
         self,
@@ -149,10 +172,9 @@ class LotScorer:
         tell = _Teller(self.store, caller, lot_id, resumed, left_out, progress)
         tell()
         if job.state in UNFINISHED_JOBS:
-            with Workers(
-                self.store, self.make_desk, count=self.workers, job_id=job.id
-            ) as workers:
-                for _ in workers.watched():
+            engine = self.engine or partial(Workers, count=self.workers)
+            with engine(self.store, self.make_desk, job_id=job.id) as crew:
+                for _ in crew.watched():
                     tell()
         state = self.store.job_state(job.id)
         if state in (JobState.PAUSED, JobState.CANCELLED):

@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -59,9 +59,18 @@ MakeDesk: TypeAlias = Callable[[], Desk]
 """Run once in each worker; must be picklable, for workers are spawned."""
 
 
-def worker_name() -> str:
-    """Return a name that no other worker has: the fence of its leases."""
-    return f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
+def worker_name(run: str = "") -> str:
+    """Return a name that no other worker has: the fence of its leases.
+
+    Args:
+        run: of many machines, that it is of; see `is_of_run`.
+    """
+    return f"{socket.gethostname()}:{os.getpid()}:{run}/{new_id()}"
+
+
+def is_of_run(name: str, run: str) -> bool:
+    """Tell whether the worker of this name is of that run."""
+    return name.rpartition(":")[2].startswith(f"{run}/")
 
 
 def is_dead(name: str) -> bool:
@@ -114,6 +123,44 @@ def work(
                     time.sleep(_IDLE_S)  # others hold the rest, and may yet lose it
         finally:
             desk.store.give_back(name)
+
+
+def work_on(
+    desk: Desk,
+    name: str,
+    *,
+    job_id: str,
+    ids: Iterable[str],
+    is_lost: Callable[[str], bool],
+) -> None:
+    """Examine these photos of a job, as far as they are not yet; see `work`.
+
+    Args:
+        desk: what to work with.
+        name: from `worker_name`.
+        job_id: the job that they are of.
+        ids: of the submissions that were shared out to this worker.
+        is_lost: tells of a worker's name whether they were its before.
+
+    Raises:
+        TouchstoneError: what stops every photo. What was leased has been given back.
+    """
+    left = set(ids)
+    try:
+        while leases := _patiently(
+            partial(
+                desk.store.lease_these,
+                name,
+                job_id,
+                frozenset(left),
+                is_lost=is_lost,
+                limit=_AT_ONCE,
+            )
+        ):
+            _finish_all(desk, leases, is_stopping=lambda: False)
+            left -= {one.id for one in leases}
+    finally:
+        desk.store.give_back(name)
 
 
 def _finish_all(

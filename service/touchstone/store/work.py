@@ -8,10 +8,20 @@ until it is finished or given back; what was attempted before is leased alone, s
 a photo that kills its worker takes no other along, and is given up in the end.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session, aliased
 
 from touchstone.store.database import Database
@@ -33,11 +43,14 @@ from touchstone.store.submitting import FILLED, fill, filled, next_seq
 from touchstone.store.tables import Base
 from touchstone.store.values import Caller
 
+T = TypeVar("T")
+
 MAX_ATTEMPTS = 4
 """Deaths of workers over one photo, after which it is given up. Not fewer: chance
 kills (a reboot, memory) may strike the same photo twice."""
 LEASE = timedelta(seconds=120)
 """Renewed with each photo that is finished, of which one takes seconds."""
+_LEASABLE = (SubmissionState.QUEUED, SubmissionState.EXAMINING)
 _GIVEN_UP = (
     f"The photo stopped its worker process {MAX_ATTEMPTS} times; it was given up."
 )
@@ -66,6 +79,89 @@ class Work(Database):
                     return _taken(rows, job, worker=worker, now=now)
                 settle(session, job, at=now)
         return ()
+
+    def lease_these(
+        self,
+        worker: str,
+        job_id: str,
+        ids: Collection[str],
+        *,
+        is_lost: Callable[[str], bool],
+        limit: int = 4,
+    ) -> tuple[Leased, ...]:
+        """Take up to ``limit`` of these submissions; none if none of them is left.
+
+        For work that was shared out before: what is finished already is passed over,
+        and what another holds stays with it, unless that one lost it.
+
+        Args:
+            worker: a name that no other process has, now or later.
+            job_id: the job that they are of.
+            ids: which submissions.
+            is_lost: tells of a worker's name whether what it held was given to this
+                one. Should it live all the same, it finishes nothing more of it.
+            limit: the most to take.
+        """
+        now = self._now()
+        with self._writing() as session:
+            job = session.scalar(_workable(job_id))
+            if job is None:
+                return ()
+            rows = session.scalars(
+                select(SubmissionRow)
+                .where(
+                    SubmissionRow.lot_id == job.lot_id,
+                    SubmissionRow.id.in_(ids),
+                    SubmissionRow.state.in_(_LEASABLE),
+                )
+                .order_by(SubmissionRow.position)
+            ).all()
+            free = [
+                row
+                for row in rows
+                if row.leased_until is None
+                or row.leased_until < now
+                or is_lost(row.worker)
+            ]
+            taken = _worth_trying(session, free, limit=limit)
+            if taken:
+                return _taken(taken, job, worker=worker, now=now)
+            settle(session, job, at=now)
+        return ()
+
+    def waiting(self, job_id: str, *, limit: int) -> tuple[str, ...]:
+        """Return the ids of up to ``limit`` submissions that nobody holds, in order."""
+        now = self._now()
+        query = (
+            _of_job(select(SubmissionRow.id), job_id)
+            .where(
+                SubmissionRow.state.in_(_LEASABLE),
+                or_(
+                    SubmissionRow.leased_until.is_(None),
+                    SubmissionRow.leased_until < now,
+                ),
+            )
+            .order_by(SubmissionRow.position)
+            .limit(limit)
+        )
+        with self._reading() as session:
+            return tuple(session.scalars(query))
+
+    def name_of_unsent(self, job_id: str) -> str | None:
+        """Return the name of a photo, still to examine, that lies on one machine alone.
+
+        None: all of them are in the image store.
+        """
+        query = (
+            _of_job(select(SubmissionRow.name), job_id)
+            .where(
+                SubmissionRow.state.in_(_LEASABLE),
+                SubmissionRow.locator.not_like("blob:%"),
+            )
+            .limit(1)
+        )
+        with self._reading() as session:
+            return session.scalar(query)
 
     def finish(
         self, leased: Leased, result: Result, draft: ExaminationDraft | None
@@ -119,11 +215,14 @@ class Work(Database):
                 )
             )
 
-    def take_from_dead(self, is_dead: Callable[[str], bool]) -> int:
+    def take_from_dead(
+        self, is_dead: Callable[[str], bool], *, untried: bool = False
+    ) -> int:
         """Free what dead workers hold, before their leases run out; return how many.
 
         Args:
             is_dead: tells of a worker's name whether it is dead for certain.
+            untried: they were stopped, and died of no photo: no attempt is counted.
         """
         held = select(SubmissionRow.worker).where(
             SubmissionRow.state == SubmissionState.EXAMINING
@@ -142,6 +241,7 @@ class Work(Database):
             for row in rows:
                 row.state, row.worker = SubmissionState.QUEUED, ""
                 row.leased_until = None
+                row.attempts -= untried
             return len(rows)
 
 
@@ -158,6 +258,12 @@ def _workable(job_id: str | None) -> Select[JobRow]:
     return query.order_by(JobRow.id)
 
 
+def _of_job(query: Select[T], job_id: str) -> Select[T]:
+    return query.join(JobRow, JobRow.lot_id == SubmissionRow.lot_id).where(
+        JobRow.id == checked_id(job_id)
+    )
+
+
 def _free(
     session: Session, job: JobRow, *, now: datetime, limit: int
 ) -> Sequence[SubmissionRow]:
@@ -168,18 +274,25 @@ def _free(
         SubmissionRow.state == SubmissionState.EXAMINING,
         SubmissionRow.leased_until < now,
     )
-    rows: list[SubmissionRow] = []
+    found_rows: list[SubmissionRow] = []
     for query in (lost, queued):
-        found_rows = session.scalars(
-            query.order_by(SubmissionRow.position).limit(limit)
+        found_rows.extend(
+            session.scalars(query.order_by(SubmissionRow.position).limit(limit))
         )
-        for row in found_rows.all():
-            if row.attempts >= MAX_ATTEMPTS:
-                fill(row, Result(error=_GIVEN_UP))
-                row.finished_seq = next_seq(session, row.lot_id)
-                session.flush()
-            else:
-                rows.append(row)
+    return _worth_trying(session, found_rows, limit=limit)
+
+
+def _worth_trying(
+    session: Session, found_rows: Iterable[SubmissionRow], *, limit: int
+) -> Sequence[SubmissionRow]:
+    rows: list[SubmissionRow] = []
+    for row in found_rows:
+        if row.attempts >= MAX_ATTEMPTS:
+            fill(row, Result(error=_GIVEN_UP))
+            row.finished_seq = next_seq(session, row.lot_id)
+            session.flush()
+        else:
+            rows.append(row)
     rows = rows[:limit]
     tried = [number for number, row in enumerate(rows) if row.attempts]
     # What was tried before may have killed its worker: it goes alone.

@@ -4,7 +4,7 @@ Reading order: ``sources`` (which photos) over ``archives`` and ``photos`` (wher
 bytes lie), ``manifests`` (what is sent to us instead), ``results`` (one row each, and
 the files of them), ``working`` (what one worker does), ``workers`` (processes that may
 die), ``cluster`` (machines that may), ``scoring`` (all of it joined), ``keeping``
-(workers beside a server), ``planning``, ``concluding`` and ``reporting`` (the whole lot).
+(workers beside a server), ``planning``, ``concluding``, ``reporting`` (all of a lot).
 """
 
 from touchstone.lots.cluster import HERE, Cluster

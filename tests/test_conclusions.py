@@ -151,6 +151,45 @@ def test_a_conclusion_finds_the_print_sources_and_the_share(store: Store) -> Non
     assert again == conclusion
 
 
+def test_photos_of_one_exhibit_are_one_unit(store: Store) -> None:
+    caller = store.ensure_local_operator()
+    lot = store.file(caller, Lot, LotFields("L", units_total=10))
+    names = [f"{number}.jpg" for number in range(10)]
+    store.submit(
+        caller,
+        lot.id,
+        [SubmissionFields(name, locator="stub:", exhibit_no="E-1") for name in names],
+    )
+    store.begin_job(caller, lot.id, JobKind.SCORE, examined_by={})
+    while leases := store.lease("w"):
+        for leased in leases:
+            finding = CALLED if leased.name == "3.jpg" else GENUINE
+            result = Result(row_json="{}", finding=finding, serial="1/S", log10_lr=0.5)
+            store.finish(leased, result, draft(leased.name, finding, None))
+    conclusion, _ = conclude(store, caller, lot.id, VALIDATION)
+    assert (conclusion.photos, conclusion.units) == (10, 1)
+    assert conclusion.share.high > 0.9  # nine of ten units were never seen
+    assert conclusion.share.low < 0.2
+    assert conclusion.repeats == ()
+    assert len(conclusion.triage) == 1
+
+
+def test_two_units_of_one_name_with_one_serial_are_told(store: Store) -> None:
+    caller = store.ensure_local_operator()
+    lot = store.file(caller, Lot, LotFields("L"))
+    drafts = [
+        SubmissionFields("IMG_1.jpg", locator="stub:", identity=str(n)) for n in (1, 2)
+    ]
+    store.submit(caller, lot.id, drafts)
+    store.begin_job(caller, lot.id, JobKind.SCORE, examined_by={})
+    for number, leased in enumerate(store.lease("w")):
+        result = Result(row_json="{}", finding=GENUINE, serial="1/S", log10_lr=0.5)
+        store.finish(leased, result, draft(f"unit {number}", GENUINE, None))
+    conclusion, _ = conclude(store, caller, lot.id, VALIDATION)
+    (repeat,) = conclusion.repeats
+    assert repeat.items == ("IMG_1.jpg", "IMG_1.jpg")
+
+
 def test_a_lot_without_any_result_is_concluded_upon_honestly(store: Store) -> None:
     caller = store.ensure_local_operator()
     lot = store.file(caller, Lot, LotFields("L"))

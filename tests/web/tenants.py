@@ -48,6 +48,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "json": {"items": [{"name": "probe", "sha256": sha256(TINY).hexdigest()}]}
     },
     "/v1/lots/{lot_id}/photos/{sha256}": {"content": TINY},
+    "/v1/lots/{lot_id}/sampling-plan": {"json": {"rule": "square_root"}},
     "/v1/lots/{lot_id}/manifest": {"files": [("file", ("m.csv", b"image,sha256\n"))]},
 }
 NUMBER = "number"

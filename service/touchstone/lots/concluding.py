@@ -5,8 +5,8 @@ so that the same records give the same conclusion.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -25,6 +25,17 @@ _CALLED = frozenset(
 )
 _SILENT = frozenset({"", FindingKind.INSUFFICIENT_QUALITY, FindingKind.NO_REFERENCE})
 """Findings that say nothing for either side; "" where a photo could not be read."""
+_GRAVITY = (
+    FindingKind.MATCHES_KNOWN_COUNTERFEIT,
+    FindingKind.INCONSISTENT_WITH_GENUINE,
+    FindingKind.CONSISTENT_WITH_OTHER_VARIANT,
+    FindingKind.INCONCLUSIVE,
+    FindingKind.CONSISTENT_WITH_GENUINE,
+    FindingKind.INSUFFICIENT_QUALITY,
+    FindingKind.NO_REFERENCE,
+    "",
+)
+"""Of several photos of one unit the gravest stands, as within one examination."""
 _MOST_TRIAGED = 50
 _LEAST_PRIOR = 0.01
 
@@ -42,7 +53,9 @@ class PrintingFound:
     specimen_id: str
     """The reference that its items were compared with."""
     items: tuple[int, ...]
-    """Positions in the lot."""
+    """Positions in the lot, of photos."""
+    units: int
+    """Packages that those show; each is counted in one printing alone."""
     exemplar: int
     """The item that shows it most plainly."""
     inconsistent: int
@@ -51,6 +64,12 @@ class PrintingFound:
     log10_lr: float
     """Of all its items together, genuine against counterfeit."""
 
+    @property
+    def counts(self) -> Printing:
+        """Its units, by what was found on them."""
+        silent = self.units - self.answered
+        return Printing(str(self.number), self.inconsistent, self.answered, silent)
+
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
@@ -58,9 +77,13 @@ class Conclusion:
 
     lot: Lot
     photos: int
+    units: int
+    """Packages that the examined photos show: photos of one exhibit are one, and so is
+    the same photo twice."""
     unfinished: int
     """Of those, how many have no result yet."""
     findings: Mapping[str, int]
+    """Of photos."""
     unreadable: int
     share: Share
     composition: Composition
@@ -81,38 +104,47 @@ def conclude(
     Raises:
         NotFoundError: no such lot of the caller's.
     """
-    # 1. Read back what was found on each photo.
+    # 1. Read back what was found on each photo, and which show one unit.
     # 2. Group the items of each reference by their print source.
     # 3. The share, from all calls and from the printings whose nature they tell.
     # 4. What the laboratory should look at, given all that.
     lot = store.filed(caller, Lot, lot_id)
     items = list(store.lot_items(caller, lot_id))
-    found = _printings(items, validation)
-    counted = [_as_printing(one) for one in found]
+    units = _units(items)
+    found, of_unit = _printings(items, units, validation)
+    counted = [
+        Printing(
+            str(one.number), one.inconsistent, one.answered, one.units - one.answered
+        )
+        for one in found
+        if one.units
+    ]
     share = share_of_counterfeits(
-        _findings(items), validation, population=_population(lot, items),
+        _findings(units.values()),
+        validation,
+        population=_population(lot, len(units)),
         printings=counted,
-    )  # fmt: skip
-    grouped = {place for one in found for place in one.items}
+    )
     singles = [
-        Printing(f"item {one.position}", int(_is_called(one)), 1)
-        for one in items
-        if _is_answered(one) and one.position not in grouped
+        Printing(f"unit {key}", int(_is_called(one)), 1)
+        for key, one in units.items()
+        if _is_answered(one) and key not in of_unit
     ]
     findings = Counter(one.finding for one in items if one.finding)
     return (
         Conclusion(
             lot=lot,
             photos=len(items),
+            units=len(units),
             unfinished=sum(not one.finding and not one.error for one in items),
             findings=dict(findings),
             unreadable=sum(bool(one.error) for one in items),
             share=share,
             composition=composition([*counted, *singles], validation),
             printings=found,
-            repeats=repeated(_codes(items)),
+            repeats=_repeats(items),
             elsewhere=store.serials_elsewhere(caller, lot_id),
-            triage=_triaged(items, found, share),
+            triage=_triaged(units, of_unit, share),
             validation_digest=validation.digest,
         ),
         items,
@@ -132,6 +164,7 @@ def conclusion_document(
     return {
         "lot_id": conclusion.lot.id,
         "photos": conclusion.photos,
+        "units": conclusion.units,
         "unfinished": conclusion.unfinished,
         "unreadable": conclusion.unreadable,
         "findings": dict(sorted(conclusion.findings.items())),
@@ -176,35 +209,57 @@ def _ratio(item: LotItem) -> float | None:
     return -abs(item.log10_lr) if is_fake else item.log10_lr
 
 
-def _findings(items: Sequence[LotItem]) -> Findings:
-    answered = [item for item in items if _is_answered(item)]
-    silent = sum(
-        item.finding in _SILENT and bool(item.finding or item.error) for item in items
-    )
-    return Findings(sum(map(_is_called, answered)), len(answered), silent)
+# --- units ----------------------------------------------------------------------------
 
 
-def _population(lot: Lot, items: Sequence[LotItem]) -> int | None:
-    """Units in all; where nobody counted, or fewer than photos, the lot is endless."""
-    if lot.units_total is None or lot.units_total < len(items):
+def _key(item: LotItem) -> str:
+    return item.exhibit_id or item.photo_digest or f"photo {item.position}"
+
+
+def _units(items: Sequence[LotItem]) -> dict[str, LotItem]:
+    """Return the photo that stands for each unit that was looked at."""
+    units: dict[str, LotItem] = {}
+    for item in items:
+        if item.finding or item.error:
+            best = units.setdefault(_key(item), item)
+            if _GRAVITY.index(item.finding) < _GRAVITY.index(best.finding):
+                units[_key(item)] = item
+    return units
+
+
+def _findings(units: Iterable[LotItem]) -> Findings:
+    stand = list(units)
+    answered = [one for one in stand if _is_answered(one)]
+    called = sum(map(_is_called, answered))
+    return Findings(called, len(answered), len(stand) - len(answered))
+
+
+def _population(lot: Lot, units: int) -> int | None:
+    """Units in all; where nobody counted, or fewer than were seen, it is endless."""
+    if lot.units_total is None or lot.units_total < units:
         return None
     return lot.units_total
 
 
-def _codes(items: Sequence[LotItem]) -> list[UnitCode]:
+def _repeats(items: Sequence[LotItem]) -> tuple[Repeat, ...]:
+    names = {_key(item): item.name for item in reversed(items)}
     codes = []
     for item in items:
         gtin, _, serial = item.serial.rpartition("/")
-        codes.append(UnitCode(item.name, serial, gtin))
-    return codes
+        codes.append(UnitCode(_key(item), serial, gtin))
+    return tuple(
+        replace(one, items=tuple(names[key] for key in one.items))
+        for one in repeated(codes)
+    )
 
 
 # --- printings ------------------------------------------------------------------------
 
 
 def _printings(
-    items: Sequence[LotItem], validation: Validation
-) -> tuple[PrintingFound, ...]:
+    items: Sequence[LotItem], units: Mapping[str, LotItem], validation: Validation
+) -> tuple[tuple[PrintingFound, ...], dict[str, str]]:
+    """Return the printings, and the one that each unit is counted in."""
     told = [one for one in items if one.profile and one.specimen_id]
     told.sort(key=lambda one: (one.specimen_id or "", one.position))
     groups: list[tuple[str, int, list[LotItem]]] = []
@@ -224,46 +279,39 @@ def _printings(
             ]
             groups.append((specimen_id, some[exemplar].position, of_it))
     groups.sort(key=lambda group: (-len(group[2]), group[1]))
-    return tuple(
-        _found(number, group, validation) for number, group in enumerate(groups, 1)
-    )
-
-
-def _found(
-    number: int, group: tuple[str, int, list[LotItem]], validation: Validation
-) -> PrintingFound:
-    specimen_id, exemplar, members = group
-    answered = [one for one in members if _is_answered(one)]
-    called = sum(map(_is_called, answered))
-    ratios = sorted(ratio for one in members if (ratio := _ratio(one)) is not None)
-    return PrintingFound(
-        number=number,
-        specimen_id=specimen_id,
-        items=tuple(one.position for one in members),
-        exemplar=exemplar,
-        inconsistent=called,
-        answered=len(answered),
-        median_log10_lr=ratios[len(ratios) // 2] if ratios else None,
-        log10_lr=Printing(str(number), called, len(answered)).log10_lr(validation),
-    )
-
-
-def _as_printing(one: PrintingFound) -> Printing:
-    silent = len(one.items) - one.answered
-    return Printing(str(one.number), one.inconsistent, one.answered, silent)
+    of_unit: dict[str, str] = {}
+    found = []
+    for number, (specimen_id, exemplar, of_it) in enumerate(groups, 1):
+        # Front and back of a unit may be of two printings: the larger counts it.
+        keys = [key for key in dict.fromkeys(map(_key, of_it)) if key not in of_unit]
+        of_unit |= dict.fromkeys(keys, str(number))
+        stand = [units[key] for key in keys]
+        counts = _findings(stand)
+        ratios = sorted(ratio for one in of_it if (ratio := _ratio(one)) is not None)
+        found.append(
+            PrintingFound(
+                number=number,
+                specimen_id=specimen_id,
+                items=tuple(one.position for one in of_it),
+                units=len(keys),
+                exemplar=exemplar,
+                inconsistent=counts.inconsistent,
+                answered=counts.answered,
+                median_log10_lr=ratios[len(ratios) // 2] if ratios else None,
+                log10_lr=Printing(
+                    str(number), counts.inconsistent, counts.answered
+                ).log10_lr(validation),
+            )
+        )
+    return tuple(found), of_unit
 
 
 def _triaged(
-    items: Sequence[LotItem], found: Sequence[PrintingFound], share: Share
+    units: Mapping[str, LotItem], of_unit: Mapping[str, str], share: Share
 ) -> tuple[Entry, ...]:
-    of = {place: str(one.number) for one in found for place in one.items}
     exhibits = [
-        Exhibit(
-            str(one.position),
-            _ratio(one),
-            of.get(one.position),
-        )
-        for one in items
+        Exhibit(str(one.position), _ratio(one), of_unit.get(key))
+        for key, one in units.items()
         if one.finding
     ]
     # Not the estimate: at the average rates of the validation it may be near 1 where

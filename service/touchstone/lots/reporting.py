@@ -339,6 +339,17 @@ def _sentences(conclusion: Conclusion) -> Iterator[str]:
         "Error rates were measured on simulated photographs; on real ones more photos "
         "cannot be answered."
     )
+    if conclusion.units < conclusion.photos - conclusion.unfinished:
+        yield (
+            f"The photos show {conclusion.units} units; of several photos of one, the "
+            "gravest finding stands. The bars count photos, the share counts units."
+        )
+    plan = conclusion.lot.plan
+    if plan is not None and plan["sample"] != conclusion.units:
+        yield (
+            f"The sampling plan asks for {plan['sample']} units; "
+            f"{conclusion.units} were examined, so that the plan does not hold."
+        )
     if conclusion.unfinished:
         yield f"{conclusion.unfinished} photos had not been examined yet."
     share = conclusion.share

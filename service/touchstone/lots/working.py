@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from touchstone.errors import (
     BadImageError,
     BusyError,
     InvalidInputError,
+    StorageError,
     TouchstoneError,
 )
 from touchstone.examination import Assessment
@@ -40,6 +42,7 @@ Assess: TypeAlias = Callable[[Leased, bytes], Assessment]
 _AT_ONCE = 4
 """Photos leased at once: what a worker that dies holds up until it is missed."""
 _IDLE_S = 0.2
+_REPORT_EVERY_S = 30.0
 _BUSY_S = 0.5
 _BUSY_TRIES = 60
 
@@ -65,7 +68,7 @@ def worker_name(run: str = "") -> str:
     Args:
         run: of many machines, that it is of; see `is_of_run`.
     """
-    return f"{socket.gethostname()}:{os.getpid()}:{run}/{new_id()}"
+    return f"{_machine()}:{os.getpid()}:{run}/{new_id()}"
 
 
 def is_of_run(name: str, run: str) -> bool:
@@ -73,13 +76,28 @@ def is_of_run(name: str, run: str) -> bool:
     return name.rpartition(":")[2].startswith(f"{run}/")
 
 
+@cache
+def _machine() -> str:
+    """Return where a process id means one process: host, boot and namespace.
+
+    Containers may share a host's name and number their processes each for itself.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        space = Path("/proc/self/ns/pid").readlink().name
+    except OSError:
+        return socket.gethostname()
+    digits = "".join(filter(str.isdigit, space))
+    return f"{socket.gethostname()}/{boot.strip()[:8]}/{digits}"
+
+
 def is_dead(name: str) -> bool:
-    """Tell whether the worker of this name is dead for certain: it was of this host.
+    """Tell whether the worker of this name is dead for certain: it was of this machine.
 
     Of others nothing is known; their leases run out.
     """
     host, _, rest = name.rpartition(":")[0].rpartition(":")
-    if host != socket.gethostname() or not rest.isdigit():
+    if host != _machine() or not rest.isdigit():
         return False
     try:
         os.kill(int(rest), 0)
@@ -110,8 +128,12 @@ def work(
             was leased has been given back.
     """
     with closing(desk.photos):
+        asked_at = time.monotonic()
         try:
             while not is_stopping():
+                if job_id is None and time.monotonic() - asked_at > _REPORT_EVERY_S:
+                    report_due(desk)  # else they would wait behind everybody's photos
+                    asked_at = time.monotonic()
                 leases = _patiently(
                     partial(desk.store.lease, name, limit=_AT_ONCE, job_id=job_id)
                 )
@@ -169,8 +191,20 @@ def _finish_all(
     for leased in leases:
         if is_stopping():
             return
-        result, draft = examined(desk, leased)
+        try:
+            result, draft = examined(desk, leased)
+        except TouchstoneError as error:
+            # It may be this photo alone, as an image that was altered in its store:
+            # the attempt counts, so that no photo can hold up all others for ever.
+            if not _is_passing(error):
+                desk.store.give_back(leased.worker, tried=leased.id)
+            raise
         _patiently(partial(desk.store.finish, leased, result, draft))
+
+
+def _is_passing(error: TouchstoneError) -> bool:
+    is_full = isinstance(error, StorageError) and error.is_full
+    return is_full or isinstance(error, BusyError)
 
 
 def examined(desk: Desk, leased: Leased) -> tuple[Result, ExaminationDraft | None]:
@@ -208,6 +242,9 @@ def report_due(desk: Desk) -> bool:
         result, error = desk.publish(job), ""
     except TouchstoneError as refusal:
         result, error = None, str(refusal)
+    except Exception as defect:
+        # It must not stop the workers, who would only come back to it.
+        result, error = None, printable(f"Unexpected {type(defect).__name__}: {defect}")
     _patiently(partial(desk.store.end_job, caller, job.id, result=result, error=error))
     return True
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 from touchstone.store.database import Database
 from touchstone.store.filing import found
@@ -44,6 +45,8 @@ class LotItem:
 
     position: int
     name: str
+    exhibit_id: str | None
+    """The unit that it shows; None where nobody said."""
     state: SubmissionState
     finding: str
     log10_lr: float | None
@@ -71,6 +74,9 @@ class SummaryRow:
     day: str
     """On which they were examined: YYYY-MM-DD, UTC."""
     photos: int
+
+
+_MOST_ELSEWHERE = 1000
 
 
 class Outcomes(Database):
@@ -151,6 +157,7 @@ class Outcomes(Database):
             select(
                 SubmissionRow.position,
                 SubmissionRow.name,
+                SubmissionRow.exhibit_id,
                 SubmissionRow.state,
                 SubmissionRow.finding,
                 SubmissionRow.log10_lr,
@@ -194,24 +201,34 @@ class Outcomes(Database):
     ) -> tuple[tuple[str, str, str], ...]:
         """Return serials of a lot that another lot of the organisation has too.
 
-        Each as (serial, id of the other lot, name of the photo there).
+        Each as (serial, id of the other lot, name of the photo there), a thousand at
+        most.
 
         Raises:
             NotFoundError: no such lot of the caller's.
         """
-        mine = select(SubmissionRow.serial).where(
-            SubmissionRow.lot_id == lot_id, SubmissionRow.serial != ""
-        )
+        mine = aliased(SubmissionRow)
+        other = SubmissionRow
+        withdrawn = SubmissionState.WITHDRAWN
         with self._reading() as session:
             lot = found(session, caller, Lot, lot_id)
             query = (
-                select(SubmissionRow.serial, SubmissionRow.lot_id, SubmissionRow.name)
+                select(other.serial, other.lot_id, other.name)
+                .join(mine, mine.serial == other.serial)
                 .where(
-                    SubmissionRow.organisation_id == lot.organisation_id,
-                    SubmissionRow.serial.in_(mine),
-                    SubmissionRow.lot_id != lot_id,
+                    mine.lot_id == lot_id,
+                    mine.organisation_id == lot.organisation_id,
+                    mine.serial != "",
+                    mine.state != withdrawn,
+                    other.organisation_id == lot.organisation_id,
+                    other.lot_id != lot_id,
+                    other.state != withdrawn,
+                    # The same photo in two lots is one unit seen twice.
+                    other.photo_digest != mine.photo_digest,
                 )
-                .order_by(SubmissionRow.serial, SubmissionRow.id)
+                .distinct()
+                .order_by(other.serial, other.lot_id, other.name)
+                .limit(_MOST_ELSEWHERE)
             )
             return tuple((a, b, c) for a, b, c in session.execute(query))
 

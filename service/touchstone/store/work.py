@@ -17,6 +17,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     func,
     or_,
     select,
@@ -28,7 +29,7 @@ from touchstone.store.database import Database
 from touchstone.store.drafts import ExaminationDraft
 from touchstone.store.examinations import append_examinations, examination_of
 from touchstone.store.filing_drafts import Result
-from touchstone.store.filing_tables import ExhibitRow, JobRow, SubmissionRow
+from touchstone.store.filing_tables import ExhibitRow, JobRow, LotRow, SubmissionRow
 from touchstone.store.filing_values import (
     OPEN_SUBMISSIONS,
     ExhibitState,
@@ -69,7 +70,9 @@ class Work(Database):
         Args:
             worker: a name that no other process has, now or later.
             limit: the most to take.
-            job_id: of this job alone; None for the oldest that has work.
+            job_id: of this job alone; None for the oldest that has work, but for those
+                that a command works on by itself: their photos may lie where only
+                that command can read them.
         """
         now = self._now()
         with self._writing() as session:
@@ -201,8 +204,13 @@ class Work(Database):
                 settle(session, session.get_one(JobRow, leased.job_id), at=now)
         return True
 
-    def give_back(self, worker: str) -> None:
-        """Give back what ``worker`` holds, untried: it stops in good order."""
+    def give_back(self, worker: str, *, tried: str = "") -> None:
+        """Give back what ``worker`` holds, untried: it stops in good order.
+
+        Args:
+            worker: who holds it.
+            tried: id of the submission that it stops over; that one was attempted.
+        """
         with self._writing() as session:
             session.execute(
                 update(SubmissionRow)
@@ -211,7 +219,8 @@ class Work(Database):
                     state=SubmissionState.QUEUED,
                     worker="",
                     leased_until=None,
-                    attempts=SubmissionRow.attempts - 1,
+                    attempts=SubmissionRow.attempts
+                    - case((SubmissionRow.id == tried, 0), else_=1),
                 )
             )
 
@@ -255,6 +264,10 @@ def _workable(job_id: str | None) -> Select[JobRow]:
     )
     if job_id is not None:
         query = query.where(JobRow.id == checked_id(job_id))
+    else:
+        query = query.join(LotRow, LotRow.id == JobRow.lot_id).where(
+            LotRow.origin == ""
+        )
     return query.order_by(JobRow.id)
 
 

@@ -110,6 +110,7 @@ class PrintingOut(BaseModel):
     number: int
     specimen_id: str
     items: list[str]
+    units: int
     exemplar: PhotoOut
     inconsistent: int
     answered: int
@@ -151,6 +152,7 @@ class ConclusionOut(BaseModel):
         json_schema_extra=example(
             lot_id=ID,
             photos=400,
+            units=400,
             unfinished=0,
             unreadable=1,
             findings={"inconclusive": 250, "inconsistent_with_genuine": 149},
@@ -184,6 +186,9 @@ class ConclusionOut(BaseModel):
 
     lot_id: str
     photos: int
+    units: Annotated[
+        int, Field(description="Packages: photos of one exhibit show one.")
+    ]
     unfinished: Annotated[int, Field(description="Photos that have no result yet.")]
     unreadable: int
     findings: dict[str, int]

@@ -37,6 +37,9 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
 
 LOT = [
+    "plan",
+    "conclude",
+    "report",
     "create",
     "list",
     "add",

@@ -142,7 +142,7 @@ def test_units_are_drawn_by_a_plan(run: Run, data: Path) -> None:
     assert plan["sample"] == len(set(plan["positions"])) == 20
     drawn = run("lot", "plan", lot, "--share", "0.01", "--data", data)
     assert drawn.code == 0
-    assert "1 %" in drawn.err
+    assert "4 or more are counterfeit" in drawn.err
     assert run("lot", "plan", a_lot(run, data), "--data", data).code == 2
 
 

@@ -22,6 +22,7 @@ from touchstone.engine.chances import (
     binomial,
     hypergeometric,
 )
+from touchstone.engine.sampling import MOST_UNITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Sample:
     calls: int
     """How many there were."""
     population: int | None
-    """Units from which it was drawn; None for one without end."""
+    """Units from which it was drawn; None for one without end, or nearly so."""
 
     @property
     def size(self) -> int:
@@ -111,7 +112,7 @@ def called_by_test(
     )
     # No more counterfeits than calls: surely no more true calls, between knots too.
     at_most[: calls + 1] = 1.0
-    return Sample(at_most, fewer, calls, population)
+    return Sample(at_most, fewer, calls, _countable(population))
 
 
 def counted(counterfeits: int, size: int, population: int | None) -> Sample:
@@ -121,8 +122,17 @@ def counted(counterfeits: int, size: int, population: int | None) -> Sample:
         np.asarray(numbers <= counterfeits, np.float64),
         np.asarray(numbers < counterfeits, np.float64),
         counterfeits,
-        population,
+        _countable(population),
     )
+
+
+def _countable(population: int | None) -> int | None:
+    """Return it, or None for so many that to count them costs more than it tells.
+
+    Tables would be as long as the lot. Drawn from one without end, a sample of it tells
+    slightly less, not more.
+    """
+    return None if population is None or population > MOST_UNITS else population
 
 
 _KNOTS = 400

@@ -253,7 +253,7 @@ def _expected(
     alone = _rogan_gladen(rest, validation) if rest.answered else None
     others = float(weights @ places) if alone is None else min(1.0, max(0.0, alone))
     expected = float(each @ sizes) + rest.examined * others
-    return expected / findings.examined
+    return min(1.0, expected / findings.examined)  # each is, but for rounding
 
 
 # --- words ----------------------------------------------------------------------------
@@ -317,12 +317,12 @@ def _check(
             "The confidence must be 0.5 or more and less than 1.", field="confidence"
         )
     labels = {one.label for one in printings}
-    sums = (
-        sum(one.inconsistent for one in printings) <= findings.inconsistent,
-        sum(one.answered for one in printings) <= findings.answered,
-        sum(one.abstained for one in printings) <= findings.abstained,
-    )
-    if len(labels) < len(printings) or not all(sums):
+    called = findings.inconsistent - sum(one.inconsistent for one in printings)
+    answered = findings.answered - sum(one.answered for one in printings)
+    abstained = findings.abstained - sum(one.abstained for one in printings)
+    possible = 0 <= called <= answered and abstained >= 0
+    if len(labels) < len(printings) or not possible:
         raise InvalidInputError(
-            "Printings occur twice, or hold more than was examined.", field="printings"
+            "Printings occur twice, or hold other units than were examined.",
+            field="printings",
         )

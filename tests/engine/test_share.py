@@ -125,7 +125,7 @@ def test_no_clean_findings_exclude_counterfeits_that_the_test_cannot_see() -> No
 
 def test_calls_beyond_the_false_ones_show_that_there_are_counterfeits() -> None:
     said = share_of_counterfeits(Findings(300, 1000), SHIPPED, population=5000)
-    assert 0.28 < said.low < 0.4
+    assert 0.27 < said.low < 0.3  # 300 counterfeits beyond doubt prove 0.2748
     assert said.advice.startswith("The lot holds counterfeits.")
 
 

@@ -4,6 +4,10 @@ A share is refuted if it would give as many calls or more (or: as many or fewer)
 too small a chance. In that chance the rates of the test are integrated over what is
 known of them, exactly: calls among genuine and among counterfeit units are
 beta-binomial.
+
+Counterfeits may be called more often than any of the validation: as many of them in
+the sample as there are calls explain these at any rate. So calls never prove more
+than they would if the test did not err, and some share is always left.
 """
 
 import math
@@ -18,6 +22,7 @@ from touchstone.engine.chances import (
     binomial,
     hypergeometric,
 )
+from touchstone.engine.sampling import MOST_UNITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +37,30 @@ class Sample:
     give fewer false calls than the validation, and no other rate makes few calls
     likelier. Counterfeits may be of a kind that the test cannot see."""
     fewer: Chances
-    """Of fewer calls, with false calls as validated."""
+    """Of fewer calls, with both rates as validated."""
+    calls: int
+    """How many there were."""
     population: int | None
-    """Units from which it was drawn; None for one without end."""
+    """Units from which it was drawn; None for one without end, or nearly so."""
 
     @property
     def size(self) -> int:
         """Units in the sample."""
         return len(self.at_most) - 1
 
+    @property
+    def explained(self) -> float:
+        """Greatest chance of as many calls or more, by any number of counterfeits.
+
+        If it is small, the rates of the validation are not those of these units.
+        """
+        return 1.0 - float(self.fewer.min())
+
     def chances(self, share: float) -> tuple[float, float]:
-        """Return both chances at a share of the population."""
+        """Return both chances at a share of the population.
+
+        That of fewer calls is at the rates of the validation or better ones.
+        """
         if self.population is None:
             least, drawn = 0, binomial(self.size, share)
         else:
@@ -50,10 +68,11 @@ class Sample:
             least = max(0, self.size - (self.population - marked))
             numbers = np.arange(least, min(self.size, marked) + 1)
             drawn = hypergeometric(self.population, marked, self.size, numbers)
-        possible = slice(least, least + len(drawn))
+        # Counterfeits enough to be all of the calls explain them, at whatever rate.
+        short = drawn[: max(0, self.calls - least)]
         return (
-            float(drawn @ self.at_most[possible]),
-            float(drawn @ self.fewer[possible]),
+            float(drawn @ self.at_most[least : least + len(drawn)]),
+            float(short @ self.fewer[least : least + len(short)]),
         )
 
 
@@ -91,7 +110,9 @@ def called_by_test(
     at_most, fewer = (
         np.interp(everything, knots, np.clip(column, 0.0, 1.0)) for column in rows.T
     )
-    return Sample(at_most, fewer, population)
+    # No more counterfeits than calls: surely no more true calls, between knots too.
+    at_most[: calls + 1] = 1.0
+    return Sample(at_most, fewer, calls, _countable(population))
 
 
 def counted(counterfeits: int, size: int, population: int | None) -> Sample:
@@ -100,8 +121,18 @@ def counted(counterfeits: int, size: int, population: int | None) -> Sample:
     return Sample(
         np.asarray(numbers <= counterfeits, np.float64),
         np.asarray(numbers < counterfeits, np.float64),
-        population,
+        counterfeits,
+        _countable(population),
     )
+
+
+def _countable(population: int | None) -> int | None:
+    """Return it, or None for so many that to count them costs more than it tells.
+
+    Tables would be as long as the lot. Drawn from one without end, a sample of it tells
+    slightly less, not more.
+    """
+    return None if population is None or population > MOST_UNITS else population
 
 
 _KNOTS = 400
@@ -144,15 +175,14 @@ class Curve:
         """
         least = np.flatnonzero(1.0 - self.fewer > tail)
         most = np.flatnonzero(self.at_most > tail)
-        # So many calls that no share explains them: then the share of all.
-        first = int(least[0]) if len(least) else len(self.shares) - 1
-        last = int(most[-1]) if len(most) else 0
+        # Never empty: none of the lot explains few calls, all of it explains many.
+        first, last = int(least[0]), int(most[-1])
         low, high = float(self.shares[first]), float(self.shares[last])
-        if first > 0 and len(least):
+        if first > 0:
             low = self._edge(low, float(self.shares[first - 1]), tail)
-        if last + 1 < len(self.shares) and len(most):
+        if last + 1 < len(self.shares):
             high = self._edge(high, float(self.shares[last + 1]), tail)
-        return min(low, high), max(low, high)
+        return low, high
 
     def _edge(self, kept: float, refuted: float, tail: float) -> float:
         """Halve the gap between a kept and a refuted share; return one that is kept."""

@@ -103,11 +103,11 @@ def share_of_counterfeits(
         return Share(None, 0.0, 1.0, confidence, 1.0, 0.0, 1.0, _METHOD, _UNANSWERED)
     several = [one for one in printings if one.answered > 1]
     tail = (1.0 - confidence) / (4.0 if several else 2.0)
-    curve = Curve.of(_answered_units(findings, validation, population))
+    sample = _answered_units(findings, validation, population)
     usual = Curve.of(
         _answered_units(findings, validation, population, is_average=True)
     ).not_refuted(tail)
-    low, high = curve.not_refuted(tail)
+    low, high = Curve.of(sample).not_refuted(tail)
     gone = findings.abstained / findings.examined
     least, most = validation.abstention_odds
     inner = _with_abstained(low, gone, least), _with_abstained(high, gone, most)
@@ -134,7 +134,7 @@ def share_of_counterfeits(
         min(inner[1], max(inner[0], _with_abstained(usual[1], gone, most))),
         *outer,
         _METHOD_BY_PRINTINGS if several else _METHOD,
-        _advice(*inner, gone),
+        _advice(*inner, gone, is_explained=sample.explained > tail),
     )
 
 
@@ -253,7 +253,7 @@ def _expected(
     alone = _rogan_gladen(rest, validation) if rest.answered else None
     others = float(weights @ places) if alone is None else min(1.0, max(0.0, alone))
     expected = float(each @ sizes) + rest.examined * others
-    return expected / findings.examined
+    return min(1.0, expected / findings.examined)  # each is, but for rounding
 
 
 # --- words ----------------------------------------------------------------------------
@@ -275,9 +275,17 @@ _WIDE = 0.5
 _GONE = 0.2
 
 
-def _advice(low: float, high: float, gone: float) -> str:
+def _advice(low: float, high: float, gone: float, *, is_explained: bool) -> str:
     """Say what is shown, then what would tell more."""
     shown = "The lot holds counterfeits." if low > 0 else "Counterfeits are not shown."
+    if not is_explained:
+        # Or the product is one whose genuine units are called; both look alike here.
+        return (
+            f"{shown} Units are called more often than the validation explains by any"
+            " share of counterfeits: these are seen better than any of the validation"
+            " were, or the test does not hold for this product. Have some of the called"
+            " units examined by a laboratory."
+        )
     if high - low <= _WIDE:
         return f"{shown} Up to the upper bound may be there all the same."
     laboratory = "have the first of the triage list examined by a laboratory."
@@ -309,12 +317,12 @@ def _check(
             "The confidence must be 0.5 or more and less than 1.", field="confidence"
         )
     labels = {one.label for one in printings}
-    sums = (
-        sum(one.inconsistent for one in printings) <= findings.inconsistent,
-        sum(one.answered for one in printings) <= findings.answered,
-        sum(one.abstained for one in printings) <= findings.abstained,
-    )
-    if len(labels) < len(printings) or not all(sums):
+    called = findings.inconsistent - sum(one.inconsistent for one in printings)
+    answered = findings.answered - sum(one.answered for one in printings)
+    abstained = findings.abstained - sum(one.abstained for one in printings)
+    possible = 0 <= called <= answered and abstained >= 0
+    if len(labels) < len(printings) or not possible:
         raise InvalidInputError(
-            "Printings occur twice, or hold more than was examined.", field="printings"
+            "Printings occur twice, or hold other units than were examined.",
+            field="printings",
         )

@@ -82,17 +82,21 @@ class Archive:
         """Yield its files, not its folders, in their order."""
         for number, info in enumerate(self._file.infolist()):
             if not info.is_dir():
-                identity = f"{info.CRC:08x}:{info.file_size}"
-                yield Entry(number, info.orig_filename, identity, _member_problem(info))
+                problem = _member_problem(info)
+                yield Entry(number, info.orig_filename, _identity(info), problem)
 
-    def unpacked(self, number: int, *, limit: int) -> bytes:
-        """Return at most ``limit`` bytes of a file.
+    def unpacked(self, number: int, identity: str, *, limit: int) -> bytes:
+        """Return at most ``limit`` bytes of the file that was listed so.
 
         Raises:
-            InvalidInputError: it is damaged, or there is none of that number.
+            InvalidInputError: it is damaged, or another has that number now.
         """
         entries = self._file.infolist()
-        if number >= len(entries) or _member_problem(entries[number]):
+        if (
+            not 0 <= number < len(entries)
+            or _identity(entries[number]) != identity
+            or _member_problem(entries[number])
+        ):
             raise InvalidInputError("The archive has been changed meanwhile.")
         return _unpacked(self._file, entries[number], limit)
 
@@ -154,6 +158,10 @@ def _check_overlap(entries: list[zipfile.ZipInfo]) -> None:
         if entry.header_offset < end:
             raise _refused("its entries overlap")
         end = entry.header_offset + _LOCAL_HEADER_BYTES + entry.compress_size
+
+
+def _identity(entry: zipfile.ZipInfo) -> str:
+    return f"{entry.CRC:08x}:{entry.file_size}"
 
 
 def _member_problem(entry: zipfile.ZipInfo) -> str:

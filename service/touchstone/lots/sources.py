@@ -97,7 +97,7 @@ def _archived(path: Path, archive: Archive) -> Source:
             if _is_photo(entry.name):
                 yield SubmissionFields(
                     printable(entry.name),
-                    locator="" if entry.problem else entry_locator(path, entry.number),
+                    locator="" if entry.problem else entry_locator(path, entry),
                     identity=entry.identity,
                     problem=entry.problem,
                 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from touchstone.errors import InvalidInputError
-from touchstone.lots.names import printable
+from touchstone.lots.names import label
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ _MAX_READ = 16_000_000
 _ENTRY_SIGNATURE = b"PK\x01\x02"
 _LOCAL_HEADER_BYTES = 30
 _CHUNK = 1_000_000
+_SHOWN = 500
+"""Characters of a name within a message: an entry's may have 65,535."""
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _ENCRYPTED = 0x1
 _RESERVED = frozenset(
@@ -146,7 +148,9 @@ def _check_archive(entries: list[zipfile.ZipInfo], limits: ArchiveLimits) -> Non
         packed = max(1, entry.compress_size)
         is_dense = entry.file_size / packed > limits.max_ratio
         if is_dense and entry.file_size > limits.ratio_floor_bytes:
-            raise _refused(f"{printable(entry.filename)} is a decompression bomb")
+            raise _refused(
+                f"{label(entry.filename, limit=_SHOWN)} is a decompression bomb"
+            )
     _check_overlap(entries)
 
 
@@ -197,6 +201,6 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> 
                 data += part
     except (*_BREAKS, ValueError) as error:
         raise InvalidInputError(
-            f"The entry cannot be unpacked: {printable(str(error))}."
+            f"The entry cannot be unpacked: {label(str(error), limit=_SHOWN)}."
         ) from error
     return bytes(data)

@@ -69,6 +69,21 @@ def test_an_archive_replaced_and_listed_again_is_read_anew(tmp_path: Path) -> No
             reader.read(before)
 
 
+def test_an_entry_that_is_no_deflate_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "lot.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.jpg", b"abc " * 500)
+    data = bytearray(path.read_bytes())
+    data[35] = 0xFF  # the first packed byte: a kind of block that there is not
+    path.write_bytes(data)
+    (locator,) = locators(path)
+    with (
+        PhotoReader(100) as reader,
+        pytest.raises(InvalidInputError, match="cannot be unpacked"),
+    ):
+        reader.read(locator)
+
+
 def test_an_archive_that_is_gone_is_told(tmp_path: Path) -> None:
     path = archive(tmp_path / "lot.zip", a=b"one")
     (locator,) = locators(path)

@@ -7,6 +7,7 @@ A photo is read in memory, its name is only a label. Limits: OWASP ASVS 5.0, 5.2
 import io
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -42,7 +43,14 @@ _RESERVED = frozenset(
     + [f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10)]
 )
 """Names that are devices on Windows, where the results may be opened."""
-_BREAKS = (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError)
+_BREAKS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 class _BoundedFile(io.BufferedReader):

@@ -7,13 +7,14 @@ A photo is read in memory, its name is only a label. Limits: OWASP ASVS 5.0, 5.2
 import io
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from touchstone.errors import InvalidInputError
-from touchstone.lots.names import printable
+from touchstone.lots.names import label
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ _MAX_READ = 16_000_000
 _ENTRY_SIGNATURE = b"PK\x01\x02"
 _LOCAL_HEADER_BYTES = 30
 _CHUNK = 1_000_000
+_SHOWN = 500
+"""Characters of a name within a message: an entry's may have 65,535."""
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _ENCRYPTED = 0x1
 _RESERVED = frozenset(
@@ -40,7 +43,14 @@ _RESERVED = frozenset(
     + [f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10)]
 )
 """Names that are devices on Windows, where the results may be opened."""
-_BREAKS = (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError)
+_BREAKS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 class _BoundedFile(io.BufferedReader):
@@ -82,17 +92,21 @@ class Archive:
         """Yield its files, not its folders, in their order."""
         for number, info in enumerate(self._file.infolist()):
             if not info.is_dir():
-                identity = f"{info.CRC:08x}:{info.file_size}"
-                yield Entry(number, info.orig_filename, identity, _member_problem(info))
+                problem = _member_problem(info)
+                yield Entry(number, info.orig_filename, _identity(info), problem)
 
-    def unpacked(self, number: int, *, limit: int) -> bytes:
-        """Return at most ``limit`` bytes of a file.
+    def unpacked(self, number: int, identity: str, *, limit: int) -> bytes:
+        """Return at most ``limit`` bytes of the file that was listed so.
 
         Raises:
-            InvalidInputError: it is damaged, or there is none of that number.
+            InvalidInputError: it is damaged, or another has that number now.
         """
         entries = self._file.infolist()
-        if number >= len(entries) or _member_problem(entries[number]):
+        if (
+            not 0 <= number < len(entries)
+            or _identity(entries[number]) != identity
+            or _member_problem(entries[number])
+        ):
             raise InvalidInputError("The archive has been changed meanwhile.")
         return _unpacked(self._file, entries[number], limit)
 
@@ -142,7 +156,9 @@ def _check_archive(entries: list[zipfile.ZipInfo], limits: ArchiveLimits) -> Non
         packed = max(1, entry.compress_size)
         is_dense = entry.file_size / packed > limits.max_ratio
         if is_dense and entry.file_size > limits.ratio_floor_bytes:
-            raise _refused(f"{printable(entry.filename)} is a decompression bomb")
+            raise _refused(
+                f"{label(entry.filename, limit=_SHOWN)} is a decompression bomb"
+            )
     _check_overlap(entries)
 
 
@@ -154,6 +170,10 @@ def _check_overlap(entries: list[zipfile.ZipInfo]) -> None:
         if entry.header_offset < end:
             raise _refused("its entries overlap")
         end = entry.header_offset + _LOCAL_HEADER_BYTES + entry.compress_size
+
+
+def _identity(entry: zipfile.ZipInfo) -> str:
+    return f"{entry.CRC:08x}:{entry.file_size}"
 
 
 def _member_problem(entry: zipfile.ZipInfo) -> str:
@@ -189,6 +209,6 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> 
                 data += part
     except (*_BREAKS, ValueError) as error:
         raise InvalidInputError(
-            f"The entry cannot be unpacked: {printable(str(error))}."
+            f"The entry cannot be unpacked: {label(str(error), limit=_SHOWN)}."
         ) from error
     return bytes(data)

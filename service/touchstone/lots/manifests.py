@@ -14,7 +14,7 @@ from touchstone.blobs import Blobs
 from touchstone.engine.codes import normalised_gtin
 from touchstone.errors import ConfigurationError, InvalidInputError
 from touchstone.lots.archives import ArchiveLimits
-from touchstone.lots.names import printable
+from touchstone.lots.names import label
 from touchstone.lots.photos import PhotoReader, blob_locator
 from touchstone.lots.sources import (
     BROKEN,
@@ -134,7 +134,7 @@ def _row(row: Mapping[str, Any], number: int) -> ManifestRow:
     if gtin and normalised_gtin(gtin) is None:
         return RowError(number, "declared_gtin", "This is no GTIN: check its digits.")
     try:
-        return SubmissionFields(printable(name), photo_digest=digest.lower(), **cells)
+        return SubmissionFields(label(name), photo_digest=digest.lower(), **cells)
     except InvalidInputError as error:
         field = error.field or ""
         return RowError(number, _FIELDS.get(field, field), str(error))

@@ -4,8 +4,9 @@
     in the image store: what was uploaded;
 ``file:PATH``
     on this machine; percent-encoded, for a name need not be text;
-``zip:PATH#NUMBER``
-    the entry of that number in an archive on this machine, which is never unpacked.
+``zip:PATH#NUMBER:CRC:SIZE``
+    the entry of that number in an archive on this machine, which is never unpacked;
+    with its checksum and size, for another archive may have come in its place.
 """
 
 import os
@@ -18,7 +19,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from touchstone.blobs import Blobs
 from touchstone.errors import InvalidInputError, NotFoundError
-from touchstone.lots.archives import Archive, open_archive
+from touchstone.lots.archives import Archive, Entry, open_archive
 
 
 def blob_locator(digest: str) -> str:
@@ -31,9 +32,10 @@ def file_locator(path: Path) -> str:
     return f"file:{quote_from_bytes(os.fsencode(path.absolute()))}"
 
 
-def entry_locator(archive: Path, number: int) -> str:
-    """Return the locator of the entry of that number, counted from 0."""
-    return f"zip:{quote_from_bytes(os.fsencode(archive.absolute()))}#{number}"
+def entry_locator(archive: Path, entry: Entry) -> str:
+    """Return the locator of a photo in an archive on this machine."""
+    path = quote_from_bytes(os.fsencode(archive.absolute()))
+    return f"zip:{path}#{entry.number}:{entry.identity}"
 
 
 @dataclass(slots=True)
@@ -46,7 +48,10 @@ class PhotoReader:
     """None where nothing is uploaded."""
     _opened: AbstractContextManager[Archive] | None = field(default=None, init=False)
     _archive: Archive | None = field(default=None, init=False)
-    _archive_path: str = field(default="", init=False)
+    _archive_key: tuple[str, int, int, int, int] | None = field(
+        default=None, init=False
+    )
+    """Its path, and the file that was there when it was opened."""
 
     def __enter__(self) -> Self:
         return self
@@ -70,9 +75,11 @@ class PhotoReader:
         if kind == "file":
             return _file_bytes(_path(where), self.max_bytes + 1)
         if kind == "zip":
-            path, _, number = where.rpartition("#")
-            entry = int(number)
-            return self._archived(path).unpacked(entry, limit=self.max_bytes + 1)
+            path, _, entry = where.rpartition("#")
+            number, _, identity = entry.partition(":")
+            if number.isdecimal():
+                archive = self._archived(path)
+                return archive.unpacked(int(number), identity, limit=self.max_bytes + 1)
         if kind == "blob" and self.blobs is not None:
             try:
                 return self.blobs.get(where)
@@ -81,10 +88,17 @@ class PhotoReader:
         raise InvalidInputError("Nothing tells where the photo lies.")
 
     def _archived(self, path: str) -> Archive:
-        if self._archive is None or self._archive_path != path:
+        # A worker lives long: an archive may be replaced while it is held open.
+        try:
+            now = _path(path).stat()
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            raise _unreadable("archive", error) from error
+        key = (path, now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
+        if self._archive is None or self._archive_key != key:
             self.close()
-            self._opened = open_archive(_path(path))
-            self._archive, self._archive_path = self._opened.__enter__(), path
+            opened = open_archive(_path(path))
+            self._archive = opened.__enter__()
+            self._opened, self._archive_key = opened, key
         return self._archive
 
     def close(self) -> None:
@@ -103,5 +117,9 @@ def _file_bytes(path: Path, limit: int) -> bytes:
         with path.open("rb") as file:
             return file.read(limit)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or "not a file name"
-        raise InvalidInputError(f"The file cannot be read: {reason}.") from error
+        raise _unreadable("file", error) from error
+
+
+def _unreadable(what: str, error: Exception) -> InvalidInputError:
+    reason = getattr(error, "strerror", None) or "not a file name"
+    return InvalidInputError(f"The {what} cannot be read: {reason}.")

@@ -13,7 +13,7 @@ from typing import Any
 from touchstone.engine.codes import normalised_gtin
 from touchstone.errors import ConfigurationError, InvalidInputError
 from touchstone.lots.archives import Archive, ArchiveLimits, open_archive
-from touchstone.lots.names import printable
+from touchstone.lots.names import label
 from touchstone.lots.photos import entry_locator, file_locator
 from touchstone.store import SubmissionFields
 
@@ -30,6 +30,8 @@ DIGEST_COLUMN = "sha256"
 
 _MAX_LINE = 1_000_000
 _BATCH_ROWS = 1000
+_SHOWN = 200
+"""Characters of a cell within a message."""
 
 
 @dataclass(slots=True)
@@ -96,8 +98,8 @@ def _archived(path: Path, archive: Archive) -> Source:
         for entry in archive.entries():
             if _is_photo(entry.name):
                 yield SubmissionFields(
-                    printable(entry.name),
-                    locator="" if entry.problem else entry_locator(path, entry.number),
+                    label(entry.name),
+                    locator="" if entry.problem else entry_locator(path, entry),
                     identity=entry.identity,
                     problem=entry.problem,
                 )
@@ -117,7 +119,7 @@ def _is_photo(name: str) -> bool:
 def _file(
     name: str, path: Path, about: Mapping[str, str] | None = None
 ) -> SubmissionFields:
-    item = SubmissionFields(printable(name), identity="absent", **(about or {}))
+    item = SubmissionFields(label(name), identity="absent", **(about or {}))
     try:
         status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -126,7 +128,11 @@ def _file(
     identity = f"{status.st_size}:{status.st_mtime_ns}"
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
         return replace(item, identity=identity, problem="This is not a file.")
-    return replace(item, identity=identity, locator=file_locator(path))
+    try:
+        return replace(item, identity=identity, locator=file_locator(path))
+    except InvalidInputError:
+        problem = "The path is too long: move the folder nearer to the root."
+        return replace(item, identity=identity, problem=problem)
 
 
 # --- manifests ------------------------------------------------------------------------
@@ -150,7 +156,7 @@ def _row(folder: Path, row: Mapping[str, Any], number: int) -> SubmissionFields:
         # By its number: two rows that name no image are two, and the same when sent
         # again.
         identity = f"row {number}"
-        return SubmissionFields(printable(name), identity=identity, problem=problem)
+        return SubmissionFields(label(name), identity=identity, problem=problem)
     return _file(name, folder / name, cells)
 
 
@@ -161,7 +167,9 @@ def _row_problem(row: Mapping[str, Any], name: str, cells: Mapping[str, str]) ->
         return "The cell image is empty."
     gtin = cells["declared_gtin"]
     if gtin and normalised_gtin(gtin) is None:
-        return f"declared_gtin {printable(gtin)} is no GTIN: check its digits."
+        return (
+            f"declared_gtin {label(gtin, limit=_SHOWN)} is no GTIN: check its digits."
+        )
     try:
         SubmissionFields("", **cells)
     except InvalidInputError as error:

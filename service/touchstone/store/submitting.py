@@ -1,9 +1,10 @@
 """The photos of a lot, listed: those that are there, and those that are announced."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from touchstone.store.audit import Act, Action, append
@@ -20,6 +21,8 @@ from touchstone.store.filing_values import (
 from touchstone.store.values import Caller, new_id
 
 _POOR = "insufficient_quality"
+_Key: TypeAlias = tuple[str, str | None, str]
+"""Name, digest, identity: what makes a photo the same when it is listed again."""
 
 
 class Submitting(Database):
@@ -94,9 +97,8 @@ class Submitting(Database):
             lot = owned(session, caller, Lot, lot_id)
             rows = session.scalars(
                 select(SubmissionRow).where(
-                    SubmissionRow.lot_id == lot.id,
+                    *of_digests(lot, [digest]),
                     SubmissionRow.state == SubmissionState.AWAITING,
-                    SubmissionRow.photo_digest == digest,
                 )
             ).all()
             for row in rows:
@@ -133,6 +135,19 @@ def fill(row: SubmissionRow, result: Result) -> None:
     for name, value in filled(result).items():
         setattr(row, name, value)
     row.leased_until = None
+
+
+def of_digests(
+    lot: LotRow, digests: Collection[str | None]
+) -> tuple[ColumnElement[bool], ...]:
+    """Return what tells the submissions of a lot that are of these photos."""
+    return (
+        SubmissionRow.organisation_id == lot.organisation_id,
+        SubmissionRow.photo_digest.in_(digests),
+        # No bare column, else SQLite would go through all photos of the lot, and not
+        # along the index of organisations and digests.
+        SubmissionRow.lot_id.concat("") == lot.id,
+    )
 
 
 def uploaded(
@@ -221,28 +236,42 @@ def _placed(
 
 
 def _appended(
-    session: Session, lot: LotRow, drafts: Iterable[SubmissionFields]
+    session: Session, lot: LotRow, drafts: Sequence[SubmissionFields]
 ) -> list[SubmissionRow]:
+    standing = _standing(session, lot, drafts)
     position = next_position(session, lot)
     rows = []
     for draft in drafts:
-        row = session.scalar(_twin(lot, draft))
-        if row is None:
-            row = new_row(lot, draft, position)
-            session.add(row)
+        key = draft.name, draft.photo_digest, draft.identity
+        if key not in standing:
+            standing[key] = new_row(lot, draft, position)
+            session.add(standing[key])
             position += 1
-        rows.append(row)
+        rows.append(standing[key])
     return rows
 
 
-def _twin(lot: LotRow, draft: SubmissionFields) -> Select[SubmissionRow]:
-    return select(SubmissionRow).where(
+def _standing(
+    session: Session, lot: LotRow, drafts: Sequence[SubmissionFields]
+) -> dict[_Key, SubmissionRow]:
+    # Two queries a batch, whatever its length.
+    digests = {draft.photo_digest for draft in drafts} - {None}
+    names = {draft.name for draft in drafts if draft.photo_digest is None}
+    by_name = (
         SubmissionRow.lot_id == lot.id,
-        SubmissionRow.name == draft.name,
-        SubmissionRow.photo_digest == draft.photo_digest,
-        SubmissionRow.identity == draft.identity,
-        SubmissionRow.state != SubmissionState.WITHDRAWN,
+        SubmissionRow.photo_digest.is_(None),
+        SubmissionRow.name.in_(names),
     )
+    return {
+        (row.name, row.photo_digest, row.identity): row
+        for wanted, clauses in ((digests, of_digests(lot, digests)), (names, by_name))
+        if wanted
+        for row in session.scalars(
+            select(SubmissionRow).where(
+                *clauses, SubmissionRow.state != SubmissionState.WITHDRAWN
+            )
+        )
+    }
 
 
 def _is_same(row: SubmissionRow, draft: SubmissionFields) -> bool:

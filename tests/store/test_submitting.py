@@ -3,16 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
-from store.world import World, digest_of, raw
+from store.world import World, digest_of, examination_draft, raw
 
 from touchstone.store import (
+    JobKind,
     Lot,
     LotFields,
+    Result,
+    Submission,
     SubmissionFields,
+    SubmissionState,
 )
 
 _BY_DIGEST = "ix_submission_organisation_id_photo_digest"
@@ -90,3 +95,68 @@ def test_what_is_the_same_photo_is_listed_once_within_a_batch_too(
     assert [one.position for one in again] == [0, 0, 1, 4, 4, 5]
     elsewhere = world.store.submit(world.officer, a_lot(world).id, drafts)
     assert not {one.id for one in rows} & {one.id for one in elsewhere}
+
+
+# --- numbers of finishing -------------------------------------------------------------
+
+
+def score(world: World, lot: Lot) -> None:
+    world.store.begin_job(world.officer, lot.id, JobKind.SCORE, examined_by={})
+    workers = count()
+    while leases := world.store.lease(f"w{next(workers)}"):
+        for leased in leases:
+            result = Result(row_json="{}", finding="inconclusive")
+            assert world.store.finish(leased, result, examination_draft(leased.name))
+
+
+def since(world: World, lot: Lot, seq: int) -> list[tuple[str, int | None]]:
+    found = world.store.finished_since(world.officer, lot.id, seq)
+    return [(one.name, one.finished_seq) for one in found]
+
+
+def placed(world: World, lot: Lot, *drafts: SubmissionFields) -> list[Submission]:
+    return list(world.store.submit(world.officer, lot.id, drafts, first=0))
+
+
+def test_who_follows_a_lot_misses_nothing_that_is_begun_anew(world: World) -> None:
+    lot = a_lot(world)
+    placed(world, lot, photo("a"), photo("b"))
+    score(world, lot)
+    assert since(world, lot, 0) == [("a", 1), ("b", 2)]
+    placed(world, lot, photo("a"), photo("b", identity="2"))
+    assert since(world, lot, 0) == [("a", 1)]
+    score(world, lot)
+    assert since(world, lot, 2) == [("b", 3)]
+    gone = SubmissionFields("b", identity="absent", problem="no file")
+    placed(world, lot, photo("a"), gone)
+    assert since(world, lot, 3) == [("b", 4)]
+    placed(world, lot, photo("a"), gone)  # the same: no news
+    assert since(world, lot, 3) == [("b", 4)]
+    placed(world, lot, photo("a"), replace(gone, identity="locked"))
+    assert since(world, lot, 3) == [("b", 5)]
+
+
+def test_who_follows_a_lot_misses_nothing_after_a_withdrawal(world: World) -> None:
+    lot = a_lot(world)
+    placed(world, lot, photo("a"), photo("b"))
+    score(world, lot)
+    world.store.withdraw_from(world.officer, lot.id, 1)
+    assert since(world, lot, 0) == [("a", 1)]
+    placed(world, lot, photo("a"), photo("b"))
+    score(world, lot)
+    assert since(world, lot, 2) == [("b", 3)]
+
+
+@pytest.mark.parametrize("declared", ["declared_product", "declared_gtin"])
+def test_what_is_declared_otherwise_is_examined_anew(
+    world: World, declared: str
+) -> None:
+    lot = a_lot(world)
+    before, after = photo("a", **{declared: "1"}), photo("a", **{declared: "2"})
+    placed(world, lot, before)
+    score(world, lot)
+    (kept,) = placed(world, lot, before)
+    assert kept.state is SubmissionState.EXAMINED
+    (anew,) = placed(world, lot, after)
+    assert anew.state is SubmissionState.QUEUED
+    assert getattr(anew, declared) == "2"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from touchstone.store.audit import Act, Action, append
 from touchstone.store.database import Database
-from touchstone.store.filing import found, owned
+from touchstone.store.filing import owned
 from touchstone.store.filing_drafts import Result, SubmissionFields
 from touchstone.store.filing_tables import ExhibitRow, LotRow, SubmissionRow
 from touchstone.store.filing_values import (
@@ -43,8 +43,9 @@ class Submitting(Database):
             lot_id: of which lot.
             drafts: in the order of their source.
             first: the position of the first. What stands there already under the same
-                name and identity stays as it is, with its result; another is begun
-                anew. None: behind the last, each that is not there already.
+                name, identity and declaration stays as it is, with its result;
+                another is begun anew. None: behind the last, each that is not there
+                already.
 
         Raises:
             NotFoundError: no such lot of the caller's.
@@ -53,13 +54,16 @@ class Submitting(Database):
         with self._writing() as session:
             lot: LotRow = owned(session, caller, Lot, lot_id)
             exhibits = exhibits_of(session, lot, drafts, at=at)
+            seq = next_seq(session, lot.id)
             if first is None:
-                rows = _appended(session, lot, drafts)
+                rows, begun = _appended(session, lot, drafts)
             else:
-                rows = _placed(session, lot, drafts, first)
+                rows, begun = _placed(session, lot, drafts, first)
             for row, draft in zip(rows, drafts, strict=True):
                 row.exhibit_id = exhibits.get(draft.exhibit_no)
-            _number_failed(session, lot, rows)
+            failed = [row for row in begun if row.state is SubmissionState.FAILED]
+            for number, row in enumerate(failed, seq):
+                row.finished_seq = number
             detail = {"submissions": len(drafts)}
             append(
                 session,
@@ -76,13 +80,15 @@ class Submitting(Database):
             NotFoundError: no such lot of the caller's.
         """
         with self._writing() as session:
-            lot = found(session, caller, Lot, lot_id)
+            lot = owned(session, caller, Lot, lot_id)
             session.execute(
                 update(SubmissionRow)
                 .where(
                     SubmissionRow.lot_id == lot.id, SubmissionRow.position >= position
                 )
-                .values(state=SubmissionState.WITHDRAWN, worker="", finished_seq=None)
+                # finished_seq stays: were the last number given again, whoever follows
+                # from there would miss what comes of another.
+                .values(state=SubmissionState.WITHDRAWN, worker="")
             )
 
     def photo_arrived(
@@ -202,7 +208,7 @@ def _begin(row: SubmissionRow, draft: SubmissionFields) -> None:
     row.declared_product = draft.declared_product
     row.declared_gtin = draft.declared_gtin
     row.attempts, row.worker = 0, ""
-    row.finished_seq = row.examination_id = None
+    row.examination_id = None  # finished_seq stays: see `withdraw_from`
     fill(row, Result(error=draft.problem))
     if not draft.problem:
         row.state = (
@@ -212,7 +218,7 @@ def _begin(row: SubmissionRow, draft: SubmissionFields) -> None:
 
 def _placed(
     session: Session, lot: LotRow, drafts: Sequence[SubmissionFields], first: int
-) -> list[SubmissionRow]:
+) -> tuple[list[SubmissionRow], list[SubmissionRow]]:
     standing = {
         row.position: row
         for row in session.scalars(
@@ -223,32 +229,35 @@ def _placed(
             )
         )
     }
-    rows = []
+    rows, begun = [], []
     for position, draft in enumerate(drafts, first):
         row = standing.get(position)
         if row is None:
             row = new_row(lot, draft, position)
             session.add(row)
+            begun.append(row)
         elif not _is_same(row, draft):
             _begin(row, draft)
+            begun.append(row)
         rows.append(row)
-    return rows
+    return rows, begun
 
 
 def _appended(
     session: Session, lot: LotRow, drafts: Sequence[SubmissionFields]
-) -> list[SubmissionRow]:
+) -> tuple[list[SubmissionRow], list[SubmissionRow]]:
     standing = _standing(session, lot, drafts)
     position = next_position(session, lot)
-    rows = []
+    rows, begun = [], []
     for draft in drafts:
         key = draft.name, draft.photo_digest, draft.identity
         if key not in standing:
             standing[key] = new_row(lot, draft, position)
             session.add(standing[key])
+            begun.append(standing[key])
             position += 1
         rows.append(standing[key])
-    return rows
+    return rows, begun
 
 
 def _standing(
@@ -279,6 +288,9 @@ def _is_same(row: SubmissionRow, draft: SubmissionFields) -> bool:
         row.state is not SubmissionState.WITHDRAWN
         and row.name == draft.name
         and row.identity == draft.identity
+        # It was compared with what was declared.
+        and row.declared_product == draft.declared_product
+        and row.declared_gtin == draft.declared_gtin
     )
 
 
@@ -310,13 +322,3 @@ def exhibits_of(
         session.add(known[number])
     session.flush()
     return {number: row.id for number, row in known.items()}
-
-
-def _number_failed(
-    session: Session, lot: LotRow, rows: Sequence[SubmissionRow]
-) -> None:
-    session.flush()
-    seq = next_seq(session, lot.id)
-    for row in rows:
-        if row.state is SubmissionState.FAILED and row.finished_seq is None:
-            row.finished_seq, seq = seq, seq + 1

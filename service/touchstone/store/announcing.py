@@ -20,6 +20,7 @@ from touchstone.store.submitting import (
     exhibits_of,
     new_row,
     next_position,
+    of_digests,
     uploaded,
 )
 from touchstone.store.values import Caller, Page
@@ -182,11 +183,8 @@ def _key(draft: SubmissionFields) -> _Key:
 def _listed(
     session: Session, lot: LotRow, digests: Sequence[str | None]
 ) -> dict[_Key, SubmissionRow]:
-    # By organisation too, for that is how the index goes: a lot has many photos.
     query = select(SubmissionRow).where(
-        SubmissionRow.organisation_id == lot.organisation_id,
-        SubmissionRow.photo_digest.in_(digests),
-        SubmissionRow.lot_id == lot.id,
+        *of_digests(lot, digests),
         SubmissionRow.state != SubmissionState.WITHDRAWN,
     )
     return {(row.name, row.photo_digest): row for row in session.scalars(query)}

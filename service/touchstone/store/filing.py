@@ -30,8 +30,10 @@ from touchstone.store.filing_tables import (
     LotRow,
     OperationRow,
     SeizureRow,
+    SubmissionRow,
 )
 from touchstone.store.filing_values import (
+    DONE_SUBMISSIONS,
     STEPS,
     Case,
     CaseState,
@@ -198,7 +200,7 @@ class Filing(Database):
             ConflictError: that state does not follow, or a legal hold forbids it.
         """
         with self._writing() as session:
-            row = found(session, caller, kind, filed_id)
+            row = owned(session, caller, kind, filed_id)
             before = str(row.state)
             step(session, row, state)
             act = Act(_KINDS[kind].move, row.id, {"from": before, "to": str(state)})
@@ -210,10 +212,12 @@ class Filing(Database):
 
         Raises:
             NotFoundError: there is none, or it is another's.
-            ConflictError: the lot has been scored already.
+            ConflictError: a result is known already, and would have told what to draw.
         """
         with self._writing() as session:
-            row = cast("LotRow", found(session, caller, Lot, lot_id))
+            row = cast("LotRow", owned(session, caller, Lot, lot_id))
+            if has_results(session, row.id):
+                raise ConflictError("A photo has a result; file another lot to plan.")
             step(session, row, LotState.SAMPLED)
             row.plan_json = canonical_json(plan)
             act = Act(Action.PLAN_LOT, row.id, {"plan": dict(plan)})
@@ -245,7 +249,7 @@ class Filing(Database):
         """
         at = self._now()
         with self._writing() as session:
-            exhibit = found(session, caller, Exhibit, exhibit_id)
+            exhibit = owned(session, caller, Exhibit, exhibit_id)
             row = CustodyRow(
                 id=new_id(),
                 exhibit_id=exhibit.id,
@@ -293,7 +297,7 @@ def found(session: Session, caller: Caller, kind: type, filed_id: str) -> Any:
 
 
 def owned(session: Session, caller: Caller, kind: type, filed_id: str) -> Any:
-    """Return the row of what is the caller's own: what it may put work on.
+    """Return the row of what is the caller's own: what it may change or put work on.
 
     An administrator reads every organisation's, but its work would match against
     every reference, and its findings would stand in the other's records.
@@ -307,6 +311,21 @@ def owned(session: Session, caller: Caller, kind: type, filed_id: str) -> Any:
     return row
 
 
+def tried(lot_id: str) -> Select[str]:
+    """Return the query for the ids of the photos of a lot that workers finished."""
+    # What its source could not give was never examined by anything.
+    return select(SubmissionRow.id).where(
+        SubmissionRow.lot_id == lot_id,
+        SubmissionRow.state.in_(DONE_SUBMISSIONS),
+        SubmissionRow.attempts > 0,
+    )
+
+
+def has_results(session: Session, lot_id: str) -> bool:
+    """Whether workers finished any photo of a lot."""
+    return session.scalar(tried(lot_id).limit(1)) is not None
+
+
 def step(session: Session, row: FiledRow, state: StrEnum) -> None:
     """Take ``row`` to ``state``, if that may follow.
 
@@ -318,7 +337,7 @@ def step(session: Session, row: FiledRow, state: StrEnum) -> None:
         raise ConflictError(
             f"From {row.state} it can go to {after}, but not to {state}."
         )
-    if state in _ENDS and _is_held(session, row):
+    if state in _ENDS and session.scalar(_holds_of(row)):
         raise ConflictError("The case is under a legal hold; lift that first.")
     row.state = cast("Any", state)
 
@@ -357,10 +376,6 @@ _ENDS = frozenset(
     }
 )
 """What a legal hold forbids: evidence would be gone."""
-
-
-def _is_held(session: Session, row: FiledRow) -> bool:
-    return bool(session.scalar(_holds_of(row)))
 
 
 def _holds_of(row: FiledRow) -> Select[Any]:

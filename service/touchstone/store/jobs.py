@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from touchstone.errors import ConflictError
 from touchstone.store.audit import Act, Action, append
 from touchstone.store.database import Database
-from touchstone.store.filing import found, owned, step
+from touchstone.store.filing import found, has_results, owned, step, tried
 from touchstone.store.filing_tables import JobRow, LotRow, SubmissionRow
 from touchstone.store.filing_values import (
-    DONE_SUBMISSIONS,
     OPEN_SUBMISSIONS,
     STEPS,
     UNFINISHED_JOBS,
@@ -130,7 +129,7 @@ class Jobs(Database):
                 .order_by(JobRow.id.desc())
                 .limit(1)
             )
-            if row is None or not _has_results(session, lot.id):
+            if row is None or not has_results(session, lot.id):
                 return ()
             return tuple(row.examined_by)
 
@@ -142,8 +141,8 @@ class Jobs(Database):
         """
         with self._reading() as session:
             found(session, caller, Lot, lot_id)
-            query = select(func.count()).select_from(SubmissionRow)
-            return session.scalar(query.where(*_tried(lot_id))) or 0
+            query = select(func.count()).select_from(tried(lot_id).subquery())
+            return session.scalar(query) or 0
 
     def move_job(
         self, caller: Caller, job_id: str, state: JobState, *, error: str = ""
@@ -159,7 +158,7 @@ class Jobs(Database):
         """
         at = self._now()
         with self._writing() as session:
-            row = _job(session, caller, job_id)
+            row = _own_job(session, caller, job_id)
             if state not in _NEXT.get(row.state, ()):
                 raise ConflictError(f"A job that is {row.state} cannot be {state}.")
             row.state, row.error = state, error
@@ -175,11 +174,13 @@ class Jobs(Database):
 
         Raises:
             NotFoundError: there is none, or it is another's.
-            ConflictError: nothing failed that could be tried again.
+            ConflictError: nothing failed that could be tried again, the job is no
+                scoring, or another scoring of the lot is under way.
         """
         at = self._now()
         with self._writing() as session:
-            row = _job(session, caller, job_id)
+            row = _own_job(session, caller, job_id)
+            _check_retriable(session, row)
             tried = session.execute(
                 update(SubmissionRow)
                 .where(
@@ -229,12 +230,16 @@ class Jobs(Database):
     ) -> Job:
         """End a job that is no scoring: with its result, or with why there is none.
 
+        One that does not run stays as it is: it was cancelled or paused meanwhile.
+
         Raises:
             NotFoundError: there is none, or it is another's.
         """
         at = self._now()
         with self._writing() as session:
             row = _job(session, caller, job_id)
+            if row.state is not JobState.RUNNING:
+                return row.value()
             row.state = JobState.FAILED if result is None else JobState.DONE
             row.result_json = None if result is None else canonical_json(result)
             row.error, row.finished_at = error, at
@@ -251,7 +256,7 @@ class Jobs(Database):
             NotFoundError: no such lot of the caller's.
         """
         with self._writing() as session:
-            found(session, caller, Lot, lot_id).origin = ""
+            owned(session, caller, Lot, lot_id).origin = ""
 
 
 def settle(session: Session, job: JobRow, *, at: datetime) -> None:
@@ -268,7 +273,9 @@ def settle(session: Session, job: JobRow, *, at: datetime) -> None:
     job.state = JobState.DONE if is_whole else JobState.PARTIAL
     job.finished_at = at
     lot = session.get_one(LotRow, job.lot_id)
-    if LotState.SCORED in STEPS[lot.state]:
+    # Of what was only announced, or could not be read, there is nothing to conclude;
+    # its lot may still be planned.
+    if has_results(session, lot.id) and LotState.SCORED in STEPS[lot.state]:
         step(session, lot, LotState.SCORED)
     act = Act(Action.MOVE_JOB, job.id, {"to": str(job.state)})
     caller = Caller(job.key_id, job.organisation_id, job.role)
@@ -295,24 +302,10 @@ def _new_job(caller: Caller, lot: LotRow, kind: JobKind, *, at: datetime) -> Job
 
 def _note_finder(session: Session, row: JobRow, examined_by: Mapping[str, str]) -> None:
     now = dict(examined_by)
-    if not _has_results(session, row.lot_id):
+    if not has_results(session, row.lot_id):
         row.examined_by = [now]  # no result can be of another state
     elif now not in row.examined_by:
         row.examined_by = [*row.examined_by, now]
-
-
-def _has_results(session: Session, lot_id: str) -> bool:
-    query = select(SubmissionRow.id).where(*_tried(lot_id))
-    return session.scalar(query.limit(1)) is not None
-
-
-def _tried(lot_id: str) -> tuple[ColumnElement[bool], ...]:
-    # What its source could not give was never examined by anything.
-    return (
-        SubmissionRow.lot_id == lot_id,
-        SubmissionRow.state.in_(DONE_SUBMISSIONS),
-        SubmissionRow.attempts > 0,
-    )
 
 
 def _job(session: Session, caller: Caller, job_id: str) -> JobRow:
@@ -325,3 +318,31 @@ def _job(session: Session, caller: Caller, job_id: str) -> JobRow:
     if row is None:
         raise not_found()
     return row
+
+
+def _own_job(session: Session, caller: Caller, job_id: str) -> JobRow:
+    # An administrator reads every organisation's, but steers its own alone.
+    row = _job(session, caller, job_id)
+    if row.organisation_id != caller.organisation_id:
+        raise not_found()
+    return row
+
+
+def _check_retriable(session: Session, job: JobRow) -> None:
+    if job.kind is not JobKind.SCORE:
+        raise ConflictError(f"A {job.kind} cannot be tried again; ask for a new one.")
+    other = session.scalar(
+        select(JobRow)
+        .where(
+            JobRow.lot_id == job.lot_id,
+            JobRow.kind == JobKind.SCORE,
+            JobRow.state.in_(UNFINISHED_JOBS),
+            JobRow.id != job.id,
+        )
+        .limit(1)
+    )
+    if other is not None:
+        raise ConflictError(
+            f"Job {other.id} of this lot is {other.state}; "
+            "retry that one, or cancel it first."
+        )

@@ -1,14 +1,15 @@
 """The photos of a lot, listed: those that are there, and those that are announced."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from touchstone.store.audit import Act, Action, append
 from touchstone.store.database import Database
-from touchstone.store.filing import found, owned
+from touchstone.store.filing import owned
 from touchstone.store.filing_drafts import Result, SubmissionFields
 from touchstone.store.filing_tables import ExhibitRow, LotRow, SubmissionRow
 from touchstone.store.filing_values import (
@@ -20,6 +21,8 @@ from touchstone.store.filing_values import (
 from touchstone.store.values import Caller, new_id
 
 _POOR = "insufficient_quality"
+_Key: TypeAlias = tuple[str, str | None, str]
+"""Name, digest, identity: what makes a photo the same when it is listed again."""
 
 
 class Submitting(Database):
@@ -40,8 +43,9 @@ class Submitting(Database):
             lot_id: of which lot.
             drafts: in the order of their source.
             first: the position of the first. What stands there already under the same
-                name and identity stays as it is, with its result; another is begun
-                anew. None: behind the last, each that is not there already.
+                name, identity and declaration stays as it is, with its result;
+                another is begun anew. None: behind the last, each that is not there
+                already.
 
         Raises:
             NotFoundError: no such lot of the caller's.
@@ -50,13 +54,16 @@ class Submitting(Database):
         with self._writing() as session:
             lot: LotRow = owned(session, caller, Lot, lot_id)
             exhibits = exhibits_of(session, lot, drafts, at=at)
+            seq = next_seq(session, lot.id)
             if first is None:
-                rows = _appended(session, lot, drafts)
+                rows, begun = _appended(session, lot, drafts)
             else:
-                rows = _placed(session, lot, drafts, first)
+                rows, begun = _placed(session, lot, drafts, first)
             for row, draft in zip(rows, drafts, strict=True):
                 row.exhibit_id = exhibits.get(draft.exhibit_no)
-            _number_failed(session, lot, rows)
+            failed = [row for row in begun if row.state is SubmissionState.FAILED]
+            for number, row in enumerate(failed, seq):
+                row.finished_seq = number
             detail = {"submissions": len(drafts)}
             append(
                 session,
@@ -73,13 +80,15 @@ class Submitting(Database):
             NotFoundError: no such lot of the caller's.
         """
         with self._writing() as session:
-            lot = found(session, caller, Lot, lot_id)
+            lot = owned(session, caller, Lot, lot_id)
             session.execute(
                 update(SubmissionRow)
                 .where(
                     SubmissionRow.lot_id == lot.id, SubmissionRow.position >= position
                 )
-                .values(state=SubmissionState.WITHDRAWN, worker="", finished_seq=None)
+                # finished_seq stays: were the last number given again, whoever follows
+                # from there would miss what comes of another.
+                .values(state=SubmissionState.WITHDRAWN, worker="")
             )
 
     def photo_arrived(
@@ -94,9 +103,8 @@ class Submitting(Database):
             lot = owned(session, caller, Lot, lot_id)
             rows = session.scalars(
                 select(SubmissionRow).where(
-                    SubmissionRow.lot_id == lot.id,
+                    *of_digests(lot, [digest]),
                     SubmissionRow.state == SubmissionState.AWAITING,
-                    SubmissionRow.photo_digest == digest,
                 )
             ).all()
             for row in rows:
@@ -133,6 +141,19 @@ def fill(row: SubmissionRow, result: Result) -> None:
     for name, value in filled(result).items():
         setattr(row, name, value)
     row.leased_until = None
+
+
+def of_digests(
+    lot: LotRow, digests: Collection[str | None]
+) -> tuple[ColumnElement[bool], ...]:
+    """Return what tells the submissions of a lot that are of these photos."""
+    return (
+        SubmissionRow.organisation_id == lot.organisation_id,
+        SubmissionRow.photo_digest.in_(digests),
+        # No bare column, else SQLite would go through all photos of the lot, and not
+        # along the index of organisations and digests.
+        SubmissionRow.lot_id.concat("") == lot.id,
+    )
 
 
 def uploaded(
@@ -187,7 +208,7 @@ def _begin(row: SubmissionRow, draft: SubmissionFields) -> None:
     row.declared_product = draft.declared_product
     row.declared_gtin = draft.declared_gtin
     row.attempts, row.worker = 0, ""
-    row.finished_seq = row.examination_id = None
+    row.examination_id = None  # finished_seq stays: see `withdraw_from`
     fill(row, Result(error=draft.problem))
     if not draft.problem:
         row.state = (
@@ -197,7 +218,7 @@ def _begin(row: SubmissionRow, draft: SubmissionFields) -> None:
 
 def _placed(
     session: Session, lot: LotRow, drafts: Sequence[SubmissionFields], first: int
-) -> list[SubmissionRow]:
+) -> tuple[list[SubmissionRow], list[SubmissionRow]]:
     standing = {
         row.position: row
         for row in session.scalars(
@@ -208,41 +229,58 @@ def _placed(
             )
         )
     }
-    rows = []
+    rows, begun = [], []
     for position, draft in enumerate(drafts, first):
         row = standing.get(position)
         if row is None:
             row = new_row(lot, draft, position)
             session.add(row)
+            begun.append(row)
         elif not _is_same(row, draft):
             _begin(row, draft)
+            begun.append(row)
         rows.append(row)
-    return rows
+    return rows, begun
 
 
 def _appended(
-    session: Session, lot: LotRow, drafts: Iterable[SubmissionFields]
-) -> list[SubmissionRow]:
+    session: Session, lot: LotRow, drafts: Sequence[SubmissionFields]
+) -> tuple[list[SubmissionRow], list[SubmissionRow]]:
+    standing = _standing(session, lot, drafts)
     position = next_position(session, lot)
-    rows = []
+    rows, begun = [], []
     for draft in drafts:
-        row = session.scalar(_twin(lot, draft))
-        if row is None:
-            row = new_row(lot, draft, position)
-            session.add(row)
+        key = draft.name, draft.photo_digest, draft.identity
+        if key not in standing:
+            standing[key] = new_row(lot, draft, position)
+            session.add(standing[key])
+            begun.append(standing[key])
             position += 1
-        rows.append(row)
-    return rows
+        rows.append(standing[key])
+    return rows, begun
 
 
-def _twin(lot: LotRow, draft: SubmissionFields) -> Select[SubmissionRow]:
-    return select(SubmissionRow).where(
+def _standing(
+    session: Session, lot: LotRow, drafts: Sequence[SubmissionFields]
+) -> dict[_Key, SubmissionRow]:
+    # Two queries a batch, whatever its length.
+    digests = {draft.photo_digest for draft in drafts} - {None}
+    names = {draft.name for draft in drafts if draft.photo_digest is None}
+    by_name = (
         SubmissionRow.lot_id == lot.id,
-        SubmissionRow.name == draft.name,
-        SubmissionRow.photo_digest == draft.photo_digest,
-        SubmissionRow.identity == draft.identity,
-        SubmissionRow.state != SubmissionState.WITHDRAWN,
+        SubmissionRow.photo_digest.is_(None),
+        SubmissionRow.name.in_(names),
     )
+    return {
+        (row.name, row.photo_digest, row.identity): row
+        for wanted, clauses in ((digests, of_digests(lot, digests)), (names, by_name))
+        if wanted
+        for row in session.scalars(
+            select(SubmissionRow).where(
+                *clauses, SubmissionRow.state != SubmissionState.WITHDRAWN
+            )
+        )
+    }
 
 
 def _is_same(row: SubmissionRow, draft: SubmissionFields) -> bool:
@@ -250,6 +288,9 @@ def _is_same(row: SubmissionRow, draft: SubmissionFields) -> bool:
         row.state is not SubmissionState.WITHDRAWN
         and row.name == draft.name
         and row.identity == draft.identity
+        # It was compared with what was declared.
+        and row.declared_product == draft.declared_product
+        and row.declared_gtin == draft.declared_gtin
     )
 
 
@@ -281,13 +322,3 @@ def exhibits_of(
         session.add(known[number])
     session.flush()
     return {number: row.id for number, row in known.items()}
-
-
-def _number_failed(
-    session: Session, lot: LotRow, rows: Sequence[SubmissionRow]
-) -> None:
-    session.flush()
-    seq = next_seq(session, lot.id)
-    for row in rows:
-        if row.state is SubmissionState.FAILED and row.finished_seq is None:
-            row.finished_seq, seq = seq, seq + 1

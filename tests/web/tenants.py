@@ -51,7 +51,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/lots/{lot_id}/sampling-plan": {"json": {"rule": "square_root"}},
     "/v1/lots/{lot_id}/manifest": {"files": [("file", ("m.csv", b"image,sha256\n"))]},
 }
-NUMBER = "number"
+FILLED_IN = {"number": "1", "name": "report.pdf"}
+"""Places of a path that are no ids."""
 
 
 @dataclass(frozen=True)
@@ -167,14 +168,16 @@ def probes(
         for method in sorted(route.methods or ()):
             options = BODIES.get(route.path, {}) if method in {"POST", "PUT"} else {}
             assert options or route.body_field is None, f"{route.path} needs a rule"
-            places = [name for name in route.param_convertors if name != NUMBER]
+            places = [one for one in route.param_convertors if one not in FILLED_IN]
             own = {place: ids[place] for place in places}
             varied = [own | {place: one} for place in places for one in ids.values()]
             for chosen in varied or [own]:
                 path = route.path
                 for place, value in chosen.items():
                     path = path.replace("{" + place + "}", value)
-                yield method, path.replace("{" + NUMBER + "}", "1"), options
+                for place, value in FILLED_IN.items():
+                    path = path.replace("{" + place + "}", value)
+                yield method, path, options
 
 
 def ask(client: Client, method: str, path: str, options: dict[str, Any]) -> Response:

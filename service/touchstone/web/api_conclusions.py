@@ -46,7 +46,7 @@ def plan(
     """Plan how many units of a lot are examined, and draw them.
 
     Anybody can repeat the draw: units in the order of the SHA-256 of `seed/number`.
-    A plan may be replaced until the lot is scored; the audit log keeps each.
+    A plan may be replaced until a photo has a result; the audit log keeps each.
     """
     found = parts.store.filed(caller, Lot, lot_id)
     document = planned(

@@ -1,6 +1,7 @@
 """How much of the ideal pace a lot keeps, and the memory that it takes."""
 
 import gc
+import json
 import resource
 import time
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from touchstone.engine.rates import Validation
 from touchstone.lots import (
     Importer,
     LotScorer,
+    Row,
     conclude,
+    row_document,
     write_results,
 )
 from touchstone.store import (
@@ -146,7 +149,8 @@ def _stubs(photos: int) -> Iterator[list[SubmissionFields]]:
 
 
 def _finish_all(store: Store) -> None:
-    result = Result(row_json="{}", finding="inconclusive")
+    row = json.dumps(row_document(Row("stub", finding="inconclusive")))
+    result = Result(row_json=row, finding="inconclusive", log10_lr=0.1)
     while leases := store.lease("memory", limit=100):
         for leased in leases:
             store.finish(leased, result, None)

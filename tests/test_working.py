@@ -1,0 +1,94 @@
+"""One worker: no photo and no report holds up all others, and none is another's."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stub_assessing import PEPPER, MakeStub
+
+from touchstone.errors import StorageError
+from touchstone.lots import Desk
+from touchstone.lots.photos import file_locator
+from touchstone.lots.working import is_dead, report_due, work, worker_name
+from touchstone.store import (
+    MAX_ATTEMPTS,
+    Job,
+    JobKind,
+    JobState,
+    Lot,
+    LotFields,
+    Store,
+    SubmissionFields,
+)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    (tmp_path / "log").touch()
+    make = MakeStub(tmp_path / "log")
+    Store.open(make.url, pepper=PEPPER, create=True).close()
+    opened = make()
+    yield opened
+    opened.store.close()
+
+
+def a_lot(desk: Desk, folder: Path, *photos: str, origin: str = "") -> Job:
+    caller = desk.store.ensure_local_operator()
+    lot = desk.store.file(caller, Lot, LotFields("L", origin=origin))
+    drafts = []
+    for number, content in enumerate(photos):
+        path = folder / f"{number}.jpg"
+        path.write_text(content)
+        drafts.append(SubmissionFields(path.name, locator=file_locator(path)))
+    desk.store.submit(caller, lot.id, drafts)
+    return desk.store.begin_job(caller, lot.id, JobKind.SCORE, examined_by={})
+
+
+def test_a_photo_that_stops_every_worker_is_given_up_and_the_rest_is_done(
+    desk: Desk, tmp_path: Path
+) -> None:
+    job = a_lot(desk, tmp_path, "disk", "inconclusive")
+    for _ in range(MAX_ATTEMPTS):
+        with pytest.raises(StorageError):
+            work(desk, worker_name(), job_id=job.id)
+    work(desk, worker_name(), job_id=job.id)
+    tally = desk.store.tally(desk.store.ensure_local_operator(), job.lot_id)
+    assert (tally.done, tally.failed, tally.total) == (2, 1, 2)
+
+
+def test_what_a_command_scores_is_left_to_that_command(
+    desk: Desk, tmp_path: Path
+) -> None:
+    job = a_lot(desk, tmp_path, "inconclusive", origin="/somebody/results.csv")
+    assert desk.store.lease("a server's worker") == ()
+    assert len(desk.store.lease("the command's", job_id=job.id)) == 1
+
+
+def test_a_defect_in_a_report_costs_the_report_alone(
+    desk: Desk, tmp_path: Path
+) -> None:
+    def broken(job: Job) -> dict[str, str]:
+        raise KeyError(job.id)
+
+    scored = a_lot(desk, tmp_path, "inconclusive")
+    caller = desk.store.ensure_local_operator()
+    job = desk.store.begin_job(caller, scored.lot_id, JobKind.REPORT, examined_by={})
+    breaking = Desk(desk.store, desk.photos, desk.assess, broken)
+    assert report_due(breaking)
+    assert not report_due(breaking)
+    found = desk.store.job(caller, job.id)
+    assert found.state is JobState.FAILED
+    assert "KeyError" in found.error
+
+
+def test_only_a_worker_of_this_very_machine_is_known_to_be_dead() -> None:
+    mine = worker_name()
+    assert not is_dead(mine)
+    gone = mine.replace(f":{os.getpid()}:", ":999999999:")
+    assert is_dead(gone)
+    # A container may share this host's name, and number its processes for itself.
+    elsewhere = f"{socket.gethostname()}/another/1:999999999:/x"
+    assert not is_dead(elsewhere)
+    assert not is_dead("nonsense")

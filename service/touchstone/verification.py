@@ -23,7 +23,7 @@ from touchstone.engine.quality import measure_quality
 from touchstone.engine.record import Document, finding_document
 from touchstone.engine.siblings import told_apart
 from touchstone.engine.verdict import decide, disagreeing, photo_measurements
-from touchstone.engine.wording import FindingKind
+from touchstone.engine.wording import GRAVITY, FindingKind
 from touchstone.errors import InvalidInputError
 from touchstone.examination import (
     LIBRARIES,
@@ -158,7 +158,7 @@ class Verifier:
             self._examine(caller, photo, digest, claim)
             for photo, digest in zip(decoded, digests, strict=True)
         ]
-        gravest = min(range(len(seen)), key=lambda n: _GRAVITY.index(seen[n].kind))
+        gravest = min(range(len(seen)), key=lambda n: GRAVITY.index(seen[n].kind))
         if _disagree(seen) and seen[gravest].kind is _CLEARED:
             seen[gravest] = replace(seen[gravest], finding=disagreeing())
         return self._drafted(seen, gravest, claim, started)
@@ -308,20 +308,6 @@ class Verifier:
             "comparator_provider": self.comparator.provider,
             "libraries": LIBRARIES,
         }
-
-
-# Gravest first. What cannot be told weighs less than what was found, so that a
-# blurred second photo does not silence a sharp first; but one photo that differs
-# outweighs any number that agree.
-_GRAVITY = (
-    FindingKind.MATCHES_KNOWN_COUNTERFEIT,
-    FindingKind.INCONSISTENT_WITH_GENUINE,
-    FindingKind.CONSISTENT_WITH_OTHER_VARIANT,
-    FindingKind.INCONCLUSIVE,
-    FindingKind.CONSISTENT_WITH_GENUINE,
-    FindingKind.INSUFFICIENT_QUALITY,
-    FindingKind.NO_REFERENCE,
-)
 
 
 _CLEARED = FindingKind.CONSISTENT_WITH_GENUINE

@@ -19,6 +19,22 @@ class FindingKind(StrEnum):
     CONSISTENT_WITH_OTHER_VARIANT = "consistent_with_other_variant"
 
 
+GRAVITY = (
+    FindingKind.MATCHES_KNOWN_COUNTERFEIT,
+    FindingKind.INCONSISTENT_WITH_GENUINE,
+    FindingKind.CONSISTENT_WITH_OTHER_VARIANT,
+    FindingKind.INCONCLUSIVE,
+    FindingKind.CONSISTENT_WITH_GENUINE,
+    FindingKind.INSUFFICIENT_QUALITY,
+    FindingKind.NO_REFERENCE,
+)
+"""Gravest first: of several photos of one item the gravest finding stands.
+
+What cannot be told weighs less than what was found, so that a blurred second photo does
+not silence a sharp first; but one photo that differs outweighs any number that agree.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why: a code for machines, a sentence that an officer can repeat."""

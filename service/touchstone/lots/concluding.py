@@ -17,7 +17,7 @@ from touchstone.engine.rates import Validation
 from touchstone.engine.repeats import Repeat, UnitCode, repeated
 from touchstone.engine.share import Findings, Share, share_of_counterfeits
 from touchstone.engine.triage import Entry, Exhibit, triage
-from touchstone.engine.wording import FindingKind
+from touchstone.engine.wording import GRAVITY, FindingKind
 from touchstone.store import Caller, Lot, LotItem, Store
 
 _CALLED = frozenset(
@@ -25,17 +25,7 @@ _CALLED = frozenset(
 )
 _SILENT = frozenset({"", FindingKind.INSUFFICIENT_QUALITY, FindingKind.NO_REFERENCE})
 """Findings that say nothing for either side; "" where a photo could not be read."""
-_GRAVITY = (
-    FindingKind.MATCHES_KNOWN_COUNTERFEIT,
-    FindingKind.INCONSISTENT_WITH_GENUINE,
-    FindingKind.CONSISTENT_WITH_OTHER_VARIANT,
-    FindingKind.INCONCLUSIVE,
-    FindingKind.CONSISTENT_WITH_GENUINE,
-    FindingKind.INSUFFICIENT_QUALITY,
-    FindingKind.NO_REFERENCE,
-    "",
-)
-"""Of several photos of one unit the gravest stands, as within one examination."""
+_GRAVITY = (*GRAVITY, "")
 _MOST_TRIAGED = 50
 _LEAST_PRIOR = 0.01
 

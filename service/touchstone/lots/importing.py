@@ -1,6 +1,6 @@
 """A source on this machine into the image store, photo by photo, for any worker."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 from touchstone.blobs import Blobs
 from touchstone.errors import InvalidInputError
 from touchstone.lots.photos import PhotoReader, blob_locator
-from touchstone.lots.sources import open_source
+from touchstone.lots.sources import batches, open_source
 from touchstone.store import (
     Caller,
     Lot,
@@ -74,9 +74,8 @@ class Importer:
             open_source(source) as photos,
             PhotoReader(self.max_photo_bytes) as reader,
         ):
-            for some in _in_chunks(
-                self._stored(caller, item, reader) for item in photos.items
-            ):
+            stored = (self._stored(caller, item, reader) for item in photos.items)
+            for some in batches(stored, _AT_ONCE):
                 mark = new_id()  # ids sort by time: what is new has a later one
                 seen: set[str] = set()
                 for one in self.store.submit(caller, lot.id, some):
@@ -96,28 +95,11 @@ class Importer:
         if item.problem:
             return item
         try:
-            data = reader.read(item.locator)
+            data = reader.whole(item.locator)
         except InvalidInputError as error:
             return replace(item, locator="", problem=str(error))
-        if len(data) > self.max_photo_bytes:
-            problem = f"The photo has more than {self.max_photo_bytes:,} bytes."
-            return replace(item, locator="", problem=problem)
         # The bytes are the photo: when it was last touched does not matter here.
         digest = sha256(data).hexdigest()
-        locator = self.store.locator_of(caller, digest)
-        if locator is None or not locator.startswith("blob:"):
-            locator = blob_locator(self.blobs.put(data))
+        held = self.store.locator_of(caller, digest)
+        locator = held or blob_locator(self.blobs.put(data))
         return replace(item, locator=locator, photo_digest=digest, identity=digest)
-
-
-def _in_chunks(
-    items: Iterator[SubmissionFields],
-) -> Iterator[list[SubmissionFields]]:
-    chunk: list[SubmissionFields] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == _AT_ONCE:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

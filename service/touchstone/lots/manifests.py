@@ -146,13 +146,9 @@ def _photos(source: Source, reader: PhotoReader, blobs: Blobs) -> Iterator[Manif
             yield RowError(number, item.name, item.problem)
             continue
         try:
-            photo = reader.read(item.locator)
+            photo = reader.whole(item.locator)
         except InvalidInputError as error:
             yield RowError(number, item.name, str(error))
-            continue
-        if len(photo) > reader.max_bytes:
-            words = f"The photo has more than {reader.max_bytes:,} bytes."
-            yield RowError(number, item.name, words)
             continue
         digest = blobs.put(photo)
         yield SubmissionFields(

@@ -87,6 +87,20 @@ class PhotoReader:
                 raise InvalidInputError("The photo is no longer there.") from error
         raise InvalidInputError("Nothing tells where the photo lies.")
 
+    def whole(self, locator: str) -> bytes:
+        """Return the bytes of a photo that is to be kept.
+
+        Raises:
+            InvalidInputError: it cannot be read, or has more than `max_bytes`.
+            StorageError: the image store refused.
+        """
+        data = self.read(locator)
+        if len(data) > self.max_bytes:
+            raise InvalidInputError(
+                f"The photo has more than {self.max_bytes:,} bytes."
+            )
+        return data
+
     def _archived(self, path: str) -> Archive:
         # A worker lives long: an archive may be replaced while it is held open.
         try:

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from touchstone.errors import ConflictError, InvalidInputError, StorageError
 from touchstone.lots.results import check_out, outcome_document, write_rows
-from touchstone.lots.sources import Source, open_source
+from touchstone.lots.sources import Source, batches, open_source
 from touchstone.lots.workers import Workers
 from touchstone.lots.working import MakeDesk
 from touchstone.store import (
@@ -210,8 +209,7 @@ class LotScorer:
 
     def _list(self, caller: Caller, lot: Lot, photos: Source) -> None:
         count = 0
-        items = iter(photos.items)
-        while some := list(islice(items, _LISTED_AT_ONCE)):
+        for some in batches(photos.items, _LISTED_AT_ONCE):
             self.store.submit(caller, lot.id, some, first=count)
             count += len(some)
         self.store.withdraw_from(caller, lot.id, count)

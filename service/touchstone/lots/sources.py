@@ -7,8 +7,9 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from touchstone.engine.codes import normalised_gtin
 from touchstone.errors import ConfigurationError, InvalidInputError
@@ -16,6 +17,8 @@ from touchstone.lots.archives import Archive, ArchiveLimits, open_archive
 from touchstone.lots.names import label
 from touchstone.lots.photos import entry_locator, file_locator
 from touchstone.store import SubmissionFields
+
+T = TypeVar("T")
 
 _ACCEPTED = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif")
 _KNOWN = (".heic", ".heif", ".tif", ".tiff", ".bmp", ".gif", ".jp2", ".dng")
@@ -70,6 +73,13 @@ def open_source(path: Path, *, limits: ArchiveLimits | None = None) -> Iterator[
             "with a column image.",
             field="source",
         )
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield ``items`` in lists of ``size``, the last one perhaps shorter."""
+    left = iter(items)
+    while some := list(islice(left, size)):
+        yield some
 
 
 # --- folder and archive ---------------------------------------------------------------

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from touchstone.errors import ConflictError
@@ -75,7 +75,7 @@ class Jobs(Database):
             _note_finder(session, row, examined_by)
             session.flush()
             if kind is JobKind.SCORE:
-                settle(session, row, at=at)
+                settle(session, row.id, row.lot_id, at=at)
             return row.value()
 
     def job(self, caller: Caller, job_id: str) -> Job:
@@ -259,20 +259,36 @@ class Jobs(Database):
             owned(session, caller, Lot, lot_id).origin = ""
 
 
-def settle(session: Session, job: JobRow, *, at: datetime) -> None:
-    """End a scoring of which nothing is left to do, and take its lot along."""
+# Made once, and for the connection: see `Database._querying`. It is asked for each
+# photo that is finished.
+_OPEN = (
+    select(SubmissionRow.id)
+    .where(
+        SubmissionRow.lot_id == bindparam("open_lot"),
+        SubmissionRow.state.in_(OPEN_SUBMISSIONS),
+    )
+    .limit(1)
+)
+
+
+def settle(session: Session, job_id: str, lot_id: str, *, at: datetime) -> None:
+    """End a scoring of which nothing is left to do, and take its lot along.
+
+    What the session holds must have been flushed.
+    """
+    still_open = session.connection().execute(_OPEN, {"open_lot": lot_id})
+    if still_open.one_or_none() is not None:
+        return
+    job = session.get_one(JobRow, job_id)
     if job.state not in UNFINISHED_JOBS:
         return
-    of_lot = select(SubmissionRow.id).where(SubmissionRow.lot_id == job.lot_id)
-    is_open = of_lot.where(SubmissionRow.state.in_(OPEN_SUBMISSIONS)).limit(1)
-    if session.scalar(is_open) is not None:
-        return
     lacks = (SubmissionState.FAILED, SubmissionState.AWAITING)
+    of_lot = select(SubmissionRow.id).where(SubmissionRow.lot_id == lot_id)
     is_short = of_lot.where(SubmissionRow.state.in_(lacks)).limit(1)
     is_whole = session.scalar(is_short) is None
     job.state = JobState.DONE if is_whole else JobState.PARTIAL
     job.finished_at = at
-    lot = session.get_one(LotRow, job.lot_id)
+    lot = session.get_one(LotRow, lot_id)
     # Of what was only announced, or could not be read, there is nothing to conclude;
     # its lot may still be planned.
     if has_results(session, lot.id) and LotState.SCORED in STEPS[lot.state]:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
+from touchstone.engine.wording import FindingKind
 from touchstone.store.audit import Act, Action, append
 from touchstone.store.database import Database
 from touchstone.store.filing import owned
@@ -20,7 +21,6 @@ from touchstone.store.filing_values import (
 )
 from touchstone.store.values import Caller, new_id
 
-_POOR = "insufficient_quality"
 _Key: TypeAlias = tuple[str, str | None, str]
 """Name, digest, identity: what makes a photo the same when it is listed again."""
 
@@ -128,7 +128,7 @@ def filled(result: Result) -> dict[str, object]:
     """Return the columns `FILLED` of what became of a submission."""
     if not result.finding:
         state = SubmissionState.FAILED
-    elif result.finding == _POOR:
+    elif result.finding == FindingKind.INSUFFICIENT_QUALITY:
         state = SubmissionState.QUALITY_FAILED
     else:
         state = SubmissionState.EXAMINED

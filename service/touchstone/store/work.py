@@ -51,7 +51,6 @@ MAX_ATTEMPTS = 4
 kills (a reboot, memory) may strike the same photo twice."""
 LEASE = timedelta(seconds=120)
 """Renewed with each photo that is finished, of which one takes seconds."""
-_LEASABLE = (SubmissionState.QUEUED, SubmissionState.EXAMINING)
 _GIVEN_UP = (
     f"The photo stopped its worker process {MAX_ATTEMPTS} times; it was given up."
 )
@@ -75,12 +74,15 @@ class Work(Database):
                 that command can read them.
         """
         now = self._now()
+        with self._reading() as session:  # mostly none: no reason to write
+            if session.scalar(_workable(job_id).limit(1)) is None:
+                return ()
         with self._writing() as session:
             for job in session.scalars(_workable(job_id)).all():
                 rows = _free(session, job, now=now, limit=limit)
                 if rows:
                     return _taken(rows, job, worker=worker, now=now)
-                settle(session, job, at=now)
+                settle(session, job.id, job.lot_id, at=now)
         return ()
 
     def lease_these(
@@ -115,7 +117,7 @@ class Work(Database):
                 .where(
                     SubmissionRow.lot_id == job.lot_id,
                     SubmissionRow.id.in_(ids),
-                    SubmissionRow.state.in_(_LEASABLE),
+                    SubmissionRow.state.in_(OPEN_SUBMISSIONS),
                 )
                 .order_by(SubmissionRow.position)
             ).all()
@@ -129,7 +131,7 @@ class Work(Database):
             taken = _worth_trying(session, free, limit=limit)
             if taken:
                 return _taken(taken, job, worker=worker, now=now)
-            settle(session, job, at=now)
+            settle(session, job.id, job.lot_id, at=now)
         return ()
 
     def waiting(self, job_id: str, *, limit: int) -> tuple[str, ...]:
@@ -138,7 +140,7 @@ class Work(Database):
         query = (
             _of_job(select(SubmissionRow.id), job_id)
             .where(
-                SubmissionRow.state.in_(_LEASABLE),
+                SubmissionRow.state.in_(OPEN_SUBMISSIONS),
                 or_(
                     SubmissionRow.leased_until.is_(None),
                     SubmissionRow.leased_until < now,
@@ -158,7 +160,7 @@ class Work(Database):
         query = (
             _of_job(select(SubmissionRow.name), job_id)
             .where(
-                SubmissionRow.state.in_(_LEASABLE),
+                SubmissionRow.state.in_(OPEN_SUBMISSIONS),
                 SubmissionRow.locator.not_like("blob:%"),
             )
             .limit(1)
@@ -199,9 +201,7 @@ class Work(Database):
                 _renew(session, leased.worker, leased.lot_id, until=now + LEASE)
             if held.exhibit_id is not None and draft is not None:
                 _mark_examined(session, held.exhibit_id)
-            open_one = connection.execute(_OPEN, {"open_lot": leased.lot_id})
-            if open_one.one_or_none() is None:
-                settle(session, session.get_one(JobRow, leased.job_id), at=now)
+            settle(session, leased.job_id, leased.lot_id, at=now)
         return True
 
     def give_back(self, worker: str, *, tried: str = "") -> None:
@@ -391,12 +391,4 @@ _FINISH = (
             for name in (*FILLED, "examination_id", "photo_digest")
         },
     )
-)
-_OPEN = (
-    select(SubmissionRow.id)
-    .where(
-        SubmissionRow.lot_id == bindparam("open_lot"),
-        SubmissionRow.state.in_(OPEN_SUBMISSIONS),
-    )
-    .limit(1)
 )

@@ -7,8 +7,7 @@ a folder of thousands can be dropped again and again until all of it is here.
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, BinaryIO, cast
 
@@ -26,6 +25,7 @@ from touchstone.errors import (
 )
 from touchstone.lots import MANIFEST_ENDINGS, RowError, blob_locator, open_manifest
 from touchstone.lots.manifests import ManifestRow
+from touchstone.lots.sources import batches
 from touchstone.store import (
     Announced,
     Caller,
@@ -254,7 +254,7 @@ def _listed(
     done = ManifestOut(
         sent=0, new=0, duplicate=0, failed=0, awaiting=0, left_out=0, errors=[]
     )
-    for some in _batches(rows):
+    for some in batches(rows, _LISTED_AT_ONCE):
         drafts = [row for row in some if isinstance(row, SubmissionFields)]
         errors = [row for row in some if isinstance(row, RowError)]
         announced: tuple[Announced, ...] = ()
@@ -269,12 +269,6 @@ def _listed(
         told = errors[: _ERRORS_TOLD - len(done.errors)]
         done.errors += [RowErrorOut.of(error) for error in told]
     return done
-
-
-def _batches(rows: Iterable[ManifestRow]) -> Iterator[list[ManifestRow]]:
-    left = iter(rows)
-    while some := list(islice(left, _LISTED_AT_ONCE)):
-        yield some
 
 
 # --- scoring --------------------------------------------------------------------------

@@ -5,6 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
+from store.filing_probes import (
+    FILING_PROBES,
+    SECRETS,
+    FiledIds,
+    check_unchanged,
+    everything_filed,
+)
 from store.world import (
     MODEL,
     Clock,
@@ -49,6 +56,7 @@ class Ids:
     label: int = 999_999
     idempotency_key: str = "no such key"
     attempt: str = field(default_factory=new_id)
+    filed: FiledIds = field(default_factory=FiledIds)
 
 
 NOON = Clock().now
@@ -157,6 +165,12 @@ PROBES: dict[str, Probe] = {
 }
 
 
+PROBES |= {
+    name: lambda store, caller, ids, probe=probe: probe(store, caller, ids.filed)  # type: ignore[misc]
+    for name, probe in FILING_PROBES.items()
+}
+
+
 def outcome(probe: Probe, store: Store, caller: Caller, ids: Ids) -> tuple[str, str]:
     try:
         return "value", repr(probe(store, caller, ids))
@@ -193,6 +207,7 @@ def everything_of_the_brand(world: World) -> Ids:
         label=made.specimen.label,
         idempotency_key="a key",
         attempt=attempt.id,
+        filed=everything_filed(store, brand),
     )
 
 
@@ -218,7 +233,7 @@ def test_no_verb_gives_a_stranger_anything_of_a_brands(world: World) -> None:
     secrets = [
         *(theirs.organisation, theirs.key, theirs.product, theirs.reference_set),
         *(theirs.specimen, theirs.examination, digest_of("secret photo")),
-        *("Confidential launch", "'Acme'", "secret answer"),
+        *("Confidential launch", "'Acme'", "secret answer", *SECRETS),
     ]
     probed = 0
     for caller in outsiders:
@@ -241,6 +256,7 @@ def test_no_verb_gives_a_stranger_anything_of_a_brands(world: World) -> None:
         world.brand, "a key", request_digest="a" * 64, now=NOON
     )
     assert answer == SECRET_ANSWER
+    check_unchanged(store, world.brand, theirs.filed)
 
 
 def test_the_probes_would_see_a_leak(world: World) -> None:
@@ -248,10 +264,15 @@ def test_the_probes_would_see_a_leak(world: World) -> None:
     theirs = everything_of_the_brand(world)
     got = {
         name: outcome(PROBES[name], world.store, world.brand, theirs)
-        for name in ("product", "reference", "specimens_of_set", "examination")
+        for name in (
+            *("product", "reference", "specimens_of_set", "examination"),
+            *("filed", "lot_items", "job", "custody_of", "locator_of", "results"),
+        )
     }
     assert {kind for kind, _ in got.values()} == {"value"}
     assert theirs.organisation in got["product"][1]
+    seen = "".join(words for _, words in got.values())
+    assert all(secret in seen for secret in SECRETS)
 
 
 def test_an_administrator_sees_every_brands_references(world: World) -> None:

@@ -16,13 +16,16 @@ from touchstone_training.__main__ import app
 from touchstone_training.benchmark import command
 from touchstone_training.benchmark.command import Sizes
 from touchstone_training.benchmark.pictures import TILE_PX
+from touchstone_training.benchmark.published import validation_document
 from touchstone_training.benchmark.real import real_sets
 from touchstone_training.benchmark.simulated import Plan, dealt_kind, taken, third
 from touchstone_training.benchmark.work import spread
 from touchstone_training.simulator.counterfeits import KINDS
 
 RUNNER = CliRunner()
-FEWEST = Sizes(designs=2, genuine=1, forged=2, every_nth=1, planted=2, draws=5)
+FEWEST = Sizes(
+    designs=2, genuine=1, forged=2, every_nth=1, planted=2, draws=5, products=2
+)
 
 
 def write_set(folder: Path, products: int) -> None:
@@ -80,6 +83,18 @@ def test_everything_is_measured_in_one_run(report: dict[str, Any]) -> None:
     assert report["real"]["shelf"]["recall_at_1"]["hits"] == 2
     assert report["planted"]["shelf"]["photos"] == 2
     assert report["planted"]["shelf"]["planted"] >= 1
+
+
+def test_false_calls_are_counted_by_design(report: dict[str, Any]) -> None:
+    products = report["products"]
+    designs = [one["design"] for one in products["per_design"]]
+    assert designs == ["1100000", "1100001", "1300000", "1300001"]
+    assert products["designs"] == 4
+    assert products["inconsistent"]["total"] == 2 * 4
+    answered = sum(one["answered"] for one in products["per_design"])
+    assert answered == 2 * 4 - products["abstained"]["hits"]
+    counts = validation_document(report)
+    assert counts["genuine"] == products["per_design"]
 
 
 def test_a_quick_run_leaves_the_models_alone(

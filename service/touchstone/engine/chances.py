@@ -24,6 +24,10 @@ class Beta:
         """Expected rate."""
         return self.a / (self.a + self.b)
 
+    def after(self, called: int, trials: int) -> "Beta":
+        """Return what is known of it once so many of further trials were called."""
+        return Beta(self.a + called, self.b + trials - called)
+
     def counts(self, trials: int, most: int | None = None) -> Chances:
         """Return the probability of 0, 1, … calls, the rate unknown.
 

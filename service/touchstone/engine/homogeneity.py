@@ -28,6 +28,8 @@ class Printing:
     answered: int
     """With any finding but abstention."""
     abstained: int = 0
+    reference: str = ""
+    """What its items were compared with."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.inconsistent <= self.answered or self.abstained < 0:
@@ -57,18 +59,40 @@ class Told:
 
 
 def told(
-    printings: Sequence[Printing], validation: Validation, *, mistaken: float
+    printings: Sequence[Printing],
+    validation: Validation,
+    *,
+    mistaken: float,
+    unlinked: Sequence[Printing] = (),
 ) -> Told:
     """Return the printings whose nature is told by their counts.
 
     Holm's procedure (Scand. J. Stat. 6, 1979) holds the chance that any genuine
     printing is called counterfeit at most at ``mistaken``; and the same for the other
     side. Printings of one answered item are left out: they say no more than the item.
+
+    How often genuine units are called differs between products, but whatever the units
+    of one product are, its genuine ones are called no more often than they. So what is
+    expected of a printing is what the validation tells, with the largest other part of
+    the same product counted as genuine. Chosen by its size, which the calls do not
+    change, it errs on the side of genuine where it holds counterfeits.
+
+    Args:
+        printings: those to be told.
+        validation: what the calls are worth.
+        mistaken: allowed chance of any mistake, for each of the two sides.
+        unlinked: the units of no printing, those of one reference as if they were one.
     """
     several = [one for one in printings if one.answered > 1]
+    parts = sorted((*printings, *unlinked), key=lambda one: (-one.answered, one.label))
     as_genuine, as_counterfeit = {}, {}
     for one in several:
-        genuine = validation.false_call.counts(one.answered)
+        false_call = validation.false_call
+        for other in parts:
+            if other is not one and other.reference == one.reference:
+                false_call = false_call.after(other.inconsistent, other.answered)
+                break
+        genuine = false_call.counts(one.answered)
         counterfeit = validation.sensitivity.counts(one.answered)
         as_genuine[one.label] = float(genuine[one.inconsistent :].sum())
         seen = float(counterfeit[: one.inconsistent + 1].sum())

@@ -79,6 +79,7 @@ def share_of_counterfeits(
     *,
     population: int | None = None,
     printings: Sequence[Printing] = (),
+    unlinked: Sequence[Printing] = (),
     confidence: float = 0.95,
 ) -> Share:
     """Return the share of counterfeits among all units of the lot.
@@ -89,6 +90,8 @@ def share_of_counterfeits(
         population: units in the lot; None if unknown or without end.
         printings: print sources among the examined units, where they were told apart;
             one whose nature its counts tell is counted whole. Labels are unique.
+        unlinked: the units of no printing, by reference: they show how often units of
+            that product are called (see `told`).
         confidence: of the interval.
 
     Raises:
@@ -117,7 +120,7 @@ def share_of_counterfeits(
         estimate = _with_abstained(estimate, gone, _middle(least, most))
     if several:
         told_low, told_high = _by_printings(
-            findings, validation, population, several, tail
+            findings, validation, population, several, unlinked, tail=tail
         )
         inner = max(inner[0], told_low), min(inner[1], told_high)
         outer = max(outer[0], told_low), min(outer[1], told_high)
@@ -167,7 +170,9 @@ def _answered_units(
     )
 
 
-def _rogan_gladen(findings: Findings, validation: Validation) -> float | None:
+def _rogan_gladen(
+    findings: Findings | Printing, validation: Validation
+) -> float | None:
     false = pooled(validation.genuine).mean
     true = pooled(validation.counterfeit).mean
     if true <= false:
@@ -205,6 +210,8 @@ def _by_printings(
     validation: Validation,
     population: int | None,
     printings: Sequence[Printing],
+    unlinked: Sequence[Printing],
+    *,
     tail: float,
 ) -> tuple[float, float]:
     """Return the shares that printings of a told nature do not refute.
@@ -212,7 +219,7 @@ def _by_printings(
     Half of ``tail`` is for a printing that is mistaken, half for the draw of the
     sample.
     """
-    known = told(printings, validation, mistaken=tail / 2)
+    known = told(printings, validation, mistaken=tail / 2, unlinked=unlinked)
     scale = min(1.0, _MOST_WEIGHED / findings.examined)
     size = round(findings.examined * scale)
     lot = None if population is None else max(size, round(population * scale))
@@ -223,6 +230,16 @@ def _by_printings(
     low, _ = Curve.of(counted(counterfeit, size, lot)).not_refuted(tail / 2)
     _, high = Curve.of(counted(most, size, lot)).not_refuted(tail / 2)
     return low, high
+
+
+def _rest(findings: Findings, printings: Sequence[Printing]) -> Printing:
+    """Return the units of no printing, as if they were one."""
+    return Printing(
+        "",
+        findings.inconsistent - sum(one.inconsistent for one in printings),
+        findings.answered - sum(one.answered for one in printings),
+        findings.abstained - sum(one.abstained for one in printings),
+    )
 
 
 _STEPS = 60
@@ -245,14 +262,10 @@ def _expected(
     weights /= weights.sum()
     each = weights @ (1.0 / (1.0 + np.exp(-np.clip(odds, -700, 700))))
     # What is of no printing was called, or not, by itself.
-    rest = Findings(
-        findings.inconsistent - sum(one.inconsistent for one in printings),
-        findings.answered - sum(one.answered for one in printings),
-        findings.abstained - sum(one.abstained for one in printings),
-    )
+    rest = _rest(findings, printings)
     alone = _rogan_gladen(rest, validation) if rest.answered else None
     others = float(weights @ places) if alone is None else min(1.0, max(0.0, alone))
-    expected = float(each @ sizes) + rest.examined * others
+    expected = float(each @ sizes) + rest.size * others
     return min(1.0, expected / findings.examined)  # each is, but for rounding
 
 
@@ -316,13 +329,10 @@ def _check(
         raise InvalidInputError(
             "The confidence must be 0.5 or more and less than 1.", field="confidence"
         )
-    labels = {one.label for one in printings}
-    called = findings.inconsistent - sum(one.inconsistent for one in printings)
-    answered = findings.answered - sum(one.answered for one in printings)
-    abstained = findings.abstained - sum(one.abstained for one in printings)
-    possible = 0 <= called <= answered and abstained >= 0
-    if len(labels) < len(printings) or not possible:
-        raise InvalidInputError(
-            "Printings occur twice, or hold other units than were examined.",
-            field="printings",
-        )
+    message = "Printings occur twice, or hold other units than were examined."
+    if len({one.label for one in printings}) < len(printings):
+        raise InvalidInputError(message, field="printings")
+    try:
+        _rest(findings, printings)
+    except InvalidInputError as error:
+        raise InvalidInputError(message, field="printings") from error

@@ -58,7 +58,13 @@ class PrintingFound:
     def counts(self) -> Printing:
         """Its units, by what was found on them."""
         silent = self.units - self.answered
-        return Printing(str(self.number), self.inconsistent, self.answered, silent)
+        return Printing(
+            str(self.number),
+            self.inconsistent,
+            self.answered,
+            silent,
+            self.specimen_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +108,13 @@ def conclude(
     items = list(store.lot_items(caller, lot_id))
     units = _units(items)
     found, of_unit = _printings(items, units, validation)
-    counted = [
-        Printing(
-            str(one.number), one.inconsistent, one.answered, one.units - one.answered
-        )
-        for one in found
-        if one.units
-    ]
+    counted = [one.counts for one in found if one.units]
     share = share_of_counterfeits(
         _findings(units.values()),
         validation,
         population=_population(lot, len(units)),
         printings=counted,
+        unlinked=_unlinked(units, of_unit),
     )
     singles = [
         Printing(f"unit {key}", int(_is_called(one)), 1)
@@ -294,6 +295,23 @@ def _printings(
             )
         )
     return tuple(found), of_unit
+
+
+def _unlinked(
+    units: Mapping[str, LotItem], of_unit: Mapping[str, str]
+) -> list[Printing]:
+    """Return the units of no printing, those of each reference together."""
+    of_reference: dict[str, list[LotItem]] = {}
+    for key, one in units.items():
+        if key not in of_unit:
+            of_reference.setdefault(one.specimen_id or "", []).append(one)
+    counts = {name: _findings(some) for name, some in of_reference.items()}
+    return [
+        Printing(
+            f"of none, {name}", one.inconsistent, one.answered, one.abstained, name
+        )
+        for name, one in counts.items()
+    ]
 
 
 def _triaged(

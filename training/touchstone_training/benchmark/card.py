@@ -27,7 +27,7 @@ from touchstone_training.benchmark.simulated import SEVERITIES
 CARD = "README.md"
 BEGIN = "<!-- measured: written by `benchmark`, do not edit -->"
 END = "<!-- end of what was measured -->"
-FORMAT = 2
+FORMAT = 3
 """Of the report; a card is written from no other."""
 ALL = "all"
 
@@ -76,6 +76,7 @@ def measured(report: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[s
     )
     yield ""
     yield from _simulated(report["simulated"])
+    yield from _products(report["products"])
     yield from _identification(report["identification"])
     if report["real"]:
         yield from _real(report["real"])
@@ -214,6 +215,20 @@ def _area(one: Mapping[str, Any] | None, system: str) -> str:
     if one is None:
         return ""
     return span(one, 2) if system == OURS else number(one["value"])
+
+
+def _products(one: Mapping[str, Any]) -> Iterator[str]:
+    yield "### Genuine prints called inconsistent, by product"
+    yield ""
+    worst = one["most_false_calls"]
+    yield (
+        f"Of {one['designs']} unseen designs, {one['designs_with_false_calls']} have "
+        f"any false call; the one with most has {worst['inconsistent']} of "
+        f"{worst['answered']} photographs that were answered. Over all photographs: "
+        f"{share(one['inconsistent'])} called, {share(one['abstained'])} abstained. "
+        "The conclusion on a lot allows for such a product (`validation.json`)."
+    )
+    yield ""
 
 
 # --- identification and real photographs ----------------------------------------------

@@ -53,12 +53,15 @@ from touchstone_training.benchmark.report import (
     capped,
     counterfeit_document,
     planted_document,
+    products_document,
     without_nan,
 )
 from touchstone_training.benchmark.scores import DRAWS
 from touchstone_training.benchmark.simulated import (
     DIFFICULTIES,
+    FIRST_PRODUCT,
     Plan,
+    observe_products,
     observe_simulated,
 )
 from touchstone_training.proving import fonts_of, seal
@@ -81,6 +84,8 @@ class Sizes:
     """Photos of each real set into which counterfeits are planted, at the most."""
     most_products: int | None = None
     """Of each real set."""
+    products: int = 120
+    """Further unseen designs of which genuine prints alone are examined."""
     draws: int = DRAWS
 
 
@@ -91,6 +96,7 @@ QUICK = Sizes(
     every_nth=6,
     planted=3,
     most_products=4,
+    products=2,
     draws=50,
 )
 
@@ -103,6 +109,8 @@ class Rows:
     answers: list[Answer]
     real: list[RealRow]
     planted: list[Observation]
+    products: list[Observation]
+    """Genuine prints of many designs."""
 
 
 def benchmark(
@@ -130,6 +138,10 @@ def benchmark(
     planted: Annotated[
         int, typer.Option(help="Photos of each set to plant into.", min=0)
     ] = 50,
+    products: Annotated[
+        int,
+        typer.Option(help="Further designs, genuine: how false calls differ.", min=0),
+    ] = 120,
     patchcore_python: Annotated[
         Path | None,
         typer.Option(help="Python that has anomalib and onnxruntime, for that peer."),
@@ -148,7 +160,11 @@ def benchmark(
     Raises:
         InvalidInputError: nothing of an earlier run to reuse, or a peer does not run.
     """
-    sizes = QUICK if quick else Sizes(designs, every_nth=every_nth, planted=planted)
+    sizes = (
+        QUICK
+        if quick
+        else Sizes(designs, every_nth=every_nth, planted=planted, products=products)
+    )
     if out is None:
         out = (runs if quick else models) / EVALUATION
     manifest = json.loads((models / MANIFEST).read_text(encoding="utf-8"))
@@ -201,8 +217,10 @@ def _measured(
         if not one.is_fake
     ]
     answers = identify(queries, plan.seeds, models, fonts, workers=workers)
+    genuine = Plan(sizes.products, sizes.genuine, 0, FIRST_PRODUCT)
+    of_products = observe_products(models, genuine, fonts, workers=workers)
     if data is None:
-        return Rows(simulated, answers, [], [])
+        return Rows(simulated, answers, [], [], of_products)
     sets = real_sets(data, every_nth=sizes.every_nth, most_products=sizes.most_products)
     real = verify_real(sets, models, workers=workers)
     planted = (
@@ -210,7 +228,7 @@ def _measured(
         if sizes.planted
         else []
     )
-    return Rows(simulated, answers, real, planted)
+    return Rows(simulated, answers, real, planted, of_products)
 
 
 def _with_patchcore(rows: Rows, kept: Kept, python: Path, embedder: Path) -> Rows:
@@ -223,6 +241,7 @@ def _with_patchcore(rows: Rows, kept: Kept, python: Path, embedder: Path) -> Row
 def _write(runs: Path, made_by: Document, rows: Rows) -> None:
     write_observations(runs / "simulated.jsonl", rows.simulated)
     write_observations(runs / "planted.jsonl", rows.planted)
+    write_observations(runs / "products.jsonl", rows.products)
     other = {
         "made_by": made_by,
         "answers": [asdict(one) for one in rows.answers],
@@ -239,6 +258,7 @@ def _read(runs: Path) -> tuple[Document, Rows]:
             [Answer(**one) for one in other["answers"]],
             [RealRow(**one) for one in other["real"]],
             read_observations(runs / "planted.jsonl"),
+            read_observations(runs / "products.jsonl"),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInputError(f"{runs} holds no run to reuse: {error}") from error
@@ -277,6 +297,9 @@ def _reported(
         "format": card.FORMAT,
         **made_by,
         "simulated": simulated,
+        "products": products_document(
+            [one for one in (*rows.simulated, *rows.products) if not one.is_fake]
+        ),
         "identification": identification_document(rows.answers),
         "real": _by_set(rows.real, real_document),
         "planted": {

@@ -9,25 +9,19 @@ def validation_document(evaluation: Document) -> Document:
     """Return how often the finding was inconsistent, by what the items really were.
 
     Of simulated photographs of unseen designs, careful and hard ones together. By kind
-    of counterfeit: how often a lot's own kind is seen cannot be known, only how much
-    kinds differ.
+    of counterfeit, and genuine ones by design: how often a lot's own kind is seen, or
+    its own product called though genuine, cannot be known, only how much they differ.
     """
     both = evaluation["simulated"]["both"]
     decisions: Any = both["decisions"]
-    genuine, counterfeit = decisions["genuine"], decisions["counterfeit"]
+    products: Any = evaluation["products"]
     return {
         "format": 1,
         "policy": evaluation["policy"],
         "commit": evaluation["commit"],
         "items": "simulated photographs of unseen designs, careful and hard",
-        "genuine": [
-            {
-                "inconsistent": genuine["inconsistent"]["hits"],
-                "answered": genuine["inconsistent"]["total"]
-                - genuine["abstained"]["hits"],
-            }
-        ],
-        "genuine_abstained": genuine["abstained"]["hits"],
+        "genuine": products["per_design"],
+        "genuine_abstained": products["abstained"]["hits"],
         "counterfeit": [
             {
                 "kind": kind,
@@ -36,5 +30,5 @@ def validation_document(evaluation: Document) -> Document:
             }
             for kind, one in sorted(both["per_kind"].items())
         ],
-        "counterfeit_abstained": counterfeit["abstained"]["hits"],
+        "counterfeit_abstained": decisions["counterfeit"]["abstained"]["hits"],
     }

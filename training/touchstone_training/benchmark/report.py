@@ -210,6 +210,34 @@ def _counted(
 # --- planted --------------------------------------------------------------------------
 
 
+def products_document(genuine: Sequence[Observation]) -> Document:
+    """Return how false calls differ between products: most have none, some have many.
+
+    ``per_design`` is what a lot rests on, as all of it may be of one product.
+    """
+    designs: dict[str, list[Observation]] = {}
+    for one in genuine:
+        designs.setdefault(one.group, []).append(one)
+    per_design: list[Document] = [
+        {
+            "design": design,
+            "inconsistent": sum(one.finding in ALARMS for one in own),
+            "answered": sum(one.is_examined for one in own),
+        }
+        for design, own in sorted(designs.items())
+    ]
+    return {
+        "abstained": _counted(genuine, lambda one: not one.is_examined),
+        "inconsistent": _counted(genuine, lambda one: one.finding in ALARMS),
+        "designs": len(designs),
+        "designs_with_false_calls": sum(
+            bool(one["inconsistent"]) for one in per_design
+        ),
+        "most_false_calls": max(per_design, key=lambda one: int(one["inconsistent"])),
+        "per_design": per_design,
+    }
+
+
 def planted_document(
     observations: Sequence[Observation], *, draws: int = DRAWS
 ) -> Document:

@@ -40,6 +40,9 @@ from touchstone_training.simulator.printing import genuine_print
 FIRST_SEED = 1_100_000
 """Designs for the benchmark: never trained on, calibrated on or looked at."""
 
+FIRST_PRODUCT = 1_300_000
+"""Further such designs: how much false calls differ between products."""
+
 DIFFICULTIES = (("inspector", 0.12), ("field", 0.3))
 """Mean difficulty of the photographs; each is drawn from 0 to twice this."""
 
@@ -170,6 +173,25 @@ def _one_design(
         _keep_query(kept, one)
         rows.append(looked.observation)
     return rows
+
+
+def observe_products(
+    models: Path, plan: Plan, fonts: tuple[Path, ...], *, workers: int
+) -> list[Observation]:
+    """Examine photographs of many designs, for the findings alone: no peer looks."""
+    work = partial(_one_product, models=models, plan=plan, fonts=fonts)
+    done = spread(work, plan.seeds, workers=workers, description="Products")
+    return [observation for rows in done for observation in rows]
+
+
+def _one_product(
+    seed: int, *, models: Path, plan: Plan, fonts: tuple[Path, ...]
+) -> list[Observation]:
+    opened = Models.open(models)
+    gallery = gallery_of(seed, opened.embedder, decoys=1, fonts=fonts)
+    return [
+        look(one, gallery, 0, opened).observation for one in taken(seed, plan, fonts)
+    ]
 
 
 def _keep_query(kept: Kept, one: Taken) -> None:

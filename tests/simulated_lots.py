@@ -1,14 +1,16 @@
 """Lots whose share of counterfeits is known, and how often an interval holds it.
 
-``python tests/simulated_lots.py QUALITY UNITS`` prints the study of one kind of test.
+``python tests/simulated_lots.py QUALITY UNITS SOURCES`` prints the study of one kind of
+test: 0 sources are told apart, or so many.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from touchstone.engine.homogeneity import Printing
 from touchstone.engine.rates import Trials, Validation
 from touchstone.engine.share import Findings, Share, share_of_counterfeits
 
@@ -19,8 +21,21 @@ SHIPPED_KINDS = (
     (8, 22), (0, 19), (13, 17), (15, 20), (7, 19), (7, 20), (14, 20), (7, 16),
 )  # fmt: skip
 """What the benchmark of the policy 0.5.0 counted, by kind of counterfeit."""
+SHIPPED_PRODUCTS = {
+    (6, 10): 1,
+    (3, 10): 2,
+    (2, 10): 1,
+    (2, 9): 1,
+    (1, 9): 15,
+    (0, 9): 100,
+}
+"""And how many of its designs had how many false calls."""
 SHIPPED = Validation(
-    genuine=(Trials(3, 218),),
+    genuine=tuple(
+        Trials(*counts)
+        for counts, designs in SHIPPED_PRODUCTS.items()
+        for _ in range(designs)
+    ),
     counterfeit=tuple(Trials(*kind) for kind in SHIPPED_KINDS),
     genuine_abstained=22,
     counterfeit_abstained=82,
@@ -31,8 +46,11 @@ SHIPPED = Validation(
 class Quality:
     """A test, as nature made it, and how well it was validated."""
 
-    false_call: float
-    genuine: int
+    false_call: Callable[[np.random.Generator], float]
+    """Of a product, drawn anew."""
+    products: int
+    """Of the validation: groups of genuine items."""
+    per_product: int
     kinds: int
     per_kind: int
     sensitivity: Callable[[np.random.Generator], float]
@@ -42,8 +60,13 @@ class Quality:
 
     def validated(self, rng: np.random.Generator) -> Validation:
         """A validation of it, drawn."""
-        genuine_silent = rng.binomial(self.genuine, self.genuine_abstains)
-        answered = self.genuine - genuine_silent
+        genuine, genuine_silent = [], 0
+        for _ in range(self.products):
+            gone = int(rng.binomial(self.per_product, self.genuine_abstains))
+            answered = self.per_product - gone
+            called = int(rng.binomial(answered, self.false_call(rng)))
+            genuine.append(Trials(called, answered))
+            genuine_silent += gone
         kinds, silent = [], 0
         for _ in range(self.kinds):
             gone = int(rng.binomial(self.per_kind, self.counterfeit_abstains))
@@ -51,24 +74,27 @@ class Quality:
             kinds.append(Trials(seen, self.per_kind - gone))
             silent += gone
         return Validation(
-            genuine=(
-                Trials(int(rng.binomial(answered, self.false_call)), int(answered)),
-            ),
+            genuine=tuple(genuine),
             counterfeit=tuple(kinds),
-            genuine_abstained=int(genuine_silent),
+            genuine_abstained=genuine_silent,
             counterfeit_abstained=silent,
         )
 
     def found(
-        self, counterfeits: int, genuine: int, rng: np.random.Generator
-    ) -> Findings:
-        """What it finds among so many units of one lot, all of one kind."""
-        silent = int(rng.binomial(counterfeits, self.counterfeit_abstains))
-        also = int(rng.binomial(genuine, self.genuine_abstains))
-        true = int(rng.binomial(counterfeits - silent, self.sensitivity(rng)))
-        false = int(rng.binomial(genuine - also, self.false_call))
-        answered = counterfeits + genuine - silent - also
-        return Findings(true + false, answered, silent + also)
+        self, parts: Sequence[int], genuine: int, rng: np.random.Generator
+    ) -> list[Printing]:
+        """What it finds on the units of one lot: its genuine ones, then each part.
+
+        All are of one product; each part is of a kind of counterfeit of its own.
+        """
+        silent = int(rng.binomial(genuine, self.genuine_abstains))
+        false = int(rng.binomial(genuine - silent, self.false_call(rng)))
+        printings = [Printing("genuine", false, genuine - silent, silent)]
+        for number, units in enumerate(parts):
+            silent = int(rng.binomial(units, self.counterfeit_abstains))
+            true = int(rng.binomial(units - silent, self.sensitivity(rng)))
+            printings.append(Printing(f"{number}", true, units - silent, silent))
+        return printings
 
 
 def _as_shipped(rng: np.random.Generator) -> float:
@@ -76,12 +102,21 @@ def _as_shipped(rng: np.random.Generator) -> float:
     return called / answered
 
 
+def _product_as_shipped(rng: np.random.Generator) -> float:
+    known = SHIPPED.false_call
+    return float(rng.beta(known.a, known.b))
+
+
 QUALITIES = {
-    "shipped": Quality(0.0138, 218, 17, 18, _as_shipped),
-    "shipped_abstaining": Quality(0.0138, 240, 17, 23, _as_shipped, 0.09, 0.21),
-    "good": Quality(0.01, 1000, 40, 40, lambda rng: float(rng.beta(18, 2))),
-    "poor": Quality(0.05, 100, 6, 20, lambda rng: float(rng.beta(1, 6))),
-    "even": Quality(0.01, 400, 17, 18, lambda _: 0.35),
+    "shipped": Quality(_product_as_shipped, 144, 9, 17, 18, _as_shipped),
+    "shipped_abstaining": Quality(
+        _product_as_shipped, 144, 10, 17, 23, _as_shipped, 0.09, 0.21
+    ),
+    "good": Quality(
+        lambda _: 0.01, 1, 1000, 40, 40, lambda rng: float(rng.beta(18, 2))
+    ),
+    "poor": Quality(lambda _: 0.05, 1, 100, 6, 20, lambda rng: float(rng.beta(1, 6))),
+    "even": Quality(lambda _: 0.01, 1, 400, 17, 18, lambda _: 0.35),
 }
 
 
@@ -91,17 +126,33 @@ def simulated(
     examined: int,
     population: int | None,
     rng: np.random.Generator,
+    *,
+    sources: int = 0,
 ) -> tuple[float, Share]:
-    """Draw a validation and a lot; return the true share and what is said of it."""
+    """Draw a validation and a lot; return the true share and what is said of it.
+
+    With ``sources``, so many print sources made the counterfeits and are told apart;
+    else nothing is, and all are of one kind.
+    """
     if population is None:
         counterfeits, true = int(rng.binomial(examined, share)), share
     else:
         marked = round(share * population)
         true = marked / population
         counterfeits = int(rng.hypergeometric(marked, population - marked, examined))
-    findings = quality.found(counterfeits, examined - counterfeits, rng)
+    each = np.diff(np.linspace(0, counterfeits, max(1, sources) + 1).astype(int))
+    genuine, *others = quality.found(each.tolist(), examined - counterfeits, rng)
+    parts = [genuine, *others]
     said = share_of_counterfeits(
-        findings, quality.validated(rng), population=population
+        Findings(
+            sum(one.inconsistent for one in parts),
+            sum(one.answered for one in parts),
+            sum(one.abstained for one in parts),
+        ),
+        quality.validated(rng),
+        population=population,
+        printings=others if sources else (),
+        unlinked=[genuine] if sources else (),
     )
     return true, said
 
@@ -114,11 +165,13 @@ def covered(
     *,
     lots: int,
     seed: int,
+    sources: int = 0,
 ) -> tuple[int, float, float]:
     """Return how many of ``lots`` were covered, and the median low and high ends."""
     rng = np.random.default_rng(seed)
     results = [
-        simulated(quality, share, examined, population, rng) for _ in range(lots)
+        simulated(quality, share, examined, population, rng, sources=sources)
+        for _ in range(lots)
     ]
     hits = sum(said.low - 1e-9 <= true <= said.high + 1e-9 for true, said in results)
     lows = [said.low for _, said in results]
@@ -128,7 +181,7 @@ def covered(
 
 def main() -> None:
     """Print the study of one quality and sample size."""
-    name, examined = sys.argv[1], int(sys.argv[2])
+    name, examined, sources = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     for population in (None, round(examined * 1.25)):
         for place, share in enumerate(SHARES):
             hits, low, high = covered(
@@ -138,6 +191,7 @@ def main() -> None:
                 population,
                 lots=100,
                 seed=examined * 100 + place * 10 + (population is None),
+                sources=sources,
             )
             sys.stdout.write(
                 f"{name} examined {examined} of {population or 'endless'},"

@@ -5,7 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_lots import SHIPPED
 
-from touchstone.engine.homogeneity import Homogeneity, Printing, composition, told
+from touchstone.engine.homogeneity import (
+    Homogeneity,
+    Printing,
+    beside,
+    composition,
+    told,
+)
 from touchstone.engine.rates import Trials, Validation
 
 SHARP = Validation(genuine=(Trials(3, 300),), counterfeit=(Trials(18, 20),) * 100)
@@ -18,7 +24,44 @@ def test_clean_items_speak_for_genuine_no_more_than_unseen_kinds_allow() -> None
 
 
 def test_many_calls_speak_against_it() -> None:
-    assert Printing("A", 20, 60).log10_lr(SHIPPED) < -6
+    assert Printing("A", 50, 60).log10_lr(SHIPPED) < -3
+
+
+def test_calls_weigh_by_how_often_other_units_of_the_product_are_called() -> None:
+    """A product whose genuine units are called as often looks the same by itself."""
+    suspect = Printing("A", 20, 60, reference="front")
+    assert -2 < suspect.log10_lr(SHIPPED) < 0
+    clean = Printing("rest", 1, 100, reference="front")
+    alike = Printing("rest", 33, 100, reference="front")
+    elsewhere = Printing("rest", 1, 100, reference="back")
+    small = Printing("few", 9, 10, reference="front")
+    weighed = {
+        one: suspect.log10_lr(beside(suspect, (suspect, one, small), SHIPPED))
+        for one in (clean, alike)
+    }
+    assert weighed[clean] < -6
+    assert weighed[alike] > 0
+    assert beside(suspect, (suspect, elsewhere), SHIPPED) == SHIPPED
+    for rest, found in ((clean, {"A"}), (alike, set()), (elsewhere, set())):
+        said = told([suspect], SHIPPED, mistaken=0.0001, unlinked=[rest])
+        assert said.counterfeit == found
+
+
+@given(
+    counts=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2).filter(
+        lambda some: sum(map(sum, some)) < 200
+    )
+)
+def test_units_weighed_one_after_another_weigh_what_they_weigh_together(
+    counts: list[tuple[int, int]],
+) -> None:
+    called = others = 0
+    logs = 0.0
+    for more, clean in counts:
+        seen = SHIPPED.beside(Trials(called, called + others))
+        logs += seen.log_genuine(more, clean)
+        called, others = called + more, others + clean
+    assert logs == pytest.approx(SHIPPED.log_genuine(called, others), abs=1e-6)
 
 
 def test_a_printing_with_many_calls_is_told_and_a_single_item_is_not() -> None:
@@ -32,10 +75,11 @@ def test_a_printing_with_many_calls_is_told_and_a_single_item_is_not() -> None:
 
 
 def test_many_printings_are_not_told_by_the_chance_of_one_among_them() -> None:
-    suspect = Printing("suspect", 2, 8)
-    assert told([suspect], SHIPPED, mistaken=0.0125).counterfeit == {"suspect"}
+    suspect, rest = Printing("suspect", 2, 8), [Printing("rest", 0, 90)]
     crowd = [Printing(f"P{n}", 0, 8) for n in range(400)]
-    assert told([suspect, *crowd], SHIPPED, mistaken=0.0125).counterfeit == frozenset()
+    for printings, found in (([suspect], {"suspect"}), ([suspect, *crowd], set())):
+        said = told(printings, SHIPPED, mistaken=0.0125, unlinked=rest)
+        assert said.counterfeit == found
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from touchstone.engine.rates import Validation
+from touchstone.engine.rates import Trials, Validation
 from touchstone.errors import InvalidInputError
 
 
@@ -50,6 +50,26 @@ class Printing:
         ) / math.log(10)
 
 
+def beside(
+    printing: Printing, parts: Sequence[Printing], validation: Validation
+) -> Validation:
+    """Return what the validation tells of a printing, given the rest of its lot.
+
+    Of the other ``parts`` that were compared with the same reference, the largest shows
+    how often units of that product are called. Its size chooses it, which calls do not
+    change.
+    """
+    others = [
+        one
+        for one in parts
+        if one.label != printing.label and one.reference == printing.reference
+    ]
+    if not others:
+        return validation
+    largest = min(others, key=lambda one: (-one.answered, one.label))
+    return validation.beside(Trials(largest.inconsistent, largest.answered))
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """Which printings are what, at a stated chance of any mistake at all."""
@@ -71,11 +91,7 @@ def told(
     printing is called counterfeit at most at ``mistaken``; and the same for the other
     side. Printings of one answered item are left out: they say no more than the item.
 
-    How often genuine units are called differs between products, but whatever the units
-    of one product are, its genuine ones are called no more often than they. So what is
-    expected of a printing is what the validation tells, with the largest other part of
-    the same product counted as genuine. Chosen by its size, which the calls do not
-    change, it errs on the side of genuine where it holds counterfeits.
+    Each is weighed beside the other units of its product (`beside`).
 
     Args:
         printings: those to be told.
@@ -84,14 +100,9 @@ def told(
         unlinked: the units of no printing, those of one reference as if they were one.
     """
     several = [one for one in printings if one.answered > 1]
-    parts = sorted((*printings, *unlinked), key=lambda one: (-one.answered, one.label))
     as_genuine, as_counterfeit = {}, {}
     for one in several:
-        false_call = validation.false_call
-        for other in parts:
-            if other is not one and other.reference == one.reference:
-                false_call = false_call.after(other.inconsistent, other.answered)
-                break
+        false_call = beside(one, (*printings, *unlinked), validation).false_call
         genuine = false_call.counts(one.answered)
         counterfeit = validation.sensitivity.counts(one.answered)
         as_genuine[one.label] = float(genuine[one.inconsistent :].sum())

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -49,6 +49,8 @@ class Validation:
     counterfeit_abstained: int | None = None
     """How many got no answer; None where nobody counted."""
 
+    product: Trials = Trials(0, 0)
+    """Units of the very product in question, taken to be genuine (`beside`)."""
     policy: str = ""
     """SHA-256 of the policy that was validated."""
     digest: str = ""
@@ -74,6 +76,16 @@ class Validation:
         except (ValueError, TypeError, KeyError, InvalidInputError) as error:
             raise ModelError(f"validation.json is not usable: {error!r}") from error
 
+    def beside(self, product: Trials) -> "Validation":
+        """Return what the same validation tells of a product with such other units.
+
+        How often genuine units are called differs between products: most give next to
+        no false calls, a few give many. Other units of the product tell which it is;
+        where they are counterfeits they are called no less often than genuine ones, so
+        that to take them for genuine errs on the side of genuine.
+        """
+        return replace(self, product=product)
+
     @property
     def false_call(self) -> Beta:
         """Rate of calls among genuine items that are answered, rather too high.
@@ -83,6 +95,12 @@ class Validation:
         counterfeits would be said to hold some twice as often as is allowed (4.7 for
         2.5 % of lots of 5,000, at 3 % of false calls and 100 trials).
         """
+        return self._of_any_product.after(
+            self.product.inconsistent, self.product.answered
+        )
+
+    @property
+    def _of_any_product(self) -> Beta:
         if len(self.genuine) > 1:
             return of_new_group(self.genuine)
         known = pooled(self.genuine)
@@ -101,7 +119,7 @@ class Validation:
         to them and to the others half a kind is added (prior of Jeffreys). It takes
         twenty kinds, all seen, to get below the 2.5 % that a 95 % interval may err by.
         """
-        return _blind(self)
+        return _blind(self.beside(Trials(0, 0)))
 
     def log_genuine(self, called: int, others: int) -> float:
         """Return the log probability of a sequence of calls on one genuine print.
@@ -109,8 +127,17 @@ class Validation:
         Half of prints are taken to give no false calls at all: those of the validation
         are of few products, and a thousand clean items must not speak against genuine.
         """
-        logs = _log_sequence(self.false_call, called, others)
-        return float(np.logaddexp(logs, -math.inf if called else 0.0)) - math.log(2)
+        seen, passed = (
+            self.product.inconsistent,
+            self.product.answered - self.product.inconsistent,
+        )
+        whole = self._log_of_product(seen + called, passed + others)
+        return whole - self._log_of_product(seen, passed)
+
+    def _log_of_product(self, called: int, others: int) -> float:
+        never = -math.inf if called else 0.0
+        logs = _log_sequence(self._of_any_product, called, others)
+        return float(np.logaddexp(logs, never)) - math.log(2)
 
     def log_counterfeit(self, called: int, others: int) -> float:
         """Return the same for counterfeits of one print, of a kind not met before.

@@ -9,9 +9,10 @@ average over its prior and may never hold 0 or 1; Wald's is too short (Lang & Re
 Prev. Vet. Med. 113, 2014; Bayer, Fay & Graubard, Stat. Med. 42, 2023).
 
 What it rests on: the examined units were drawn at random; what is known of the test
-holds for such photos (rarer false calls are allowed for, more frequent ones are not,
-unless the validation tells products apart); the lot's counterfeits are of one kind, or
-of several that differ less; printings are of one nature each.
+holds for such photos (false calls may be as frequent as on any product of the
+validation, where that tells products apart, as the shipped one does); the lot's
+counterfeits are of one kind, or of several that differ less; printings are of one
+nature each.
 """
 
 import math
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from touchstone.engine.homogeneity import Printing, told
+from touchstone.engine.homogeneity import Printing, beside, told
 from touchstone.engine.inversion import Curve, Sample, called_by_test, counted
 from touchstone.engine.rates import Validation, pooled
 from touchstone.errors import InvalidInputError
@@ -124,7 +125,7 @@ def share_of_counterfeits(
         )
         inner = max(inner[0], told_low), min(inner[1], told_high)
         outer = max(outer[0], told_low), min(outer[1], told_high)
-        estimate = _expected(findings, validation, printings)
+        estimate = _expected(findings, validation, printings, unlinked)
     # Two ways that contradict one another leave nothing: then what assumptions fail is
     # unknown, and neither may be trusted alone.
     if inner[0] > inner[1]:
@@ -246,7 +247,10 @@ _STEPS = 60
 
 
 def _expected(
-    findings: Findings, validation: Validation, printings: Sequence[Printing]
+    findings: Findings,
+    validation: Validation,
+    printings: Sequence[Printing],
+    unlinked: Sequence[Printing] = (),
 ) -> float:
     """Return the expected share, if each printing is counterfeit with one probability.
 
@@ -254,7 +258,8 @@ def _expected(
     """
     places = np.sin((np.arange(_STEPS) + 0.5) / _STEPS * math.pi / 2) ** 2
     sizes = np.array([one.size for one in printings], np.float64)
-    lrs = np.array([one.log10_lr(validation) for one in printings])
+    parts = (*printings, *unlinked)
+    lrs = np.array([one.log10_lr(beside(one, parts, validation)) for one in printings])
     # (step, printing): probability of counterfeit given the step's probability.
     odds = np.log(places / (1 - places))[:, None] - math.log(10) * lrs[None]
     log_marginal = np.log(1 - places)[:, None] + np.logaddexp(0.0, odds)

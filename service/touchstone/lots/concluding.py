@@ -10,7 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from touchstone.engine.homogeneity import Composition, Printing, composition
+from touchstone.engine.homogeneity import (
+    Composition,
+    Printing,
+    beside,
+    composition,
+)
 from touchstone.engine.printings import GENUINE, UNASSIGNED, printings
 from touchstone.engine.profile import Profile
 from touchstone.engine.rates import Validation
@@ -107,14 +112,16 @@ def conclude(
     lot = store.filed(caller, Lot, lot_id)
     items = list(store.lot_items(caller, lot_id))
     units = _units(items)
-    found, of_unit = _printings(items, units, validation)
+    found, of_unit = _printings(items, units)
+    unlinked = _unlinked(units, of_unit)
+    found = _weighed(found, unlinked, validation)
     counted = [one.counts for one in found if one.units]
     share = share_of_counterfeits(
         _findings(units.values()),
         validation,
         population=_population(lot, len(units)),
         printings=counted,
-        unlinked=_unlinked(units, of_unit),
+        unlinked=unlinked,
     )
     singles = [
         Printing(f"unit {key}", int(_is_called(one)), 1)
@@ -248,7 +255,7 @@ def _repeats(items: Sequence[LotItem]) -> tuple[Repeat, ...]:
 
 
 def _printings(
-    items: Sequence[LotItem], units: Mapping[str, LotItem], validation: Validation
+    items: Sequence[LotItem], units: Mapping[str, LotItem]
 ) -> tuple[tuple[PrintingFound, ...], dict[str, str]]:
     """Return the printings, and the one that each unit is counted in."""
     told = [one for one in items if one.profile and one.specimen_id]
@@ -289,9 +296,7 @@ def _printings(
                 inconsistent=counts.inconsistent,
                 answered=counts.answered,
                 median_log10_lr=ratios[len(ratios) // 2] if ratios else None,
-                log10_lr=Printing(
-                    str(number), counts.inconsistent, counts.answered
-                ).log10_lr(validation),
+                log10_lr=0.0,
             )
         )
     return tuple(found), of_unit
@@ -312,6 +317,22 @@ def _unlinked(
         )
         for name, one in counts.items()
     ]
+
+
+def _weighed(
+    found: Sequence[PrintingFound],
+    unlinked: Sequence[Printing],
+    validation: Validation,
+) -> tuple[PrintingFound, ...]:
+    """Weigh each printing by all of its units, beside the others of its product."""
+    parts = [*(one.counts for one in found), *unlinked]
+    return tuple(
+        replace(
+            one,
+            log10_lr=one.counts.log10_lr(beside(one.counts, parts, validation)),
+        )
+        for one in found
+    )
 
 
 def _triaged(

@@ -107,7 +107,7 @@ class Standard:
 
     def standing_out(self, level: float) -> Numbers:
         """What strays beyond ``level`` deviations from the middle, weighted."""
-        strays = np.clip(self.values - np.median(self.values, axis=0), -_MOST, _MOST)
+        strays = np.clip(self.values - _middle(self.values), -_MOST, _MOST)
         beyond = np.sign(strays) * np.maximum(np.abs(strays) - np.float32(level), 0)
         return np.asarray(
             beyond * rows_of(self.seen) * np.sqrt(self.weights), np.float32
@@ -138,11 +138,11 @@ class Usual:
         """Express profiles in units of it, each in its own noise where that is more."""
         numbers, seen = _numbers(profiles)
         numbers = (numbers - self.middle) / self.spread
-        colours = np.where(seen[:, None], np.abs(numbers[:, 1:]), np.nan)
-        for number, own in enumerate(colours):
-            if seen[number].any():
-                noise = np.nanmedian(own, axis=1) * _TO_DEVIATION
-                numbers[number, 1:] /= np.maximum(noise, 1)[:, None]
+        for item, is_seen in zip(numbers, seen, strict=True):
+            if is_seen.any():
+                own = np.abs(item[1:][:, is_seen])
+                noise = np.median(own, axis=1) * _TO_DEVIATION
+                item[1:] /= np.maximum(noise, 1)[:, None]
         numbers *= seen[:, None]
         values = np.clip(numbers, -_MOST, _MOST).reshape(len(numbers), -1)
         return Standard(
@@ -167,6 +167,16 @@ def _numbers(
         numbers[number] = planes[:-1].reshape(_KINDS, -1)
         seen[number] = is_seen.ravel() > 0
     return numbers, seen
+
+
+def _middle(values: Numbers) -> Numbers:
+    """(numbers,): median of (items, numbers)."""
+    # To the bit what `np.median` gives, in half its time: float32 in rows sort fast.
+    ranked = np.sort(np.ascontiguousarray(values.T), axis=1)
+    half = len(values) // 2
+    if len(values) % 2:
+        return ranked[:, half]
+    return (ranked[:, half - 1] + ranked[:, half]) / np.float32(2)
 
 
 def _median(

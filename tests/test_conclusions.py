@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +20,9 @@ from touchstone.engine.pictures import EvidencePictures
 from touchstone.engine.rates import Trials, Validation
 from touchstone.engine.sampling import Rule
 from touchstone.errors import InvalidInputError, NotFoundError
-from touchstone.lots import conclude, conclusion_document
+from touchstone.lots import Concluder, conclude, conclusion_document, settled
+from touchstone.lots.basis import Records
+from touchstone.lots.concluding import Conclusion, Tell, conclude_on
 from touchstone.lots.planning import planned
 from touchstone.lots.reporting import Reporter, publish
 from touchstone.lots.results import Row, row_document
@@ -31,8 +35,11 @@ from touchstone.store import (
     JobKind,
     Lot,
     LotFields,
+    LotState,
+    OrganisationKind,
     ProductFields,
     Result,
+    Role,
     Seizure,
     SeizureFields,
     SetFields,
@@ -149,6 +156,111 @@ def test_a_conclusion_finds_the_print_sources_and_the_share(store: Store) -> Non
     assert {one["image"] for one in document["triage"]} <= {one.name for one in items}
     again, _ = conclude(store, caller, lot.id, VALIDATION)
     assert again == conclusion
+
+
+def test_a_conclusion_is_made_once_and_read_back_to_the_bit(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = store.ensure_local_operator()
+    lot, _ = a_scored_lot(store, caller, units_total=500)
+    made: list[Conclusion] = []
+
+    def counted(records: Records, validation: Validation, *, tell: Tell) -> Conclusion:
+        made.append(conclude_on(records, validation, tell=tell))
+        return made[-1]
+
+    monkeypatch.setattr(settled, "conclude_on", counted)
+    concluder = Concluder(store, VALIDATION)
+    assert concluder.kept(caller, lot.id)[0] is None
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(concluder.conclude, [caller] * 4, [lot.id] * 4))
+    assert len(made) == 1
+    straight, items = conclude(store, caller, lot.id, VALIDATION)
+    assert [one for one, _ in got] == [straight] * 4
+    kept, records = concluder.kept(caller, lot.id)
+    assert kept == straight
+    document = conclusion_document(straight, items)
+    assert conclusion_document(kept, records.items) == document
+    store.move(caller, Lot, lot.id, LotState.CONCLUDED)
+    assert concluder.kept(caller, lot.id)[0] is not None  # nothing new is known
+
+
+def test_two_who_conclude_at_once_keep_one_conclusion(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = store.ensure_local_operator()
+    lot, _ = a_scored_lot(store, caller)
+    other = Concluder(store, VALIDATION)
+
+    def overtaken(
+        records: Records, validation: Validation, *, tell: Tell
+    ) -> Conclusion:
+        monkeypatch.undo()
+        other.conclude(caller, lot.id)  # in another process, and done before this
+        mine = conclude_on(records, validation, tell=tell)
+        return replace(mine, unreadable=mine.unreadable + 1)
+
+    monkeypatch.setattr(settled, "conclude_on", overtaken)
+    late, _ = Concluder(store, VALIDATION).conclude(caller, lot.id)
+    assert late == other.kept(caller, lot.id)[0]
+    assert late.unreadable == 1
+
+
+def test_what_is_new_of_a_lot_asks_for_another_conclusion(store: Store) -> None:
+    caller = store.ensure_local_operator()
+    lot, _ = a_scored_lot(store, caller)
+    concluder = Concluder(store, VALIDATION)
+    concluder.conclude(caller, lot.id)
+
+    def is_kept(of: Concluder = concluder) -> bool:
+        return of.kept(caller, lot.id)[0] is not None
+
+    assert is_kept()
+    assert not is_kept(Concluder(store, Validation()))
+    # A photo more, sent or not; one that comes to be a photo of some exhibit.
+    store.submit(caller, lot.id, [SubmissionFields("new.jpg", locator="stub:")])
+    assert not is_kept()
+    concluder.conclude(caller, lot.id)
+    job = store.begin_job(caller, lot.id, JobKind.SCORE, examined_by={})
+    (leased,) = store.lease("w")
+    assert is_kept()  # that it is being examined tells nothing yet
+    store.finish(leased, Result(error="It is no image."), None)
+    assert not is_kept()
+    concluder.conclude(caller, lot.id)
+    store.retry_failed(caller, job.id)
+    told, _ = concluder.conclude(caller, lot.id)
+    assert (told.unreadable, told.unfinished) == (1, 1)  # it may yet be told
+    (leased,) = store.lease("w")
+    store.finish(leased, Result(error="It is no image."), None)
+    assert is_kept()  # nothing came of it, and nothing is new
+    # A serial of it that another lot shows as well.
+    other = store.file(caller, Lot, LotFields("L-2"))
+    store.submit(caller, other.id, [SubmissionFields("x.jpg", locator="stub:")])
+    store.begin_job(caller, other.id, JobKind.SCORE, examined_by={})
+    (leased,) = store.lease("w")
+    seen = Result(row_json="{}", finding=GENUINE, serial="04006381333931/7")
+    store.finish(leased, seen, draft("x.jpg of another lot", GENUINE, None))
+    assert not is_kept()
+    assert concluder.conclude(caller, lot.id)[0].elsewhere
+
+
+def test_an_administrator_leaves_nothing_in_anothers_records(store: Store) -> None:
+    admin = store.ensure_local_operator()
+    police = store.create_organisation(
+        admin, kind=OrganisationKind.POLICE, name="Police"
+    )
+    officer = store.authenticate(
+        store.issue_key(
+            admin, organisation_id=police.id, role=Role.OFFICER, label="officer"
+        )[1]
+    )
+    lot = store.file(officer, Lot, LotFields("L"))
+    store.submit(officer, lot.id, [SubmissionFields("a.jpg", locator="stub:")])
+    concluder = Concluder(store, VALIDATION)
+    concluder.conclude(admin, lot.id)
+    assert concluder.kept(admin, lot.id)[0] is None
+    concluder.conclude(officer, lot.id)
+    assert concluder.kept(admin, lot.id)[0] is not None
 
 
 def test_photos_of_one_exhibit_are_one_unit(store: Store) -> None:

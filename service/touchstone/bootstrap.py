@@ -26,11 +26,12 @@ from touchstone.engine.rates import Validation
 from touchstone.enrolment import Enroller
 from touchstone.errors import ConfigurationError, ModelError, StorageError
 from touchstone.examination import Assessment
-from touchstone.lots import Desk, PhotoReader
+from touchstone.lots import Concluder, Desk, PhotoReader
 from touchstone.lots.reporting import Reporter, publish
+from touchstone.lots.settled import publish_conclusion
 from touchstone.review import Reviewer
 from touchstone.settings import Settings
-from touchstone.store import Caller, Job, Leased, Store
+from touchstone.store import Caller, Job, JobKind, Leased, Store
 from touchstone.verification import Verifier
 
 EMBEDDER = "embedder.onnx"
@@ -58,6 +59,7 @@ class Application:
     validation: Validation
     """What the policy in force did on items whose nature was known; empty where it
     was never evaluated, and then of a lot's share nothing can be said."""
+    concluder: Concluder
 
     def __enter__(self) -> Self:
         return self
@@ -92,15 +94,19 @@ class Application:
                 declared_gtin=leased.declared_gtin or None,
             )
 
-        def make_report(job: Job) -> Mapping[str, Any]:
+        def make_piece(job: Job) -> Mapping[str, Any]:
             caller = Caller(job.key_id, job.organisation_id, job.role)
+            if job.kind is JobKind.CONCLUSION:
+                return publish_conclusion(
+                    self.concluder, self.blobs, caller, job.lot_id
+                )
             made_at = datetime.now(UTC)
             return publish(
                 self.reporter(), self.blobs, caller, job.lot_id, made_at=made_at
             )
 
         reader = PhotoReader(self.settings.max_upload_bytes, self.blobs)
-        return Desk(self.store, reader, assess, make_report)
+        return Desk(self.store, reader, assess, make_piece)
 
     def reporter(self) -> Reporter:
         """Return what makes the reports of lots."""
@@ -150,6 +156,7 @@ def build(
         verifier = Verifier(
             catalogue, blobs, store, comparator, policy, limits, localiser
         )
+        validation = open_validation(settings, policy)
         return Application(
             settings=settings,
             store=store,
@@ -158,7 +165,8 @@ def build(
             enroller=Enroller(catalogue, blobs, store, limits),
             verifier=verifier,
             reviewer=Reviewer(verifier),
-            validation=open_validation(settings, policy),
+            validation=validation,
+            concluder=Concluder(store, validation),
         )
     except BaseException:
         store.close()

@@ -3,6 +3,7 @@
 import csv
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -64,10 +65,17 @@ def test_a_scored_lot_is_concluded_upon_and_reported(
     told = run("lot", "conclude", lot, "--data", data, "--json").lines[0]
     assert told["photos"] == 4
     assert told["unreadable"] == 1
+    again = run("lot", "conclude", lot, "--data", data, "--json")
+    assert again.lines == [told]
+    assert "Comparing prints" in again.err
     assert run("lot", "conclude", lot, "--data", data).code == 0
     report = run("lot", "report", lot, "--out", tmp_path / "r.pdf", "--data", data)
     assert report.code == 0
     assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF-")
+    with sqlite3.connect(data / "touchstone.db") as records:
+        kept = records.execute("SELECT basis FROM conclusion").fetchall()
+    assert kept == [(told["basis"],)]
+    assert run("fsck", "--data", data, "--json").lines[0]["altered_conclusions"] == []
     wrong = run("lot", "report", lot, "--out", tmp_path / "r.doc", "--data", data)
     assert wrong.code == 2
 

@@ -29,7 +29,8 @@ from touchstone.store import (
     new_id,
 )
 
-SECRETS = ("SECRET-", "secret serial", "secret row")
+SECRETS = ("SECRET-", "secret serial", "secret row", "secret words")
+BASIS = digest_of("a secret basis")
 ORIGIN = "/secret/results.csv"
 
 
@@ -45,6 +46,7 @@ class FiledIds:
     job: str = field(default_factory=new_id)
     photo: str = digest_of("no such photo")
     origin: str = "/nowhere/results.csv"
+    basis: str = digest_of("no such basis")
 
 
 def everything_filed(store: Store, caller: Caller) -> FiledIds:
@@ -71,6 +73,7 @@ def everything_filed(store: Store, caller: Caller) -> FiledIds:
         row_json='{"secret row": 1}', finding="inconclusive", serial="secret serial"
     )
     assert store.finish(leased, result, examination_draft("a secret photo of the lot"))
+    store.keep_conclusion(caller, lot.id, BASIS, '{"secret words": 1}')
     return FiledIds(
         operation=operation.id,
         case=case.id,
@@ -80,6 +83,7 @@ def everything_filed(store: Store, caller: Caller) -> FiledIds:
         job=job.id,
         photo=photo,
         origin=ORIGIN,
+        basis=BASIS,
     )
 
 
@@ -146,6 +150,12 @@ FILING_PROBES: dict[str, Callable[[Store, Caller, FiledIds], Any]] = {
     "serials_elsewhere": lambda store, caller, ids: store.serials_elsewhere(
         caller, ids.lot
     ),
+    "kept_conclusion": lambda store, caller, ids: store.kept_conclusion(
+        caller, ids.lot, ids.basis
+    ),
+    "keep_conclusion": lambda store, caller, ids: store.keep_conclusion(
+        caller, ids.lot, digest_of("mine"), '{"forged": 1}'
+    ),
     "operation_summary": lambda store, caller, ids: store.operation_summary(
         caller, ids.operation
     ),
@@ -162,3 +172,4 @@ def check_unchanged(store: Store, caller: Caller, ids: FiledIds) -> None:
     assert len(store.list_submissions(caller, ids.lot).items) == 2
     assert [one.id for one in store.list_jobs(caller).items] == [ids.job]
     assert store.tally(caller, ids.lot).total == 2
+    assert store.kept_conclusion(caller, ids.lot, digest_of("mine")) is None

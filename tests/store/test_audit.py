@@ -159,7 +159,7 @@ def test_sqlite_rows_cannot_be_replaced_either(sqlite_url: str) -> None:
 
 
 def test_postgresql_tables_cannot_be_truncated(postgresql_url: str) -> None:
-    for table in ("examination", "audit_event", "custody_event"):
+    for table in ("examination", "audit_event", "custody_event", "conclusion"):
         with raw(postgresql_url) as connection:
             with pytest.raises(exc.IntegrityError, match="append-only"):
                 connection.execute(text(f"TRUNCATE {table} CASCADE"))

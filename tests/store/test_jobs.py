@@ -55,7 +55,7 @@ def test_a_report_is_not_tried_again_as_a_scoring(world: World) -> None:
     a_job(world, lot)
     fail(world, *world.store.lease("w"))
     report = a_job(world, lot, JobKind.REPORT)
-    assert world.store.take_job(JobKind.REPORT)
+    assert world.store.take_job()
     done = world.store.end_job(world.officer, report.id, result={"files": {}})
     with pytest.raises(ConflictError, match="report"):
         world.store.retry_failed(world.officer, report.id)
@@ -93,7 +93,7 @@ def test_a_report_that_was_cancelled_meanwhile_stays_cancelled(
     world: World, result: dict[str, object] | None
 ) -> None:
     report = a_job(world, a_lot(world, "a"), JobKind.REPORT)
-    assert world.store.take_job(JobKind.REPORT)
+    assert world.store.take_job()
     cancelled = world.store.move_job(world.officer, report.id, JobState.CANCELLED)
     ended = world.store.end_job(world.officer, report.id, result=result, error="late")
     assert ended == cancelled

@@ -267,6 +267,7 @@ def test_the_probes_would_see_a_leak(world: World) -> None:
         for name in (
             *("product", "reference", "specimens_of_set", "examination"),
             *("filed", "lot_items", "job", "custody_of", "locator_of", "results"),
+            "kept_conclusion",
         )
     }
     assert {kind for kind, _ in got.values()} == {"value"}

@@ -114,5 +114,5 @@ def drop_triggers(connection: Connection) -> None:
         for name in names:
             connection.execute(text(f"DROP TRIGGER {name}"))
     else:
-        for table in ("examination", "audit_event", "custody_event"):
+        for table in ("examination", "audit_event", "custody_event", "conclusion"):
             connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))

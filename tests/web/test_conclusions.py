@@ -8,8 +8,8 @@ from web.test_examinations import FORGED
 from web.test_lots import a_lot, announced, sent, worked
 from web.world import Client, World, encoded, mark, photographed, problem
 
-from touchstone.lots.working import report_due
-from touchstone.store import JobKind
+from touchstone.lots.working import piece_due
+from touchstone.web import api_conclusions
 
 PHOTOS = {"1.jpg": FORGED, "2.jpg": encoded(photographed(mark(2)))}
 
@@ -51,6 +51,73 @@ def test_a_lot_is_concluded_upon(world: World) -> None:
     assert body["share"]["advice"]
 
 
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every lot is too large to be concluded upon while the client waits."""
+    monkeypatch.setattr(api_conclusions, "CONCLUDED_AT_ONCE", 1)
+
+
+@pytest.mark.usefixtures("slowly")
+def test_a_large_lot_is_concluded_upon_in_the_background(world: World) -> None:
+    lot = a_scored_lot(world, world.officer)
+    begun = world.officer.get(f"{lot}/conclusion")
+    assert begun.status_code == 202, begun.text
+    assert begun.json()["kind"] == "conclusion"
+    assert int(begun.headers["retry-after"]) > 0
+    path = begun.headers["location"]
+    again = world.officer.get(f"{lot}/conclusion")
+    assert again.headers["location"] == path  # the one that is under way
+    assert piece_due(world.parts.desk())
+    assert not piece_due(world.parts.desk())
+    done = world.officer.get(path).json()
+    assert done["state"] == "done", done
+    told = world.officer.get(f"{lot}/conclusion")
+    assert told.status_code == 200, told.text
+    file = world.officer.get(f"{path}/files/conclusion.json")
+    assert file.json() == told.json()
+    assert world.officer.get(f"{path}/files/report.pdf").status_code == 404
+    assert world.stranger.get(f"{path}/files/conclusion.json").status_code == 404
+    assert "event: end" in world.officer.get(f"{path}/events").text
+
+
+@pytest.mark.usefixtures("slowly")
+def test_what_is_kept_is_said_again_until_something_is_new(world: World) -> None:
+    reference = world.shared(world.acme, encoded(mark(1)))
+    lot = a_scored_lot(world, world.officer)
+    world.officer.get(f"{lot}/conclusion")
+    assert piece_due(world.parts.desk())
+    told = world.officer.get(f"{lot}/conclusion").json()
+    assert world.stranger.get(f"{lot}/conclusion").status_code == 404
+    assert world.admin.get(f"{lot}/conclusion").json() == told
+    # What it shows of a reference is what the findings show: it stays, as these do.
+    sharing = f"/v1/reference-sets/{reference}/sharing"
+    assert world.acme.put(sharing, json={"authority_ids": []}).status_code == 200
+    assert world.officer.get(f"{lot}/conclusion").json() == told
+    announced(world.officer, lot, {"3.jpg": b"a photo that was not sent yet"})
+    # An administrator reads what is kept, and puts no work on another's lot.
+    assert world.admin.get(f"{lot}/conclusion").status_code == 409
+    assert world.officer.get(f"{lot}/conclusion").status_code == 202
+    assert piece_due(world.parts.desk())
+    newer = world.officer.get(f"{lot}/conclusion").json()
+    assert (newer["photos"], newer["unfinished"]) == (3, 1)
+    assert newer["basis"] != told["basis"]
+
+
+def test_a_conclusion_is_described_with_the_job_that_may_answer_instead(
+    world: World,
+) -> None:
+    operation = world.app.openapi()["paths"]["/v1/lots/{lot_id}/conclusion"]["get"]
+    schemas = {
+        status: operation["responses"][status]["content"]["application/json"]["schema"]
+        for status in ("200", "202")
+    }
+    assert schemas["200"]["$ref"].endswith("ConclusionOut")
+    assert schemas["202"]["$ref"].endswith("JobOut")
+    assert f"more than {api_conclusions.CONCLUDED_AT_ONCE} photos" in str(
+        operation["description"]
+    ).replace("\n", " ")
+
+
 def test_a_report_is_made_in_the_background_and_ends_with_the_grant(
     world: World,
 ) -> None:
@@ -61,8 +128,8 @@ def test_a_report_is_made_in_the_background_and_ends_with_the_grant(
     assert job.status_code == 202
     path = job.headers["location"]
     assert world.officer.get(f"{path}/files/report.pdf").status_code == 404
-    assert report_due(world.parts.desk())
-    assert not report_due(world.parts.desk())
+    assert piece_due(world.parts.desk())
+    assert not piece_due(world.parts.desk())
     done = world.officer.get(path).json()
     assert done["state"] == "done", done
     for name, kind in (
@@ -91,11 +158,11 @@ def test_a_report_whose_maker_died_is_made_by_another(world: World) -> None:
     lot = a_scored_lot(world, world.officer)
     path = world.officer.post(f"{lot}/report").headers["location"]
     store = world.parts.store
-    assert store.take_job(JobKind.REPORT) is not None  # by one who dies of it
-    assert store.take_job(JobKind.REPORT) is None
+    assert store.take_job() is not None  # by one who dies of it
+    assert store.take_job() is None
     later = datetime.now(UTC) + timedelta(minutes=21)
     store._now = lambda: later
-    assert report_due(world.parts.desk())
+    assert piece_due(world.parts.desk())
     assert world.officer.get(path).json()["state"] in {"done", "failed"}
 
 

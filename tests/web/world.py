@@ -27,6 +27,7 @@ from touchstone.engine.image import DecodeLimits, Pixels, grey
 from touchstone.engine.policy import Policy
 from touchstone.engine.rates import Validation
 from touchstone.enrolment import Enroller
+from touchstone.lots import Concluder
 from touchstone.review import Reviewer
 from touchstone.settings import Settings
 from touchstone.store import Caller, OrganisationKind, Role, Store
@@ -178,6 +179,7 @@ def application(
         verifier=verifier,
         reviewer=Reviewer(verifier),
         validation=Validation(),
+        concluder=Concluder(store, Validation()),
     )
 
 

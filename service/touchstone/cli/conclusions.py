@@ -1,5 +1,6 @@
 """``touchstone lot plan``, ``conclude`` and ``report``: what is said of a whole lot."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,18 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from touchstone.bootstrap import build, open_store
+from touchstone.bootstrap import Application, build, open_store
 from touchstone.cli.lots import LotId
 from touchstone.cli.options import Data, Json, settings_with
-from touchstone.cli.output import emit, say, show, table_of
+from touchstone.cli.output import emit, progress_bar, say, show, table_of
 from touchstone.engine.sampling import Rule
 from touchstone.errors import InvalidInputError
-from touchstone.lots import conclude, conclusion_document
+from touchstone.lots import Conclusion, conclusion_document
 from touchstone.lots.planning import planned
 from touchstone.lots.results import write_whole
 from touchstone.reports.document import report_json
 from touchstone.reports.pdf import pdf_of
-from touchstone.store import Lot
+from touchstone.store import Caller, Lot, LotItem
 
 
 def plan(
@@ -70,16 +71,28 @@ def plan(
 def conclude_lot(lot_id: LotId, *, data: Data = None, json: Json = False) -> None:
     """Say of a lot what its photos tell together: share, printings, what to look at.
 
+    What was concluded is kept, and said again until something new is known.
+
     Example: touchstone lot conclude LOT
     """
     with build(settings_with(data)) as parts:
-        caller = parts.store.ensure_local_operator()
-        conclusion, items = conclude(parts.store, caller, lot_id, parts.validation)
+        conclusion, items = _concluded(
+            parts, parts.store.ensure_local_operator(), lot_id
+        )
     document = conclusion_document(conclusion, items)
     if json:
         emit(document)
         return
     _tell_conclusion(document)
+
+
+def _concluded(
+    parts: Application, caller: Caller, lot_id: str
+) -> tuple[Conclusion, Sequence[LotItem]]:
+    with progress_bar("Comparing prints") as bar:
+        found = parts.concluder.conclude(caller, lot_id, tell=bar.advance_to)
+        bar.advance_to(found[0].photos, found[0].photos)
+    return found
 
 
 def _tell_conclusion(document: dict[str, Any]) -> None:
@@ -132,7 +145,7 @@ def report(
         raise InvalidInputError("--out must end in .pdf or .json.", field="out")
     with build(settings_with(data)) as parts:
         caller = parts.store.ensure_local_operator()
-        conclusion, items = conclude(parts.store, caller, lot_id, parts.validation)
+        conclusion, items = _concluded(parts, caller, lot_id)
         made = parts.reporter().report(
             caller, conclusion, items, made_at=datetime.now(UTC)
         )

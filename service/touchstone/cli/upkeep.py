@@ -63,6 +63,7 @@ class Health:
     head_seq: int
     head_hash: str
     altered_examinations: tuple[str, ...]
+    altered_conclusions: tuple[str, ...]
     images: int
     missing_images: tuple[str, ...]
     altered_images: tuple[str, ...]
@@ -72,7 +73,10 @@ class Health:
     def is_sound(self) -> bool:
         """Whether nothing is missing or altered."""
         return self.chain_ok and not (
-            self.altered_examinations or self.missing_images or self.altered_images
+            self.altered_examinations
+            or self.altered_conclusions
+            or self.missing_images
+            or self.altered_images
         )
 
 
@@ -89,7 +93,7 @@ def fsck(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Check audit chain, examinations and images.
+    """Check audit chain, examinations, conclusions and images.
 
     Files that crashes left half written are removed.
 
@@ -135,6 +139,7 @@ def _examined(store: Store, blobs: Blobs, known: Checkpoint | None) -> Health:
         head_seq=head.seq,
         head_hash=head.hash,
         altered_examinations=tuple(store.altered_examinations()),
+        altered_conclusions=tuple(store.altered_conclusions()),
         images=images,
         missing_images=tuple(missing),
         altered_images=tuple(altered),
@@ -163,6 +168,7 @@ def _tell(health: Health) -> None:
         complain(f"The audit chain is broken at event {health.first_bad_seq}.")
     for what, found in (
         ("Examination altered", health.altered_examinations),
+        ("Conclusion altered", health.altered_conclusions),
         ("Image missing", health.missing_images),
         ("Image altered", health.altered_images),
     ):

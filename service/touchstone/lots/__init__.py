@@ -4,7 +4,8 @@ Reading order: ``sources`` (which photos) over ``archives`` and ``photos`` (wher
 bytes lie), ``manifests`` (what is sent to us instead), ``results`` (one row each, and
 the files of them), ``working`` (what one worker does), ``workers`` (processes that may
 die), ``cluster`` (machines that may), ``scoring`` (all of it joined), ``keeping``
-(workers beside a server), ``planning``, ``concluding``, ``reporting`` (all of a lot).
+(workers beside a server), ``planning``, ``basis`` (what a conclusion rests on),
+``concluding``, ``settled`` (once for each basis), ``reporting`` (all of a lot).
 """
 
 from touchstone.lots.cluster import HERE, Cluster
@@ -21,6 +22,7 @@ from touchstone.lots.results import (
     row_of,
 )
 from touchstone.lots.scoring import LotProgress, LotScorer, LotSummary, write_results
+from touchstone.lots.settled import Concluder
 from touchstone.lots.workers import Workers
 from touchstone.lots.working import Assess, Desk, MakeDesk
 
@@ -30,6 +32,7 @@ __all__ = [
     "MANIFEST_ENDINGS",
     "Assess",
     "Cluster",
+    "Concluder",
     "Conclusion",
     "Desk",
     "Imported",

@@ -5,10 +5,10 @@ so that the same records give the same conclusion.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeAlias
 
 from touchstone.engine.homogeneity import (
     Composition,
@@ -23,6 +23,7 @@ from touchstone.engine.repeats import Repeat, UnitCode, repeated
 from touchstone.engine.share import Findings, Share, share_of_counterfeits
 from touchstone.engine.triage import Entry, Exhibit, triage
 from touchstone.engine.wording import GRAVITY, FindingKind
+from touchstone.lots.basis import Records, basis_of, read_records
 from touchstone.store import Caller, Lot, LotItem, Store
 
 _CALLED = frozenset(
@@ -30,6 +31,8 @@ _CALLED = frozenset(
 )
 _SILENT = frozenset({"", FindingKind.INSUFFICIENT_QUALITY, FindingKind.NO_REFERENCE})
 """Findings that say nothing for either side; "" where a photo could not be read."""
+Tell: TypeAlias = Callable[[int, int], None]
+"""Told of how many photos the prints are grouped, and of how many they will be."""
 _GRAVITY = (*GRAVITY, "")
 _MOST_TRIAGED = 50
 _LEAST_PRIOR = 0.01
@@ -95,24 +98,37 @@ class Conclusion:
     triage: tuple[Entry, ...]
     """By positions in the lot, as text."""
     validation_digest: str
+    basis: str
+    """SHA-256 of all that it rests on; see `basis`."""
+
+
+def tell_nobody(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 def conclude(
     store: Store, caller: Caller, lot_id: str, validation: Validation
-) -> tuple[Conclusion, list[LotItem]]:
-    """Conclude on a lot from what its photos were found to be.
+) -> tuple[Conclusion, Sequence[LotItem]]:
+    """Conclude on a lot from what its photos were found to be, and keep nothing.
 
     Raises:
         NotFoundError: no such lot of the caller's.
     """
-    # 1. Read back what was found on each photo, and which show one unit.
+    records = read_records(store, caller, lot_id)
+    return conclude_on(records, validation), records.items
+
+
+def conclude_on(
+    records: Records, validation: Validation, *, tell: Tell = tell_nobody
+) -> Conclusion:
+    """Conclude on a lot from its records, which must hold the profiles."""
+    # 1. Which photos show one unit.
     # 2. Group the items of each reference by their print source.
     # 3. The share, from all calls and from the printings whose nature they tell.
     # 4. What the laboratory should look at, given all that.
-    lot = store.filed(caller, Lot, lot_id)
-    items = list(store.lot_items(caller, lot_id))
+    lot, items = records.lot, records.items
     units = _units(items)
-    found, of_unit = _printings(items, units)
+    found, of_unit = _printings(items, units, tell)
     unlinked = _unlinked(units, of_unit)
     found = _weighed(found, unlinked, validation)
     counted = [one.counts for one in found if one.units]
@@ -129,23 +145,21 @@ def conclude(
         if _is_answered(one) and key not in of_unit
     ]
     findings = Counter(one.finding for one in items if one.finding)
-    return (
-        Conclusion(
-            lot=lot,
-            photos=len(items),
-            units=len(units),
-            unfinished=sum(not one.finding and not one.error for one in items),
-            findings=dict(findings),
-            unreadable=sum(bool(one.error) for one in items),
-            share=share,
-            composition=composition([*counted, *singles], validation),
-            printings=found,
-            repeats=_repeats(items),
-            elsewhere=store.serials_elsewhere(caller, lot_id),
-            triage=_triaged(units, of_unit, share),
-            validation_digest=validation.digest,
-        ),
-        items,
+    return Conclusion(
+        lot=lot,
+        photos=len(items),
+        units=len(units),
+        unfinished=sum(not one.finding and not one.error for one in items),
+        findings=dict(findings),
+        unreadable=sum(bool(one.error) for one in items),
+        share=share,
+        composition=composition([*counted, *singles], validation),
+        printings=found,
+        repeats=_repeats(items),
+        elsewhere=records.elsewhere,
+        triage=_triaged(units, of_unit, share),
+        validation_digest=validation.digest,
+        basis=basis_of(records, validation),
     )
 
 
@@ -184,6 +198,7 @@ def conclusion_document(
         "triage": [asdict(one) | named(int(one.item)) for one in conclusion.triage],
         "plan": conclusion.lot.plan,
         "validation": conclusion.validation_digest,
+        "basis": conclusion.basis,
     }
 
 
@@ -255,12 +270,14 @@ def _repeats(items: Sequence[LotItem]) -> tuple[Repeat, ...]:
 
 
 def _printings(
-    items: Sequence[LotItem], units: Mapping[str, LotItem]
+    items: Sequence[LotItem], units: Mapping[str, LotItem], tell: Tell
 ) -> tuple[tuple[PrintingFound, ...], dict[str, str]]:
     """Return the printings, and the one that each unit is counted in."""
     told = [one for one in items if one.profile and one.specimen_id]
     told.sort(key=lambda one: (one.specimen_id or "", one.position))
     groups: list[tuple[str, int, list[LotItem]]] = []
+    grouped = 0
+    tell(grouped, len(told))
     for specimen_id, members in groupby(told, key=lambda one: one.specimen_id or ""):
         some = list(members)
         result = printings(
@@ -276,6 +293,8 @@ def _printings(
                 if is_of == label
             ]
             groups.append((specimen_id, some[exemplar].position, of_it))
+        grouped += len(some)
+        tell(grouped, len(told))
     groups.sort(key=lambda group: (-len(group[2]), group[1]))
     of_unit: dict[str, str] = {}
     found = []

@@ -20,10 +20,10 @@ from touchstone.errors import ConfigurationError, NotFoundError
 from touchstone.lots.concluding import (
     Conclusion,
     PrintingFound,
-    conclude,
     conclusion_document,
 )
 from touchstone.lots.scoring import write_results
+from touchstone.lots.settled import Concluder
 from touchstone.reports import document as paper
 from touchstone.reports.pdf import pdf_of
 from touchstone.reports.pictures import montage
@@ -236,7 +236,8 @@ def publish(
         return drawn
 
     store = reporter.store
-    conclusion, items = conclude(store, caller, lot_id, reporter.validation)
+    concluder = Concluder(store, reporter.validation)
+    conclusion, items = concluder.conclude(caller, lot_id)
     made = replace(reporter, pictures=noted).report(
         caller, conclusion, items, made_at=made_at
     )

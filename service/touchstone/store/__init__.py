@@ -4,7 +4,8 @@ Reading order: ``values`` (what is kept), ``scope`` (who sees what), ``database`
 a transaction is), then the subjects: ``access``, ``sharing``, ``references`` with
 ``enrolling``, ``matching``, ``examinations``, ``filing`` (what a seizure is filed
 under), ``submitting`` and ``announcing`` (its photos, listed), ``work`` and ``jobs``
-(its photos as work), ``idempotency``, ``audit``.
+(its photos as work), ``outcomes`` and ``conclusions`` (what came of them),
+``idempotency``, ``audit``.
 """
 
 from touchstone.store.announcing import Announced
@@ -40,6 +41,7 @@ from touchstone.store.filing_values import (
     Job,
     JobKind,
     JobState,
+    KeptConclusion,
     Leased,
     Lot,
     LotState,
@@ -121,6 +123,7 @@ __all__ = [
     "Job",
     "JobKind",
     "JobState",
+    "KeptConclusion",
     "Leased",
     "Lot",
     "LotFields",

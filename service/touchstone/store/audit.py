@@ -69,6 +69,7 @@ class Action(StrEnum):
     CREATE_EXHIBIT = "exhibit.create"
     MOVE_EXHIBIT = "exhibit.state"
     CUSTODY = "exhibit.custody"
+    CONCLUDE = "conclusion.record"
     CREATE_JOB = "job.create"
     MOVE_JOB = "job.state"
 

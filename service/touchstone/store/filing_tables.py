@@ -4,7 +4,8 @@
 
     operation ── case_file ── seizure ── lot ─┬─ exhibit ── custody_event  (append-only)
                                               ├─ submission    (with its lease)
-                                              └─ job
+                                              ├─ job
+                                              └─ conclusion    (append-only)
 """
 
 import json
@@ -23,6 +24,7 @@ from touchstone.store.filing_values import (
     Job,
     JobKind,
     JobState,
+    KeptConclusion,
     Lot,
     LotState,
     Operation,
@@ -258,4 +260,23 @@ class JobRow(Base):
             **{name: getattr(self, name) for name in names},
             examined_by=tuple(self.examined_by),
             result=None if self.result_json is None else json.loads(self.result_json),
+        )
+
+
+class ConclusionRow(Base):
+    """See ``filing_values.KeptConclusion``; triggers refuse UPDATE and DELETE."""
+
+    __tablename__ = "conclusion"
+
+    basis: Mapped[str] = mapped_column(Digest, primary_key=True)
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("organisation.id"))
+    lot_id: Mapped[str] = mapped_column(ForeignKey("lot.id"), index=True)
+    document_json: Mapped[str]
+    made_at: Mapped[datetime]
+    key_id: Mapped[str | None] = mapped_column(Id)
+
+    def value(self) -> KeptConclusion:
+        """Return the row as a frozen value."""
+        return KeptConclusion(
+            *(getattr(self, name) for name in KeptConclusion.__slots__)
         )

@@ -108,6 +108,11 @@ class JobKind(StrEnum):
 
     SCORE = "score"
     REPORT = "report"
+    CONCLUSION = "conclusion"
+
+
+PIECES = (JobKind.CONCLUSION, JobKind.REPORT)
+"""Jobs that are one piece of work each; the others are work on photo after photo."""
 
 
 STEPS: Mapping[StrEnum, frozenset[StrEnum]] = {
@@ -316,6 +321,19 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptConclusion:
+    """What was concluded on a lot once; never changed."""
+
+    basis: str
+    """SHA-256 of all that it rests on: what rests on the same is concluded once."""
+    organisation_id: str
+    lot_id: str
+    document_json: str
+    made_at: datetime
+    key_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

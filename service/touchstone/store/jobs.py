@@ -14,6 +14,7 @@ from touchstone.store.filing import found, has_results, owned, step, tried
 from touchstone.store.filing_tables import JobRow, LotRow, SubmissionRow
 from touchstone.store.filing_values import (
     OPEN_SUBMISSIONS,
+    PIECES,
     STEPS,
     UNFINISHED_JOBS,
     Job,
@@ -201,15 +202,15 @@ class Jobs(Database):
             append(session, [act], caller=caller, at=at)
             return row.value()
 
-    def take_job(self, kind: JobKind) -> Job | None:
-        """Take the oldest job of a kind that waits; None if there is none.
+    def take_job(self) -> Job | None:
+        """Take the oldest job that waits and is one piece of work; None if none does.
 
         What was taken long ago, by whoever died of it, waits again.
         """
         at = self._now()
         lost = and_(JobRow.state == JobState.RUNNING, JobRow.started_at < at - _GIVEN)
         waits = or_(JobRow.state == JobState.QUEUED, lost)
-        query = select(JobRow).where(JobRow.kind == kind, waits).order_by(JobRow.id)
+        query = select(JobRow).where(JobRow.kind.in_(PIECES), waits).order_by(JobRow.id)
         with self._reading() as session:  # mostly none: no reason to write
             if session.scalar(query.limit(1)) is None:
                 return None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select
 from sqlalchemy.orm import aliased
 
 from touchstone.store.database import Database
@@ -145,8 +145,16 @@ class Outcomes(Database):
             found(session, caller, Lot, lot_id)
             return tuple(row.value() for row in session.scalars(query))
 
-    def lot_items(self, caller: Caller, lot_id: str) -> Iterator[LotItem]:
+    def lot_items(
+        self, caller: Caller, lot_id: str, *, with_profiles: bool = True
+    ) -> Iterator[LotItem]:
         """Yield every photo of a lot that was not withdrawn, in order, streamed.
+
+        Args:
+            caller: whose lot it is.
+            lot_id: of which lot.
+            with_profiles: read the profiles, which are nearly all that there is to
+                read; else they are empty.
 
         Raises:
             NotFoundError: no such lot of the caller's.
@@ -168,7 +176,7 @@ class Outcomes(Database):
                 ExaminationRow.record_digest,
                 ExaminationRow.product_id,
                 ExaminationRow.specimen_id,
-                SubmissionRow.profile,
+                SubmissionRow.profile if with_profiles else literal(b""),
             )
             .outerjoin(
                 ExaminationRow, ExaminationRow.id == SubmissionRow.examination_id

@@ -11,6 +11,7 @@ from touchstone.errors import ConfigurationError
 from touchstone.store.access import Access
 from touchstone.store.announcing import Announcing
 from touchstone.store.audit import Audit
+from touchstone.store.conclusions import Conclusions
 from touchstone.store.database import BUSY_TIMEOUT_S, connect, parsed_url, utc_now
 from touchstone.store.examinations import Examinations
 from touchstone.store.filing import Filing
@@ -36,6 +37,7 @@ class Store(
     Announcing,
     Work,
     Outcomes,
+    Conclusions,
     Jobs,
     Idempotency,
     Audit,

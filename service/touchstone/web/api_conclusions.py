@@ -1,16 +1,25 @@
 """What is said of a whole lot: sample, conclusion, report; and for dashboards."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Response
+from fastapi import APIRouter, Body, Request, Response
+from fastapi.responses import JSONResponse
 
-from touchstone.errors import NotFoundError
-from touchstone.lots import conclude, conclusion_document
+from touchstone.bootstrap import Application
+from touchstone.errors import ConflictError, NotFoundError
+from touchstone.lots import conclusion_document
 from touchstone.lots.planning import planned
-from touchstone.store import JobKind, Lot
+from touchstone.store import Caller, Job, JobKind, Lot, LotItem
 from touchstone.web.auth import ApplicationDep, ExaminerDep, GuardedRoute
-from touchstone.web.documented import FILES, ON_CHANGE, ON_ITEM, ON_REQUEST
-from touchstone.web.limits import MAX_JSON_BYTES, heavy
+from touchstone.web.documented import (
+    FILES,
+    IN_BACKGROUND,
+    ON_CHANGE,
+    ON_ITEM,
+    ON_REQUEST,
+)
+from touchstone.web.limits import MAX_JSON_BYTES, Places
 from touchstone.web.schemas_conclusions import (
     REPORT_FILES,
     ConclusionOut,
@@ -28,7 +37,9 @@ router = APIRouter(
     responses=ON_REQUEST,
     max_body_size=MAX_JSON_BYTES,
 )
-_HEAVY = [Depends(heavy)]
+CONCLUDED_AT_ONCE = 200
+"""Photos of a lot that is concluded upon while the client waits: a second and a half of
+a core, as an examination of a few photos takes. More is left to a worker's process."""
 
 
 @router.post(
@@ -64,19 +75,49 @@ def plan(
 @router.get(
     "/lots/{lot_id}/conclusion",
     response_model=ConclusionOut,
-    dependencies=_HEAVY,
-    responses=ON_ITEM,
+    responses=ON_ITEM | ON_CHANGE | IN_BACKGROUND,
 )
 def read_conclusion(
-    lot_id: str, caller: ExaminerDep, parts: ApplicationDep
-) -> ConclusionOut:
+    lot_id: str, caller: ExaminerDep, parts: ApplicationDep, request: Request
+) -> ConclusionOut | Response:
     """Conclude on a lot from what its photos were found to be, as they stand now.
 
     The share of counterfeits is an interval that allows for how often the test errs,
     and for kinds of counterfeit that it may not see at all.
+
+    What was concluded is kept, and given again until a photo, a result or the method is
+    another; `basis` names all that it rests on. A lot of more than 200 photos, of
+    which nothing fits yet, is concluded upon in the background: the answer is 202 and
+    the job; when that is done, ask again. While photos are still being examined, fetch
+    the job's file `conclusion.json` instead: that is how the lot stood when it ran.
     """
-    conclusion, items = conclude(parts.store, caller, lot_id, parts.validation)
+    conclusion, records = parts.concluder.kept(caller, lot_id)
+    items: Sequence[LotItem] = records.items
+    if conclusion is None and len(items) > CONCLUDED_AT_ONCE:
+        return _begun(parts, caller, records.lot)
+    if conclusion is None:
+        places: Places = request.app.state.places
+        with places.taken():
+            conclusion, items = parts.concluder.conclude(caller, lot_id)
     return ConclusionOut.model_validate(conclusion_document(conclusion, items))
+
+
+def _begun(parts: Application, caller: Caller, lot: Lot) -> Response:
+    if caller.organisation_id != lot.organisation_id:
+        # An administrator reads what is kept, but puts no work on another's lot.
+        raise ConflictError(
+            "This lot was not concluded upon as it stands now; "
+            "its own organisation must ask for that."
+        )
+    job = parts.store.begin_job(
+        caller, lot.id, JobKind.CONCLUSION, examined_by=parts.examined_by
+    )
+    told = JobOut.counted(job, parts.store.tally(caller, lot.id))
+    return JSONResponse(told.model_dump(mode="json"), 202, _where(job))
+
+
+def _where(job: Job) -> dict[str, str]:
+    return {"Location": f"/v1/jobs/{job.id}", "Retry-After": str(POLL_AFTER_S)}
 
 
 @router.post(
@@ -95,8 +136,7 @@ def report(
     job = parts.store.begin_job(
         caller, lot_id, JobKind.REPORT, examined_by=parts.examined_by
     )
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    response.headers["Retry-After"] = str(POLL_AFTER_S)
+    response.headers.update(_where(job))
     return JobOut.counted(job, parts.store.tally(caller, lot_id))
 
 
@@ -109,7 +149,7 @@ def report(
 def read_file(
     job_id: str, name: ReportFile, caller: ExaminerDep, parts: ApplicationDep
 ) -> Response:
-    """Download a file of a finished report.
+    """Download a file of a finished report, or of a conclusion.
 
     The PDF shows references beside photos: it ends with the leave to match against
     them.

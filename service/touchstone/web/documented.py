@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from touchstone.web.problems import MEDIA_TYPE
+from touchstone.web.schemas_lots import JobOut
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
@@ -62,6 +63,13 @@ PNG: Responses = {
     200: {
         "description": "The picture.",
         "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+IN_BACKGROUND: Responses = {
+    202: {
+        "model": JobOut,
+        "description": "Not known yet; the job that finds it out is under way.",
     }
 }
 

@@ -181,6 +181,7 @@ class ConclusionOut(BaseModel):
             triage=[],
             plan=None,
             validation=DIGEST,
+            basis=DIGEST,
         )
     )
 
@@ -201,6 +202,13 @@ class ConclusionOut(BaseModel):
     plan: dict[str, Any] | None
     validation: Annotated[
         str, Field(description="SHA-256 of the counts that the share rests on.")
+    ]
+    basis: Annotated[
+        str,
+        Field(
+            description="SHA-256 of all that it rests on: photos, results, method. The "
+            "audit log has it; another means that something is new."
+        ),
     ]
 
 

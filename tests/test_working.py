@@ -11,7 +11,7 @@ from stub_assessing import PEPPER, MakeStub
 from touchstone.errors import StorageError
 from touchstone.lots import Desk
 from touchstone.lots.photos import file_locator
-from touchstone.lots.working import is_dead, piece_due, work, worker_name
+from touchstone.lots.working import is_dead, report_due, work, worker_name
 from touchstone.store import (
     MAX_ATTEMPTS,
     Job,
@@ -76,8 +76,8 @@ def test_a_defect_in_a_report_costs_the_report_alone(
     caller = desk.store.ensure_local_operator()
     job = desk.store.begin_job(caller, scored.lot_id, JobKind.REPORT, examined_by={})
     breaking = Desk(desk.store, desk.photos, desk.assess, broken)
-    assert piece_due(breaking)
-    assert not piece_due(breaking)
+    assert report_due(breaking)
+    assert not report_due(breaking)
     found = desk.store.job(caller, job.id)
     assert found.state is JobState.FAILED
     assert "KeyError" in found.error

@@ -124,6 +124,8 @@ def _seized(world: World) -> dict[str, str]:
     listed = world.acme.post(f"/v1/lots/{lot}/submissions", json={"items": items})
     job = world.acme.post(f"/v1/lots/{lot}/score")
     assert job.status_code == 202, job.text
+    kept = world.acme.get(f"/v1/lots/{lot}/conclusion")
+    assert kept.status_code == 200, kept.text
     return {
         "operation_id": operation,
         "case_id": case,

@@ -8,7 +8,7 @@ from web.test_examinations import FORGED
 from web.test_lots import a_lot, announced, sent, worked
 from web.world import Client, World, encoded, mark, photographed, problem
 
-from touchstone.lots.working import piece_due
+from touchstone.lots.working import report_due
 from touchstone.web import api_conclusions
 
 PHOTOS = {"1.jpg": FORGED, "2.jpg": encoded(photographed(mark(2)))}
@@ -67,8 +67,8 @@ def test_a_large_lot_is_concluded_upon_in_the_background(world: World) -> None:
     path = begun.headers["location"]
     again = world.officer.get(f"{lot}/conclusion")
     assert again.headers["location"] == path  # the one that is under way
-    assert piece_due(world.parts.desk())
-    assert not piece_due(world.parts.desk())
+    assert report_due(world.parts.desk())
+    assert not report_due(world.parts.desk())
     done = world.officer.get(path).json()
     assert done["state"] == "done", done
     told = world.officer.get(f"{lot}/conclusion")
@@ -85,7 +85,7 @@ def test_what_is_kept_is_said_again_until_something_is_new(world: World) -> None
     reference = world.shared(world.acme, encoded(mark(1)))
     lot = a_scored_lot(world, world.officer)
     world.officer.get(f"{lot}/conclusion")
-    assert piece_due(world.parts.desk())
+    assert report_due(world.parts.desk())
     told = world.officer.get(f"{lot}/conclusion").json()
     assert world.stranger.get(f"{lot}/conclusion").status_code == 404
     assert world.admin.get(f"{lot}/conclusion").json() == told
@@ -97,7 +97,7 @@ def test_what_is_kept_is_said_again_until_something_is_new(world: World) -> None
     # An administrator reads what is kept, and puts no work on another's lot.
     assert world.admin.get(f"{lot}/conclusion").status_code == 409
     assert world.officer.get(f"{lot}/conclusion").status_code == 202
-    assert piece_due(world.parts.desk())
+    assert report_due(world.parts.desk())
     newer = world.officer.get(f"{lot}/conclusion").json()
     assert (newer["photos"], newer["unfinished"]) == (3, 1)
     assert newer["basis"] != told["basis"]
@@ -128,8 +128,8 @@ def test_a_report_is_made_in_the_background_and_ends_with_the_grant(
     assert job.status_code == 202
     path = job.headers["location"]
     assert world.officer.get(f"{path}/files/report.pdf").status_code == 404
-    assert piece_due(world.parts.desk())
-    assert not piece_due(world.parts.desk())
+    assert report_due(world.parts.desk())
+    assert not report_due(world.parts.desk())
     done = world.officer.get(path).json()
     assert done["state"] == "done", done
     for name, kind in (
@@ -162,7 +162,7 @@ def test_a_report_whose_maker_died_is_made_by_another(world: World) -> None:
     assert store.take_job() is None
     later = datetime.now(UTC) + timedelta(minutes=21)
     store._now = lambda: later
-    assert piece_due(world.parts.desk())
+    assert report_due(world.parts.desk())
     assert world.officer.get(path).json()["state"] in {"done", "failed"}
 
 

@@ -56,7 +56,7 @@ def basis_of(records: Records, validation: Validation) -> str:
 
 def _lines(records: Records, validation: Validation) -> Iterator[str]:
     lot = records.lot
-    yield canonical_json([lot.id, lot.units_total, lot.plan, _method()])
+    yield canonical_json([lot.id, lot.units_total, lot.plan, method_digest()])
     yield canonical_json(asdict(validation))
     yield canonical_json(records.elsewhere)
     for item in records.items:
@@ -64,7 +64,8 @@ def _lines(records: Records, validation: Validation) -> Iterator[str]:
 
 
 @cache
-def _method() -> str:
+def method_digest() -> str:
+    """Return the digest of the method: of the sources, when first asked for."""
     # The sources themselves, and not a number beside them, which somebody would forget
     # to raise: a conclusion by another method must never pass for one by this.
     digest = hashlib.sha256(__version__.encode())

@@ -16,7 +16,7 @@ from touchstone.engine.rates import Validation
 from touchstone.engine.repeats import Repeat
 from touchstone.engine.share import Share
 from touchstone.engine.triage import Entry
-from touchstone.lots.basis import Records, basis_of, read_records
+from touchstone.lots.basis import Records, basis_of, method_digest, read_records
 from touchstone.lots.concluding import (
     Conclusion,
     PrintingFound,
@@ -38,6 +38,10 @@ class Concluder:
     validation: Validation
     _alone: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """One at a time: who waits finds what the one before kept."""
+
+    def __post_init__(self) -> None:
+        # Now, while the sources are those that run: an upgrade may lay others there.
+        method_digest()
 
     def kept(self, caller: Caller, lot_id: str) -> tuple[Conclusion | None, Records]:
         """Return the conclusion that is kept of a lot as it stands, if one is.

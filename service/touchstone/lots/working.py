@@ -41,7 +41,7 @@ Assess: TypeAlias = Callable[[Leased, bytes], Assessment]
 _AT_ONCE = 4
 """Photos leased at once: what a worker that dies holds up until it is missed."""
 _IDLE_S = 0.2
-_PIECE_EVERY_S = 30.0
+_REPORT_EVERY_S = 30.0
 _BUSY_S = 0.5
 _BUSY_TRIES = 60
 
@@ -129,8 +129,8 @@ def work(
         asked_at = time.monotonic()
         try:
             while not is_stopping():
-                if job_id is None and time.monotonic() - asked_at > _PIECE_EVERY_S:
-                    piece_due(desk)  # else they would wait behind everybody's photos
+                if job_id is None and time.monotonic() - asked_at > _REPORT_EVERY_S:
+                    report_due(desk)  # else they would wait behind everybody's photos
                     asked_at = time.monotonic()
                 leases = _patiently(
                     partial(desk.store.lease, name, limit=_AT_ONCE, job_id=job_id)
@@ -139,7 +139,7 @@ def work(
                     _finish_all(desk, leases, is_stopping)
                 elif job_id is not None and not _is_under_way(desk.store, job_id):
                     return
-                elif job_id is not None or not piece_due(desk):
+                elif job_id is not None or not report_due(desk):
                     time.sleep(_IDLE_S)  # others hold the rest, and may yet lose it
         finally:
             desk.store.give_back(name)
@@ -228,7 +228,7 @@ def examined(desk: Desk, leased: Leased) -> tuple[Result, ExaminationDraft | Non
     return result_of(leased.name, assessment), assessment.draft
 
 
-def piece_due(desk: Desk) -> bool:
+def report_due(desk: Desk) -> bool:
     """Make one report or conclusion that a job asks for; False if none does."""
     if desk.publish is None:
         return False

@@ -175,9 +175,10 @@ class LotScorer:
             with engine(self.store, self.make_desk, job_id=job.id) as crew:
                 for _ in crew.watched():
                     tell()
-        state = self.store.job_state(job.id)
-        if state in (JobState.PAUSED, JobState.CANCELLED):
-            raise ConflictError(f"The work was {state} meanwhile; it is not finished.")
+        job = self.store.job(caller, job.id)
+        if job.state in (JobState.PAUSED, JobState.CANCELLED):
+            words = f"The work was {job.state} meanwhile; it is not finished."
+            raise ConflictError(f"{words} {job.error}".rstrip())
         tell.at_once()
         return resumed
 

@@ -121,6 +121,8 @@ def work(
         job_id: the job to work on; None for any, and then for as long as not stopped.
         is_stopping: asked before each photo.
 
+    A photo is not begun once the key that its job was begun with holds no more.
+
     Raises:
         TouchstoneError: what stops every photo: a model, the disk, the database. What
             was leased has been given back.
@@ -188,6 +190,9 @@ def _finish_all(
 ) -> None:
     for leased in leases:
         if is_stopping():
+            return
+        if not _patiently(partial(desk.store.may_examine, leased)):
+            desk.store.give_back(leased.worker)
             return
         try:
             result, draft = examined(desk, leased)

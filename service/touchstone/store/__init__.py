@@ -54,6 +54,7 @@ from touchstone.store.filing_values import (
     Tally,
 )
 from touchstone.store.idempotency import TAKEN_OVER_AFTER
+from touchstone.store.leases import LEASE, MAX_ATTEMPTS
 from touchstone.store.outcomes import LotItem, Outcome, SummaryRow
 from touchstone.store.schema import downgrade, migrate, needs_migration
 from touchstone.store.store import Store
@@ -85,7 +86,6 @@ from touchstone.store.values import (
     canonical_json,
     new_id,
 )
-from touchstone.store.work import LEASE, MAX_ATTEMPTS
 
 __all__ = [
     "AUTHORITY_KINDS",

@@ -24,6 +24,7 @@ from touchstone.store.filing_values import (
     LotState,
     SubmissionState,
 )
+from touchstone.store.leases import has_lapsed, stopped_if_lapsed
 from touchstone.store.scope import checked_id, not_found, readable_by
 from touchstone.store.values import Caller, Page, canonical_json, new_id
 
@@ -50,6 +51,8 @@ class Jobs(Database):
     ) -> Job:
         """Begin a job, or go on with the one of this kind that is unfinished.
 
+        What was paused, or its key no longer holds, goes on on the caller's behalf.
+
         Raises:
             NotFoundError: no such lot of the caller's.
         """
@@ -71,8 +74,10 @@ class Jobs(Database):
                 session.add(row)
                 act = Act(Action.CREATE_JOB, row.id, {"lot_id": lot.id, "kind": kind})
                 append(session, [act], caller=caller, at=at)
-            elif row.state is JobState.PAUSED:
-                row.state, row.error = JobState.QUEUED, ""
+            elif row.state is JobState.PAUSED or has_lapsed(session, row, at=at):
+                _take_over(row, caller)
+                act = Act(Action.MOVE_JOB, row.id, {"to": str(row.state)})
+                append(session, [act], caller=caller, at=at)
             _note_finder(session, row, examined_by)
             session.flush()
             if kind is JobKind.SCORE:
@@ -151,7 +156,7 @@ class Jobs(Database):
         """Pause a job, let it go on (``queued``), or cancel it.
 
         What workers have in hand they finish; after a pause or a cancellation they
-        take no more.
+        take no more. It goes on on behalf of the caller.
 
         Raises:
             NotFoundError: there is none, or it is another's.
@@ -163,6 +168,8 @@ class Jobs(Database):
             if state not in _NEXT.get(row.state, ()):
                 raise ConflictError(f"A job that is {row.state} cannot be {state}.")
             row.state, row.error = state, error
+            if state is JobState.QUEUED:
+                _take_over(row, caller)
             row.finished_at = at if state is JobState.CANCELLED else None
             act = Act(Action.MOVE_JOB, row.id, {"to": str(state)})
             append(session, [act], caller=caller, at=at)
@@ -196,7 +203,8 @@ class Jobs(Database):
             ).all()
             if not tried:
                 raise ConflictError("Nothing failed that could be tried again.")
-            row.state, row.finished_at, row.error = JobState.QUEUED, None, ""
+            _take_over(row, caller)
+            row.finished_at = None
             detail = {"to": str(row.state), "retried": len(tried)}
             act = Act(Action.MOVE_JOB, row.id, detail)
             append(session, [act], caller=caller, at=at)
@@ -215,11 +223,11 @@ class Jobs(Database):
             if session.scalar(query.limit(1)) is None:
                 return None
         with self._writing() as session:
-            row = session.scalar(query.limit(1))
-            if row is None:
-                return None
-            row.state, row.started_at = JobState.RUNNING, at
-            return row.value()
+            for row in session.scalars(query).all():
+                if not stopped_if_lapsed(session, row, at=at):
+                    row.state, row.started_at = JobState.RUNNING, at
+                    return row.value()
+        return None
 
     def end_job(
         self,
@@ -315,6 +323,11 @@ def _new_job(caller: Caller, lot: LotRow, kind: JobKind, *, at: datetime) -> Job
         started_at=None,
         finished_at=None,
     )
+
+
+def _take_over(row: JobRow, caller: Caller) -> None:
+    row.state, row.error = JobState.QUEUED, ""
+    row.key_id, row.role = caller.key_id, caller.role
 
 
 def _note_finder(session: Session, row: JobRow, examined_by: Mapping[str, str]) -> None:

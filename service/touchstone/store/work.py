@@ -8,13 +8,11 @@ until it is finished or given back; what was attempted before is leased alone, s
 a photo that kills its worker takes no other along, and is given up in the end.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import TypeVar
+from collections.abc import Callable, Collection
+from datetime import datetime
 
 from sqlalchemy import (
     ColumnElement,
-    Select,
     and_,
     bindparam,
     case,
@@ -29,31 +27,27 @@ from touchstone.store.database import Database
 from touchstone.store.drafts import ExaminationDraft
 from touchstone.store.examinations import append_examinations, examination_of
 from touchstone.store.filing_drafts import Result
-from touchstone.store.filing_tables import ExhibitRow, JobRow, LotRow, SubmissionRow
+from touchstone.store.filing_tables import ExhibitRow, JobRow, SubmissionRow
 from touchstone.store.filing_values import (
     OPEN_SUBMISSIONS,
     ExhibitState,
-    JobKind,
-    JobState,
     Leased,
     SubmissionState,
 )
 from touchstone.store.jobs import settle
-from touchstone.store.scope import checked_id
-from touchstone.store.submitting import FILLED, fill, filled, next_seq
+from touchstone.store.leases import (
+    LEASE,
+    free,
+    is_lapsed,
+    of_job,
+    stopped_if_lapsed,
+    taken,
+    workable,
+    worth_trying,
+)
+from touchstone.store.submitting import FILLED, filled
 from touchstone.store.tables import Base
 from touchstone.store.values import Caller
-
-T = TypeVar("T")
-
-MAX_ATTEMPTS = 4
-"""Deaths of workers over one photo, after which it is given up. Not fewer: chance
-kills (a reboot, memory) may strike the same photo twice."""
-LEASE = timedelta(seconds=120)
-"""Renewed with each photo that is finished, of which one takes seconds."""
-_GIVEN_UP = (
-    f"The photo stopped its worker process {MAX_ATTEMPTS} times; it was given up."
-)
 
 
 class Work(Database):
@@ -75,13 +69,15 @@ class Work(Database):
         """
         now = self._now()
         with self._reading() as session:  # mostly none: no reason to write
-            if session.scalar(_workable(job_id).limit(1)) is None:
+            if session.scalar(workable(job_id).limit(1)) is None:
                 return ()
         with self._writing() as session:
-            for job in session.scalars(_workable(job_id)).all():
-                rows = _free(session, job, now=now, limit=limit)
+            for job in session.scalars(workable(job_id)).all():
+                if stopped_if_lapsed(session, job, at=now):
+                    continue
+                rows = free(session, job, now=now, limit=limit)
                 if rows:
-                    return _taken(rows, job, worker=worker, now=now)
+                    return taken(rows, job, worker=worker, now=now)
                 settle(session, job.id, job.lot_id, at=now)
         return ()
 
@@ -109,8 +105,8 @@ class Work(Database):
         """
         now = self._now()
         with self._writing() as session:
-            job = session.scalar(_workable(job_id))
-            if job is None:
+            job = session.scalar(workable(job_id))
+            if job is None or stopped_if_lapsed(session, job, at=now):
                 return ()
             rows = session.scalars(
                 select(SubmissionRow)
@@ -121,16 +117,16 @@ class Work(Database):
                 )
                 .order_by(SubmissionRow.position)
             ).all()
-            free = [
+            unheld = [
                 row
                 for row in rows
                 if row.leased_until is None
                 or row.leased_until < now
                 or is_lost(row.worker)
             ]
-            taken = _worth_trying(session, free, limit=limit)
-            if taken:
-                return _taken(taken, job, worker=worker, now=now)
+            chosen = worth_trying(session, unheld, limit=limit)
+            if chosen:
+                return taken(chosen, job, worker=worker, now=now)
             settle(session, job.id, job.lot_id, at=now)
         return ()
 
@@ -138,7 +134,7 @@ class Work(Database):
         """Return the ids of up to ``limit`` submissions that nobody holds, in order."""
         now = self._now()
         query = (
-            _of_job(select(SubmissionRow.id), job_id)
+            of_job(select(SubmissionRow.id), job_id)
             .where(
                 SubmissionRow.state.in_(OPEN_SUBMISSIONS),
                 or_(
@@ -158,7 +154,7 @@ class Work(Database):
         None: all of them are in the image store.
         """
         query = (
-            _of_job(select(SubmissionRow.name), job_id)
+            of_job(select(SubmissionRow.name), job_id)
             .where(
                 SubmissionRow.state.in_(OPEN_SUBMISSIONS),
                 SubmissionRow.locator.not_like("blob:%"),
@@ -167,6 +163,21 @@ class Work(Database):
         )
         with self._reading() as session:
             return session.scalar(query)
+
+    def may_examine(self, leased: Leased) -> bool:
+        """Tell, before a leased photo is begun, whether that is still rightful.
+
+        False where the lease was lost, or where the key on whose behalf the job runs
+        was revoked meanwhile: what is held is then to be given back.
+        """
+        asked = {
+            "asked_id": leased.id,
+            "asked_worker": leased.worker,
+            "asked_job": leased.job_id,
+            "asked_at": self._now(),
+        }
+        with self._querying() as connection:
+            return connection.execute(_RIGHTFUL, asked).one_or_none() is not None
 
     def finish(
         self, leased: Leased, result: Result, draft: ExaminationDraft | None
@@ -254,92 +265,6 @@ class Work(Database):
             return len(rows)
 
 
-# --- leases ---------------------------------------------------------------------------
-
-
-def _workable(job_id: str | None) -> Select[JobRow]:
-    query = select(JobRow).where(
-        JobRow.kind == JobKind.SCORE,
-        JobRow.state.in_((JobState.QUEUED, JobState.RUNNING)),
-    )
-    if job_id is not None:
-        query = query.where(JobRow.id == checked_id(job_id))
-    else:
-        query = query.join(LotRow, LotRow.id == JobRow.lot_id).where(
-            LotRow.origin == ""
-        )
-    return query.order_by(JobRow.id)
-
-
-def _of_job(query: Select[T], job_id: str) -> Select[T]:
-    return query.join(JobRow, JobRow.lot_id == SubmissionRow.lot_id).where(
-        JobRow.id == checked_id(job_id)
-    )
-
-
-def _free(
-    session: Session, job: JobRow, *, now: datetime, limit: int
-) -> Sequence[SubmissionRow]:
-    of_lot = select(SubmissionRow).where(SubmissionRow.lot_id == job.lot_id)
-    # Two queries, each along its index: there may be fifty thousand that wait.
-    queued = of_lot.where(SubmissionRow.state == SubmissionState.QUEUED)
-    lost = of_lot.where(
-        SubmissionRow.state == SubmissionState.EXAMINING,
-        SubmissionRow.leased_until < now,
-    )
-    found_rows: list[SubmissionRow] = []
-    for query in (lost, queued):
-        found_rows.extend(
-            session.scalars(query.order_by(SubmissionRow.position).limit(limit))
-        )
-    return _worth_trying(session, found_rows, limit=limit)
-
-
-def _worth_trying(
-    session: Session, found_rows: Iterable[SubmissionRow], *, limit: int
-) -> Sequence[SubmissionRow]:
-    rows: list[SubmissionRow] = []
-    for row in found_rows:
-        if row.attempts >= MAX_ATTEMPTS:
-            fill(row, Result(error=_GIVEN_UP))
-            row.finished_seq = next_seq(session, row.lot_id)
-            session.flush()
-        else:
-            rows.append(row)
-    rows = rows[:limit]
-    tried = [number for number, row in enumerate(rows) if row.attempts]
-    # What was tried before may have killed its worker: it goes alone.
-    return rows if not tried else rows[: max(1, tried[0])]
-
-
-def _taken(
-    rows: Sequence[SubmissionRow], job: JobRow, *, worker: str, now: datetime
-) -> tuple[Leased, ...]:
-    if job.state is JobState.QUEUED:
-        job.state, job.started_at = JobState.RUNNING, job.started_at or now
-    for row in rows:
-        row.state, row.worker = SubmissionState.EXAMINING, worker
-        row.leased_until = now + LEASE
-        row.attempts += 1
-    return tuple(_leased(row, job) for row in rows)
-
-
-def _leased(row: SubmissionRow, job: JobRow) -> Leased:
-    return Leased(
-        id=row.id,
-        lot_id=row.lot_id,
-        job_id=job.id,
-        organisation_id=row.organisation_id,
-        name=row.name,
-        locator=row.locator,
-        declared_product=row.declared_product,
-        declared_gtin=row.declared_gtin,
-        worker=row.worker,
-        key_id=job.key_id,
-        role=job.role,
-    )
-
-
 def _held_by(worker: str) -> ColumnElement[bool]:
     return and_(
         SubmissionRow.state == SubmissionState.EXAMINING,
@@ -374,6 +299,17 @@ _HELD = select(
     SubmissionRow.id == bindparam("held_id"),
     SubmissionRow.state == SubmissionState.EXAMINING,
     SubmissionRow.worker == bindparam("held_worker"),
+)
+_RIGHTFUL = (
+    select(SubmissionRow.id)
+    .join(JobRow, JobRow.lot_id == SubmissionRow.lot_id)
+    .where(
+        SubmissionRow.id == bindparam("asked_id"),
+        SubmissionRow.state == SubmissionState.EXAMINING,
+        SubmissionRow.worker == bindparam("asked_worker"),
+        JobRow.id == bindparam("asked_job"),
+        ~is_lapsed(bindparam("asked_at")),
+    )
 )
 _TABLE = Base.metadata.tables["submission"]
 _OTHER = aliased(SubmissionRow)

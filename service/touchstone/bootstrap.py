@@ -74,13 +74,17 @@ class Application:
     @property
     def examined_by(self) -> dict[str, str]:
         """Digest or version of everything that finds, by name."""
+        return {**self._made_with, "references": self.catalogue.index_digest}
+
+    @property
+    def _made_with(self) -> dict[str, str]:
+        """Those of them that do not change while the parts are there."""
         return {
             "touchstone": __version__,
             "embedder": self.catalogue.embedder.digest,
             "comparator": self.verifier.comparator.digest,
             "localiser": self.verifier.localiser_digest,
             "policy": self.verifier.policy.digest,
-            "references": self.catalogue.index_digest,
         }
 
     def desk(self) -> Desk:
@@ -106,7 +110,7 @@ class Application:
             )
 
         reader = PhotoReader(self.settings.max_upload_bytes, self.blobs)
-        return Desk(self.store, reader, assess, make_piece)
+        return Desk(self.store, reader, assess, make_piece, self._made_with)
 
     def reporter(self) -> Reporter:
         """Return what makes the reports of lots."""

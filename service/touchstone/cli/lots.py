@@ -159,6 +159,13 @@ def score(
     address: Annotated[
         str, typer.Option(help="Of the cluster: HOST:PORT, auto, or local.")
     ] = "auto",
+    mixed: Annotated[
+        bool,
+        typer.Option(
+            "--mixed",
+            help="Go on though references, policy or models changed since.",
+        ),
+    ] = False,
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -185,6 +192,7 @@ def score(
             WorkerSetup(sent),
             parts.examined_by,
             workers=workers or _CORES,
+            may_mix=mixed,
             engine=crew,
         )
         scorer.work_through(caller, lot_id, progress=progress_on(bar))

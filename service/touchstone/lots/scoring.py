@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from touchstone.errors import ConflictError, InvalidInputError, StorageError
+from touchstone.lots.finders import mixing
 from touchstone.lots.results import check_out, outcome_document, write_rows
 from touchstone.lots.sources import Source, batches, open_source
 from touchstone.lots.workers import Workers
@@ -132,7 +133,7 @@ class LotScorer:
             lot = self._lot(caller, source, out)
             self._check_unmixed(caller, lot.id)
             self._list(caller, lot, photos)
-            resumed = self.work_through(
+            resumed = self._work_through(
                 caller, lot.id, progress=progress, left_out=photos.left_out
             )
             findings = write_results(self.store, caller, lot.id, out)
@@ -153,7 +154,6 @@ class LotScorer:
         lot_id: str,
         *,
         progress: Callable[[LotProgress], None] | None = None,
-        left_out: int = 0,
     ) -> int:
         """Examine all that is open of a lot; return how much was done before.
 
@@ -164,6 +164,16 @@ class LotScorer:
             TouchstoneError: what stops every photo: a model, the disk, the database.
         """
         self._check_unmixed(caller, lot_id)
+        return self._work_through(caller, lot_id, progress=progress, left_out=0)
+
+    def _work_through(
+        self,
+        caller: Caller,
+        lot_id: str,
+        *,
+        progress: Callable[[LotProgress], None] | None,
+        left_out: int,
+    ) -> int:
         job = self.store.begin_job(
             caller, lot_id, JobKind.SCORE, examined_by=self.examined_by
         )
@@ -197,14 +207,11 @@ class LotScorer:
         return lot
 
     def _check_unmixed(self, caller: Caller, lot_id: str) -> None:
-        then = self.store.finders(caller, lot_id)
-        others = [finder for finder in then if finder != dict(self.examined_by)]
-        if others and not self.may_mix:
+        why = mixing(self.store, caller, lot_id, self.examined_by)
+        if why and not self.may_mix:
             raise InvalidInputError(
-                "There is an unfinished lot begun with "
-                f"{_changes(others[0], self.examined_by)}: its rows and those to come "
-                "would not compare. Choose another --out to score all of it anew, or "
-                "go on with --mixed.",
+                f"{why} Go on with --mixed, or score all of it anew: into another "
+                "--out, or as another lot.",
                 field="out",
             )
 
@@ -294,15 +301,3 @@ def _alone(out: Path) -> Iterator[None]:
 
 def _text(path: Path) -> str:
     return os.fsencode(path.absolute()).decode("utf-8", "replace")
-
-
-def _changes(then: Mapping[str, str], now: Mapping[str, str]) -> str:
-    return " and ".join(
-        f"other {name} ({_short(then, name)} then, {_short(now, name)} now)"
-        for name in sorted({*then, *now})
-        if then.get(name) != now.get(name)
-    )
-
-
-def _short(examined_by: Mapping[str, str], name: str) -> str:
-    return str(examined_by.get(name, "none"))[:12]

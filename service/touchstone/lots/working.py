@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -18,6 +18,7 @@ from touchstone.errors import (
     TouchstoneError,
 )
 from touchstone.examination import Assessment
+from touchstone.lots.finders import Fitting
 from touchstone.lots.names import printable
 from touchstone.lots.photos import PhotoReader
 from touchstone.lots.results import result_of
@@ -56,6 +57,9 @@ class Desk:
     publish: Callable[[Job], Mapping[str, Any]] | None = None
     """Does a job that is one piece of work, as a report, and returns its result; None
     where nobody asks for any."""
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    """Digest or version of what assesses, by name: jobs that were begun with another
+    are left to others."""
 
 
 MakeDesk: TypeAlias = Callable[[], Desk]
@@ -124,9 +128,11 @@ def work(
     A photo is not begun once the key that its job was begun with holds no more.
 
     Raises:
+        ConflictError: the job was begun with other models than the worker has.
         TouchstoneError: what stops every photo: a model, the disk, the database. What
             was leased has been given back.
     """
+    fits = Fitting(desk.made_with, job_id)
     with closing(desk.photos):
         asked_at = time.monotonic()
         try:
@@ -135,8 +141,15 @@ def work(
                     report_due(desk)  # else they would wait behind everybody's photos
                     asked_at = time.monotonic()
                 leases = _patiently(
-                    partial(desk.store.lease, name, limit=_AT_ONCE, job_id=job_id)
+                    partial(
+                        desk.store.lease,
+                        name,
+                        limit=_AT_ONCE,
+                        job_id=job_id,
+                        fits=fits,
+                    )
                 )
+                _tell_refused(desk.store, fits)
                 if leases:
                     _finish_all(desk, leases, is_stopping)
                 elif job_id is not None and not _is_under_way(desk.store, job_id):
@@ -165,8 +178,10 @@ def work_on(
         is_lost: tells of a worker's name whether they were its before.
 
     Raises:
+        ConflictError: the job was begun with other models than the worker has.
         TouchstoneError: what stops every photo. What was leased has been given back.
     """
+    fits = Fitting(desk.made_with, job_id)
     left = set(ids)
     try:
         while leases := _patiently(
@@ -177,12 +192,21 @@ def work_on(
                 frozenset(left),
                 is_lost=is_lost,
                 limit=_AT_ONCE,
+                fits=fits,
             )
         ):
             _finish_all(desk, leases, is_stopping=lambda: False)
             left -= {one.id for one in leases}
     finally:
         desk.store.give_back(name)
+
+
+def _tell_refused(store: Store, fits: Fitting) -> None:
+    """Say at each job that was left why; once, for it would be said at each look."""
+    for job_id, why in fits.refused.items():
+        if why:
+            _patiently(partial(store.note_refusal, job_id, why))
+            fits.refused[job_id] = ""
 
 
 def _finish_all(

@@ -131,6 +131,7 @@ def taken(
     rows: Sequence[SubmissionRow], job: JobRow, *, worker: str, now: datetime
 ) -> tuple[Leased, ...]:
     """Lease ``rows`` to a worker."""
+    job.error = ""
     if job.state is JobState.QUEUED:
         job.state, job.started_at = JobState.RUNNING, job.started_at or now
     for row in rows:

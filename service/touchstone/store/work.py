@@ -31,6 +31,7 @@ from touchstone.store.filing_tables import ExhibitRow, JobRow, SubmissionRow
 from touchstone.store.filing_values import (
     OPEN_SUBMISSIONS,
     ExhibitState,
+    Job,
     Leased,
     SubmissionState,
 )
@@ -56,7 +57,12 @@ class Work(Database):
     # --- the worker's side ------------------------------------------------------------
 
     def lease(
-        self, worker: str, *, limit: int = 4, job_id: str | None = None
+        self,
+        worker: str,
+        *,
+        limit: int = 4,
+        job_id: str | None = None,
+        fits: Callable[[Job], bool] = lambda _: True,
     ) -> tuple[Leased, ...]:
         """Take up to ``limit`` submissions for ``worker``; none if there is no work.
 
@@ -66,13 +72,17 @@ class Work(Database):
             job_id: of this job alone; None for the oldest that has work, but for those
                 that a command works on by itself: their photos may lie where only
                 that command can read them.
+            fits: tells whether the worker may do a job; others are left as they are.
         """
         now = self._now()
         with self._reading() as session:  # mostly none: no reason to write
-            if session.scalar(workable(job_id).limit(1)) is None:
+            jobs = session.scalars(workable(job_id)).all()
+            if not any(fits(job.value()) for job in jobs):
                 return ()
         with self._writing() as session:
             for job in session.scalars(workable(job_id)).all():
+                if not fits(job.value()):
+                    continue
                 if stopped_if_lapsed(session, job, at=now):
                     continue
                 rows = free(session, job, now=now, limit=limit)
@@ -89,6 +99,7 @@ class Work(Database):
         *,
         is_lost: Callable[[str], bool],
         limit: int = 4,
+        fits: Callable[[Job], bool] = lambda _: True,
     ) -> tuple[Leased, ...]:
         """Take up to ``limit`` of these submissions; none if none of them is left.
 
@@ -102,11 +113,14 @@ class Work(Database):
             is_lost: tells of a worker's name whether what it held was given to this
                 one. Should it live all the same, it finishes nothing more of it.
             limit: the most to take.
+            fits: as of `lease`.
         """
         now = self._now()
         with self._writing() as session:
             job = session.scalar(workable(job_id))
-            if job is None or stopped_if_lapsed(session, job, at=now):
+            if job is None or not fits(job.value()):
+                return ()
+            if stopped_if_lapsed(session, job, at=now):
                 return ()
             rows = session.scalars(
                 select(SubmissionRow)
@@ -163,6 +177,19 @@ class Work(Database):
         )
         with self._reading() as session:
             return session.scalar(query)
+
+    def note_refusal(self, job_id: str, why: str) -> None:
+        """Say of a job why a worker leaves it, unless another works on it."""
+        now = self._now()
+        is_held = select(SubmissionRow.id).where(
+            SubmissionRow.lot_id == JobRow.lot_id,
+            SubmissionRow.state == SubmissionState.EXAMINING,
+            SubmissionRow.leased_until >= now,
+        )
+        with self._writing() as session:
+            job = session.scalar(workable(job_id).where(~is_held.exists()))
+            if job is not None:
+                job.error = why
 
     def may_examine(self, leased: Leased) -> bool:
         """Tell, before a leased photo is begun, whether that is still rightful.

@@ -24,6 +24,7 @@ from touchstone.errors import (
     InvalidInputError,
 )
 from touchstone.lots import MANIFEST_ENDINGS, RowError, blob_locator, open_manifest
+from touchstone.lots.finders import mixing
 from touchstone.lots.manifests import ManifestRow
 from touchstone.lots.sources import batches
 from touchstone.store import (
@@ -300,13 +301,9 @@ def score(
     if not store.tally(caller, lot_id).total:
         raise ConflictError("No photo of this lot has been listed.")
     examined_by = parts.examined_by
-    if not mixed and any(
-        dict(then) != examined_by for then in store.finders(caller, lot_id)
-    ):
-        raise ConflictError(
-            "Photos of this lot were examined with other references, policy or models "
-            "than now: results would not compare. Ask with ?mixed=true to go on."
-        )
+    why = mixing(store, caller, lot_id, examined_by)
+    if why and not mixed:
+        raise ConflictError(f"{why} Ask with ?mixed=true to go on.")
     job = store.begin_job(caller, lot_id, JobKind.SCORE, examined_by=examined_by)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     response.headers["Retry-After"] = str(POLL_AFTER_S)

@@ -21,6 +21,7 @@ from touchstone.store import (
     LotFields,
     Store,
     SubmissionFields,
+    SubmissionState,
 )
 
 
@@ -64,6 +65,20 @@ def test_what_a_command_scores_is_left_to_that_command(
     job = a_lot(desk, tmp_path, "inconclusive", origin="/somebody/results.csv")
     assert desk.store.lease("a server's worker") == ()
     assert len(desk.store.lease("the command's", job_id=job.id)) == 1
+
+
+def test_a_worker_frees_what_was_lost_of_a_job_that_was_cancelled(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = a_lot(desk, tmp_path, "inconclusive")
+    gone = worker_name().replace(f":{os.getpid()}:", ":999999999:")
+    assert desk.store.lease(gone)
+    caller = desk.store.ensure_local_operator()
+    desk.store.move_job(caller, job.id, JobState.CANCELLED)
+    monkeypatch.setattr("touchstone.lots.working._LOOK_ROUND_EVERY_S", 0.0)
+    rounds = iter((False, True))
+    work(desk, worker_name(), is_stopping=lambda: next(rounds))
+    assert desk.store.tally(caller, job.lot_id).states == {SubmissionState.QUEUED: 1}
 
 
 def test_a_defect_in_a_report_costs_the_report_alone(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from store.world import World, digest_of, examination_draft
+from store.world import Clock, World, digest_of, examination_draft
 
 from touchstone.errors import ConflictError, NotFoundError
 from touchstone.store import (
@@ -20,6 +20,7 @@ from touchstone.store import (
     LotState,
     Result,
     SubmissionFields,
+    SubmissionState,
 )
 
 
@@ -98,6 +99,24 @@ def test_a_report_that_was_cancelled_meanwhile_stays_cancelled(
     ended = world.store.end_job(world.officer, report.id, result=result, error="late")
     assert ended == cancelled
     assert world.store.job(world.officer, report.id) == cancelled
+
+
+@pytest.mark.parametrize("state", [JobState.CANCELLED, JobState.PAUSED])
+def test_what_a_worker_lost_of_a_job_that_ended_early_is_no_longer_under_way(
+    world: World, clock: Clock, state: JobState
+) -> None:
+    store, lot = world.store, a_lot(world, "a", "b", "c")
+    job = a_job(world, lot)
+    lost, slow, _ = store.lease("of another machine", limit=3)
+    store.move_job(world.officer, job.id, state)
+    assert store.take_from_dead(lambda _: False) == 0  # it may live, and finish
+    examine(world, slow)
+    clock.advance(seconds=121)
+    assert store.take_from_dead(lambda _: False) == 2
+    told = store.tally(world.officer, lot.id).states
+    assert told == {SubmissionState.EXAMINED: 1, SubmissionState.QUEUED: 2}
+    result = Result(row_json="{}", finding="inconclusive")
+    assert not store.finish(lost, result, examination_draft("too late"))
 
 
 # --- plans and lots of which nothing was examined -------------------------------------

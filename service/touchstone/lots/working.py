@@ -42,7 +42,7 @@ Assess: TypeAlias = Callable[[Leased, bytes], Assessment]
 _AT_ONCE = 4
 """Photos leased at once: what a worker that dies holds up until it is missed."""
 _IDLE_S = 0.2
-_REPORT_EVERY_S = 30.0
+_LOOK_ROUND_EVERY_S = 30.0
 _BUSY_S = 0.5
 _BUSY_TRIES = 60
 
@@ -137,8 +137,10 @@ def work(
         asked_at = time.monotonic()
         try:
             while not is_stopping():
-                if job_id is None and time.monotonic() - asked_at > _REPORT_EVERY_S:
-                    report_due(desk)  # else they would wait behind everybody's photos
+                if job_id is None and time.monotonic() - asked_at > _LOOK_ROUND_EVERY_S:
+                    # Else they would wait behind everybody's photos.
+                    report_due(desk)
+                    desk.store.take_from_dead(is_dead)
                     asked_at = time.monotonic()
                 leases = _patiently(
                     partial(

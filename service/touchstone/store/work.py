@@ -265,30 +265,33 @@ class Work(Database):
     def take_from_dead(
         self, is_dead: Callable[[str], bool], *, untried: bool = False
     ) -> int:
-        """Free what dead workers hold, before their leases run out; return how many.
+        """Free what dead workers hold, or lost long ago; return how many.
+
+        Of work that goes on others would take it by and by; of what was cancelled
+        nobody else would ever.
 
         Args:
             is_dead: tells of a worker's name whether it is dead for certain.
             untried: they were stopped, and died of no photo: no attempt is counted.
         """
-        held = select(SubmissionRow.worker).where(
-            SubmissionRow.state == SubmissionState.EXAMINING
-        )
+        is_examining = SubmissionRow.state == SubmissionState.EXAMINING
+        is_lost = SubmissionRow.leased_until < self._now()
+        holders = select(SubmissionRow.worker, is_lost).where(is_examining).distinct()
         with self._reading() as session:
-            names = {name for name in session.scalars(held.distinct()) if is_dead(name)}
-        if not names:
+            held = session.execute(holders).all()
+        dead = {name for name, _ in held if is_dead(name)}
+        if not dead and not any(lost for _, lost in held):
             return 0
         with self._writing() as session:
             rows = session.scalars(
                 select(SubmissionRow).where(
-                    SubmissionRow.state == SubmissionState.EXAMINING,
-                    SubmissionRow.worker.in_(names),
+                    is_examining, or_(SubmissionRow.worker.in_(dead), is_lost)
                 )
             ).all()
             for row in rows:
+                row.attempts -= untried and row.worker in dead
                 row.state, row.worker = SubmissionState.QUEUED, ""
                 row.leased_until = None
-                row.attempts -= untried
             return len(rows)
 
 

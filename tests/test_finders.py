@@ -37,7 +37,7 @@ def a_job(desk: Desk, folder: Path, **begun_with: str) -> Job:
     for name in "abc":
         path = folder / f"{name}.jpg"
         path.write_text("inconclusive")
-        photos.append(Photo(path.name, locator=file_locator(path)))
+        photos.append(Photo(path.name, locator=file_locator(path, "")))
     desk.store.submit(caller, lot.id, photos)
     return begun(desk, lot.id, begun_with)
 

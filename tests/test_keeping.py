@@ -47,7 +47,7 @@ def a_job(store: Store, folder: Path, *photos: str) -> tuple[Caller, Job]:
     for number, words in enumerate(photos):
         path = folder / f"{number}.jpg"
         path.write_text(words)
-        drafts.append(SubmissionFields(path.name, locator=file_locator(path)))
+        drafts.append(SubmissionFields(path.name, locator=file_locator(path, "")))
     store.submit(caller, lot.id, drafts)
     return caller, store.begin_job(caller, lot.id, JobKind.SCORE, examined_by={})
 

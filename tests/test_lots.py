@@ -670,6 +670,35 @@ def unfinished(store: Store, tmp_path: Path, log: Path) -> Path:
     return folder
 
 
+def test_entries_that_have_another_place_in_their_archive_meanwhile_are_found(
+    store: Store, tmp_path: Path, log: Path
+) -> None:
+    def packed(**content: str) -> Path:
+        with zipfile.ZipFile(tmp_path / "lot.zip", "w") as file:
+            for name, text in content.items():
+                file.writestr(name.replace("_", "."), text)
+        return tmp_path / "lot.zip"
+
+    out, make = tmp_path / "results.csv", MakeStub(log)
+    with pytest.raises(StorageError):
+        score(
+            store,
+            packed(a_jpg="inconclusive", b_jpg="disk", c_jpg="no_reference"),
+            out,
+            make=make,
+        )
+    shifted = packed(
+        readme_txt="", a_jpg="inconclusive", b_jpg="bad", c_jpg="no_reference"
+    )
+    assert score(store, shifted, out, make=make).resumed == 1
+    assert [row["finding"] for row in rows_of(out)] == [
+        "inconclusive",
+        "",
+        "no_reference",
+    ]
+    assert "not an image" in rows_of(out)[1]["error"]
+
+
 def test_a_photo_that_changed_meanwhile_is_done_again(
     store: Store, tmp_path: Path, log: Path
 ) -> None:

@@ -69,6 +69,25 @@ def test_an_archive_replaced_and_listed_again_is_read_anew(tmp_path: Path) -> No
             reader.read(before)
 
 
+@pytest.mark.parametrize("content", [b"two", b"three"])
+def test_a_file_that_was_changed_since_it_was_listed_is_not_read(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "100 %#:é.jpg"
+    path.write_bytes(b"one")
+    (before,) = locators(tmp_path)
+    with PhotoReader(100) as reader:
+        assert reader.read(before) == b"one"
+        path.write_bytes(content)
+        os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+        with pytest.raises(InvalidInputError, match="changed since it was listed"):
+            reader.read(before)
+        (after,) = locators(tmp_path)
+        assert reader.read(after) == content
+        # As an earlier version listed it.
+        assert reader.read(after.partition("#")[0]) == content
+
+
 def test_an_entry_that_is_no_deflate_is_told(tmp_path: Path) -> None:
     path = tmp_path / "lot.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:

@@ -42,7 +42,7 @@ def a_lot(desk: Desk, folder: Path, *photos: str, origin: str = "") -> Job:
     for number, content in enumerate(photos):
         path = folder / f"{number}.jpg"
         path.write_text(content)
-        drafts.append(SubmissionFields(path.name, locator=file_locator(path)))
+        drafts.append(SubmissionFields(path.name, locator=file_locator(path, "")))
     desk.store.submit(caller, lot.id, drafts)
     return desk.store.begin_job(caller, lot.id, JobKind.SCORE, examined_by={})
 

@@ -160,3 +160,42 @@ def test_what_is_declared_otherwise_is_examined_anew(
     (anew,) = placed(world, lot, after)
     assert anew.state is SubmissionState.QUEUED
     assert getattr(anew, declared) == "2"
+
+
+# --- listed again, elsewhere ----------------------------------------------------------
+
+
+def at(place: str) -> list[SubmissionFields]:
+    return [
+        SubmissionFields(name, locator=f"zip:{place}#{number}", identity=name)
+        for number, name in enumerate(("done", "failed", "open"))
+    ]
+
+
+def test_what_is_unfinished_is_read_where_it_lies_now(world: World) -> None:
+    store, lot = world.store, a_lot(world)
+    store.submit(world.officer, lot.id, at("here"), first=0)
+    store.begin_job(world.officer, lot.id, JobKind.SCORE, examined_by={})
+    done, failed = store.lease("w", limit=2)
+    result = Result(row_json="{}", finding="inconclusive")
+    assert store.finish(done, result, examination_draft("done"))
+    assert store.finish(failed, Result(error="The archive has been changed."), None)
+    for _ in range(2):
+        again = store.submit(world.officer, lot.id, at("there"), first=0)
+        assert [one.state for one in again] == [
+            SubmissionState.EXAMINED,
+            SubmissionState.QUEUED,
+            SubmissionState.QUEUED,
+        ]
+    leases = store.lease("w")
+    assert [one.locator for one in leases] == ["zip:there#1", "zip:there#2"]
+
+
+def test_what_is_listed_by_its_digest_is_read_where_it_lies_now(world: World) -> None:
+    store, lot = world.store, a_lot(world)
+    draft = replace(sent("a"), locator="zip:here#1")
+    store.submit(world.officer, lot.id, [draft])
+    store.submit(world.officer, lot.id, [replace(draft, locator="zip:there#2")])
+    store.begin_job(world.officer, lot.id, JobKind.SCORE, examined_by={})
+    (leased,) = store.lease("w")
+    assert leased.locator == "zip:there#2"

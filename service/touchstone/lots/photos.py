@@ -2,8 +2,9 @@
 
 ``blob:SHA-256``
     in the image store: what was uploaded;
-``file:PATH``
-    on this machine; percent-encoded, for a name need not be text;
+``file:PATH#SIZE:MTIME``
+    on this machine; percent-encoded, for a name need not be text; with its size in
+    bytes and its time in ns, for it may have been written anew since it was listed;
 ``zip:PATH#NUMBER:CRC:SIZE``
     the entry of that number in an archive on this machine, which is never unpacked;
     with its checksum and size, for another archive may have come in its place.
@@ -27,9 +28,14 @@ def blob_locator(digest: str) -> str:
     return f"blob:{digest}"
 
 
-def file_locator(path: Path) -> str:
-    """Return the locator of a photo on this machine."""
-    return f"file:{quote_from_bytes(os.fsencode(path.absolute()))}"
+def file_locator(path: Path, identity: str) -> str:
+    """Return the locator of a photo on this machine, as it was; see `identity_of`."""
+    return f"file:{quote_from_bytes(os.fsencode(path.absolute()))}#{identity}"
+
+
+def identity_of(status: os.stat_result) -> str:
+    """Return what changes when a file is written anew."""
+    return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 def entry_locator(archive: Path, entry: Entry) -> str:
@@ -73,7 +79,8 @@ class PhotoReader:
         """
         kind, _, where = locator.partition(":")
         if kind == "file":
-            return _file_bytes(_path(where), self.max_bytes + 1)
+            path, _, identity = where.partition("#")
+            return _file_bytes(_path(path), identity, self.max_bytes + 1)
         if kind == "zip":
             path, _, entry = where.rpartition("#")
             number, _, identity = entry.partition(":")
@@ -126,12 +133,19 @@ def _path(quoted: str) -> Path:
     return Path(os.fsdecode(unquote_to_bytes(quoted)))
 
 
-def _file_bytes(path: Path, limit: int) -> bytes:
+def _file_bytes(path: Path, identity: str, limit: int) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(limit)
+            data = file.read(limit)
+            now = identity_of(os.fstat(file.fileno()))  # behind: it may change now
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _unreadable("file", error) from error
+    # An earlier version noted none; it is noted when the photo is listed again.
+    if identity not in ("", now):
+        raise InvalidInputError(
+            "The file was changed since it was listed; list it again."
+        )
+    return data
 
 
 def _unreadable(what: str, error: Exception) -> InvalidInputError:

@@ -15,7 +15,7 @@ from touchstone.engine.codes import normalised_gtin
 from touchstone.errors import ConfigurationError, InvalidInputError
 from touchstone.lots.archives import Archive, ArchiveLimits, open_archive
 from touchstone.lots.names import label
-from touchstone.lots.photos import entry_locator, file_locator
+from touchstone.lots.photos import entry_locator, file_locator, identity_of
 from touchstone.store import SubmissionFields
 
 T = TypeVar("T")
@@ -135,11 +135,11 @@ def _file(
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or "not a file name"
         return replace(item, problem=f"The file cannot be read: {reason}.")
-    identity = f"{status.st_size}:{status.st_mtime_ns}"
+    identity = identity_of(status)
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
         return replace(item, identity=identity, problem="This is not a file.")
     try:
-        return replace(item, identity=identity, locator=file_locator(path))
+        return replace(item, identity=identity, locator=file_locator(path, identity))
     except InvalidInputError:
         problem = "The path is too long: move the folder nearer to the root."
         return replace(item, identity=identity, problem=problem)

@@ -14,6 +14,7 @@ from touchstone.store.filing import owned
 from touchstone.store.filing_drafts import Result, SubmissionFields
 from touchstone.store.filing_tables import ExhibitRow, LotRow, SubmissionRow
 from touchstone.store.filing_values import (
+    OPEN_SUBMISSIONS,
     ExhibitState,
     Lot,
     Submission,
@@ -45,7 +46,8 @@ class Submitting(Database):
             first: the position of the first. What stands there already under the same
                 name, identity and declaration stays as it is, with its result;
                 another is begun anew. None: behind the last, each that is not there
-                already.
+                already. What has no result yet is from then on read where it lies
+                now; what could not be read where it lay is begun anew.
 
         Raises:
             NotFoundError: no such lot of the caller's.
@@ -236,9 +238,11 @@ def _placed(
             row = new_row(lot, draft, position)
             session.add(row)
             begun.append(row)
-        elif not _is_same(row, draft):
+        elif not _is_same(row, draft) or _is_lost(row, draft):
             _begin(row, draft)
             begun.append(row)
+        elif _is_moved(row, draft):
+            row.locator = draft.locator
         rows.append(row)
     return rows, begun
 
@@ -256,6 +260,8 @@ def _appended(
             session.add(standing[key])
             begun.append(standing[key])
             position += 1
+        elif _is_moved(standing[key], draft):
+            standing[key].locator = draft.locator
         rows.append(standing[key])
     return rows, begun
 
@@ -292,6 +298,18 @@ def _is_same(row: SubmissionRow, draft: SubmissionFields) -> bool:
         and row.declared_product == draft.declared_product
         and row.declared_gtin == draft.declared_gtin
     )
+
+
+def _is_moved(row: SubmissionRow, draft: SubmissionFields) -> bool:
+    """Tell whether what has no result yet lies elsewhere than where it was listed."""
+    is_open = row.state in OPEN_SUBMISSIONS
+    return is_open and draft.locator not in ("", row.locator)
+
+
+def _is_lost(row: SubmissionRow, draft: SubmissionFields) -> bool:
+    """Tell whether what failed was looked for elsewhere than where it lies now."""
+    is_failed = row.state is SubmissionState.FAILED and row.locator != ""
+    return is_failed and draft.locator not in ("", row.locator)
 
 
 def exhibits_of(

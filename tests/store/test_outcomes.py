@@ -130,3 +130,75 @@ def test_an_operation_is_summed_up_by_country_category_brand_finding_and_day(
     ]
     with pytest.raises(NotFoundError):
         world.store.operation_summary(world.stranger, operation.id)
+
+
+# --- how long it takes yet ------------------------------------------------------------
+
+
+@pytest.fixture
+def long_lot(world: World) -> Lot:
+    lot = world.store.file(world.officer, Lot, LotFields("L"))
+    drafts = [SubmissionFields(str(number), locator="stub:") for number in range(400)]
+    world.store.submit(world.officer, lot.id, drafts)
+    world.store.begin_job(world.officer, lot.id, JobKind.SCORE, examined_by={})
+    return lot
+
+
+def go_on(world: World, clock: Clock, photos: int, *, each_s: float) -> None:
+    for leased in world.store.lease("w", limit=photos):
+        clock.advance(seconds=each_s)
+        result = Result(row_json="{}", finding="inconclusive")
+        assert world.store.finish(leased, result, examination_draft(leased.name))
+
+
+def seconds_left(world: World, lot: Lot) -> int | None:
+    return world.store.tally(world.officer, lot.id).seconds_left
+
+
+def test_the_time_left_is_told_by_what_was_finished_of_late(
+    world: World, clock: Clock, long_lot: Lot
+) -> None:
+    assert seconds_left(world, long_lot) is None
+    go_on(world, clock, 1, each_s=2)
+    assert seconds_left(world, long_lot) is None  # of one nothing can be told
+    go_on(world, clock, 99, each_s=2)
+    assert seconds_left(world, long_lot) == 600
+
+
+def test_a_pause_does_not_count_into_the_time_left(
+    world: World, clock: Clock, long_lot: Lot
+) -> None:
+    go_on(world, clock, 100, each_s=2)
+    clock.advance(hours=10)
+    assert seconds_left(world, long_lot) is None
+    go_on(world, clock, 20, each_s=2)
+    assert seconds_left(world, long_lot) == 280 * 2
+
+
+def test_the_time_left_follows_the_number_of_workers(
+    world: World, clock: Clock, long_lot: Lot
+) -> None:
+    go_on(world, clock, 50, each_s=4)
+    assert seconds_left(world, long_lot) == 350 * 4
+    go_on(world, clock, 250, each_s=0.5)
+    assert seconds_left(world, long_lot) == 50
+
+
+def test_what_failed_counts_into_the_time_left(
+    world: World, clock: Clock, long_lot: Lot
+) -> None:
+    go_on(world, clock, 1, each_s=1)
+    for leased in world.store.lease("w", limit=99):
+        clock.advance(seconds=1)
+        assert world.store.finish(leased, Result(error="defect"), None)
+    assert seconds_left(world, long_lot) == 300
+
+
+def test_the_time_left_grows_while_nothing_is_finished(
+    world: World, clock: Clock, long_lot: Lot
+) -> None:
+    go_on(world, clock, 51, each_s=1)
+    before = seconds_left(world, long_lot)
+    clock.advance(seconds=50)
+    after = seconds_left(world, long_lot)
+    assert (before, after) == (349, 698)

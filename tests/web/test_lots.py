@@ -271,7 +271,7 @@ def test_the_time_left_is_estimated_while_a_job_runs(world: World) -> None:
     assert world.officer.get(path).json()["seconds_left"] is None
     desk = world.parts.desk()
     leased = desk.store.lease("test", limit=1)
-    work(desk, "another", job_id=path.rsplit("/")[-1], is_stopping=_after(2))
+    work(desk, "another", job_id=path.rsplit("/")[-1], is_stopping=_after(4))
     running = world.officer.get(path).json()
     assert running["state"] == "running"
     assert running["seconds_left"] >= 0

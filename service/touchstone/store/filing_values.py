@@ -343,6 +343,8 @@ class Tally:
     states: Mapping[SubmissionState, int]
     findings: Mapping[str, int]
     """Of those examined."""
+    pace: float | None = None
+    """How many are finished in a second, of late; None where few were."""
 
     @property
     def total(self) -> int:
@@ -367,3 +369,8 @@ class Tally:
     def open(self) -> int:
         """Those that a worker has or may take."""
         return sum(self.states.get(state, 0) for state in OPEN_SUBMISSIONS)
+
+    @property
+    def seconds_left(self) -> int | None:
+        """Estimate how long the open ones take; None while that cannot be told."""
+        return None if self.pace is None else round(self.open / self.pace)

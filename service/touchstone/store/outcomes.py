@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, literal, select
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import Session, aliased
 
 from touchstone.store.database import Database
 from touchstone.store.filing import found
@@ -25,6 +26,7 @@ from touchstone.store.filing_values import (
     Tally,
 )
 from touchstone.store.scope import readable_by
+from touchstone.store.submitting import next_seq
 from touchstone.store.tables import ExaminationRow, ProductRow, ReferenceSetRow
 from touchstone.store.values import Caller
 
@@ -77,6 +79,32 @@ class SummaryRow:
 
 
 _MOST_ELSEWHERE = 1000
+_LATE = timedelta(seconds=120)
+_LATEST = 200
+"""Photos, and time, that tell how fast a lot goes: before them it may have been paused,
+or worked on by more or by fewer."""
+_SHORT_S = 1e-3
+
+
+def _pace(session: Session, lot_id: str, *, now: datetime) -> float | None:
+    """Return how many photos of a lot are finished in a second, of late.
+
+    Only what was examined tells when; the numbers count what failed as well.
+    """
+    latest = (
+        select(SubmissionRow.finished_seq, ExaminationRow.created_at)
+        .join(ExaminationRow, ExaminationRow.id == SubmissionRow.examination_id)
+        .where(SubmissionRow.lot_id == lot_id, SubmissionRow.finished_seq.is_not(None))
+        .order_by(SubmissionRow.finished_seq.desc())
+        .limit(_LATEST)
+    )
+    late = [(seq, at) for seq, at in session.execute(latest) if at >= now - _LATE]
+    if not late:
+        return None
+    seq, since = late[-1]
+    finished = next_seq(session, lot_id) - 1 - (seq or 0)
+    elapsed_s = max((now - since).total_seconds(), _SHORT_S)
+    return finished / elapsed_s if finished else None
 
 
 class Outcomes(Database):
@@ -101,7 +129,7 @@ class Outcomes(Database):
                 states[state] = states.get(state, 0) + count
                 if finding and state is not SubmissionState.WITHDRAWN:
                     findings[finding] = findings.get(finding, 0) + count
-        return Tally(states, findings)
+            return Tally(states, findings, _pace(session, lot_id, now=self._now()))
 
     def results(self, caller: Caller, lot_id: str) -> Iterator[Outcome]:
         """Yield what became of each photo of a lot, in the order of its source.

@@ -1,7 +1,7 @@
 """What goes over the wire about the photos of a lot, and the jobs on them."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import UploadFile
@@ -328,7 +328,8 @@ class JobOut(JobSummary):
     )
 
     seconds_left: Annotated[
-        int | None, Field(description="Estimated; null while that cannot be told.")
+        int | None,
+        Field(description="By the last two minutes; null while that cannot be told."),
     ]
     counts: CountsOut
     examined_by: Annotated[
@@ -339,19 +340,13 @@ class JobOut(JobSummary):
     @staticmethod
     def counted(job: Job, tally: Tally) -> "JobOut":
         """Describe ``job``."""
+        is_running = job.state is JobState.RUNNING
         return JobOut(
             **fields_of(job, JobSummary),
-            seconds_left=_seconds_left(job, tally),
+            seconds_left=tally.seconds_left if is_running else None,
             counts=CountsOut.of(tally),
             examined_by=[dict(one) for one in job.examined_by],
         )
-
-
-def _seconds_left(job: Job, tally: Tally) -> int | None:
-    if job.state is not JobState.RUNNING or job.started_at is None or not tally.done:
-        return None
-    elapsed_s = (datetime.now(UTC) - job.started_at).total_seconds()
-    return max(0, round(elapsed_s / tally.done * tally.open))
 
 
 def draft_of(item: ItemIn) -> SubmissionFields:

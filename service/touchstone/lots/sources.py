@@ -15,6 +15,7 @@ from touchstone.engine.codes import normalised_gtin
 from touchstone.errors import ConfigurationError, InvalidInputError
 from touchstone.lots.archives import Archive, ArchiveLimits, open_archive
 from touchstone.lots.names import label
+from touchstone.lots.parquet_rows import has_parquet, parquet_rows
 from touchstone.lots.photos import entry_locator, file_locator, identity_of
 from touchstone.store import SubmissionFields
 
@@ -32,7 +33,6 @@ DIGEST_COLUMN = "sha256"
 """Of the photo, where it is sent by itself: see ``manifests``."""
 
 _MAX_LINE = 1_000_000
-_BATCH_ROWS = 1000
 _SHOWN = 200
 """Characters of a cell within a message."""
 
@@ -226,25 +226,16 @@ def _json_object(line: bytes, number: int) -> Mapping[str, Any]:
 
 
 def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        import pyarrow  # noqa: PLC0415  an extra: 170 MB that most never need
-        from pyarrow import parquet  # noqa: PLC0415
-    except ModuleNotFoundError as error:
+    if not has_parquet():
         raise ConfigurationError(
             "Parquet needs its extra: install touchstone[parquet], or give a CSV."
-        ) from error
+        )
     try:
-        names = parquet.read_schema(path).names
-        _check_columns(path, names)
-        wanted = [n for n in (*MANIFEST_COLUMNS, DIGEST_COLUMN) if n in names]
-        # Row by row, and dictionaries as they lie there: a long text that ten million
-        # rows refer to is then held once.
-        with parquet.ParquetFile(path, read_dictionary=wanted) as file:
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
-                columns = {name: batch.column(name) for name in wanted}
-                for number in range(batch.num_rows):
-                    yield {name: columns[name][number].as_py() for name in wanted}
-    except (OSError, pyarrow.ArrowException) as error:
+        rows = parquet_rows(path, (*MANIFEST_COLUMNS, DIGEST_COLUMN))
+        _check_columns(path, next(rows)["columns"])
+        for row in rows:
+            yield {BROKEN: row["problem"]} if "problem" in row else row
+    except ValueError as error:
         raise _unreadable(path, "Parquet", error) from error
 
 

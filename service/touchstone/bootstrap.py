@@ -4,7 +4,7 @@ import ctypes
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -105,9 +105,9 @@ class Application:
                     self.concluder, self.blobs, caller, job.lot_id
                 )
             made_at = datetime.now(UTC)
-            return publish(
-                self.reporter(), self.blobs, caller, job.lot_id, made_at=made_at
-            )
+            # Who downloads it sees it, and not yet who has it made.
+            reporter = replace(self.reporter(), pictures=self.reviewer.drawn)
+            return publish(reporter, self.blobs, caller, job.lot_id, made_at=made_at)
 
         reader = PhotoReader(self.settings.max_upload_bytes, self.blobs)
         return Desk(self.store, reader, assess, make_piece, self._made_with)

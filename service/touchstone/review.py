@@ -29,17 +29,27 @@ class Reviewer:
     """Reviews recorded examinations within the caller's reach.
 
     Pictures are drawn anew from the kept bytes, so they end with the grant: they
-    show the reference, and whoever may no longer match it must not see it.
+    show the reference, and whoever may no longer match it must not see it. Each view
+    stands in the audit log before there is anything to see.
     """
 
     verifier: Verifier
 
     def pictures(self, caller: Caller, examination_id: str) -> EvidencePictures:
-        """Draw the evidence of an examination.
+        """Draw the evidence of an examination, for the caller to see.
 
         Raises:
             NotFoundError: no such examination in reach, nothing was compared in it,
                 or its reference may no longer be matched by the caller.
+        """
+        self._note_view(caller, examination_id)
+        return self.drawn(caller, examination_id)
+
+    def drawn(self, caller: Caller, examination_id: str) -> EvidencePictures:
+        """Draw what is only seen later, with a line in the audit log of its own.
+
+        Raises:
+            NotFoundError: as of `pictures`.
         """
         evidence, regions = self._evidence(caller, examination_id)
         return draw(
@@ -58,6 +68,7 @@ class Reviewer:
         evidence, regions = self._evidence(caller, examination_id)
         if not 1 <= number <= len(regions):
             raise NotFoundError(f"The examination has no region {number}.")
+        self._note_view(caller, examination_id)
         return draw_region(
             evidence.reference.framed,
             evidence.seen,
@@ -82,6 +93,16 @@ class Reviewer:
             json.loads(before.record_json), json.loads(again.draft.record_json)
         )
         return Replay(not paths, tuple(paths))
+
+    def _note_view(self, caller: Caller, examination_id: str) -> None:
+        examination = self.verifier.store.examination(caller, examination_id)
+        if examination.reference_set_id is None:
+            raise NotFoundError("Nothing was compared in this examination.")
+        self.verifier.store.note_view(
+            caller,
+            [examination.reference_set_id],
+            through={"examination_id": examination_id},
+        )
 
     def _evidence(
         self, caller: Caller, examination_id: str

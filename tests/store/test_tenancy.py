@@ -83,6 +83,9 @@ PROBES: dict[str, Probe] = {
     "revoke": lambda store, caller, ids: store.revoke(
         caller, ids.reference_set, authority_id=ids.organisation
     ),
+    "note_view": lambda store, caller, ids: store.note_view(
+        caller, [ids.reference_set], through={"job_id": ids.code}
+    ),
     "grants_of": lambda store, caller, ids: store.grants_of(caller, ids.reference_set),
     "enrol_specimen": lambda store, caller, ids: store.enrol_specimen(
         caller,

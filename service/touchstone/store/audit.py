@@ -53,6 +53,7 @@ class Action(StrEnum):
     COMPLETE_PRODUCT = "product.complete"
     CREATE_SET = "reference_set.create"
     SET_STATUS = "reference_set.status"
+    VIEW_SET = "reference_set.view"
     ENROL_SPECIMEN = "specimen.enrol"
     WITHDRAW_SPECIMEN = "specimen.withdraw"
     EXAMINE = "examination.record"

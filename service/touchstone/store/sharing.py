@@ -1,6 +1,11 @@
-"""Grants: a reference set is its owner's alone until the owner says otherwise."""
+"""Grants: a reference set is its owner's alone until the owner says otherwise.
 
-from sqlalchemy import select
+Who was shown pictures of one, the owner's own people too, stands in the audit log.
+"""
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from touchstone.store import counters
@@ -8,6 +13,7 @@ from touchstone.store.audit import Act, Action, append
 from touchstone.store.database import Database
 from touchstone.store.scope import (
     checked_id,
+    matchable_by,
     not_found,
     readable_by,
     require_owner_role,
@@ -84,6 +90,35 @@ class Sharing(Database):
         with self._reading() as session:
             _check_owned(session, caller, reference_set_id)
             return tuple(row.value() for row in session.scalars(query))
+
+    def note_view(
+        self, caller: Caller, set_ids: Collection[str], *, through: Mapping[str, str]
+    ) -> None:
+        """Record that the caller is shown pictures of these sets; before they are.
+
+        Args:
+            caller: who is shown them.
+            set_ids: every set that they show; none where they show none.
+            through: what they are part of: ids by name.
+
+        Raises:
+            NotFoundError: one of them may not be seen by the caller, or not any more.
+        """
+        if not set_ids:
+            return
+        in_reach = select(ReferenceSetRow.id).where(
+            ReferenceSetRow.id.in_(set_ids),
+            or_(
+                matchable_by(caller),
+                readable_by(caller, ReferenceSetRow.organisation_id),
+            ),
+        )
+        with self._writing() as session:
+            shown = set(session.scalars(in_reach))
+            if shown != set(set_ids):
+                raise not_found()
+            acts = [Act(Action.VIEW_SET, one, through) for one in sorted(shown)]
+            append(session, acts, caller=caller, at=self._now())
 
 
 def _check_owned(session: Session, caller: Caller, reference_set_id: str) -> None:

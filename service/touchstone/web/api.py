@@ -151,7 +151,8 @@ def read_pair(
 ) -> Response:
     """Draw the photo, laid flat, beside the reference, the regions numbered.
 
-    Drawn anew each time: it shows the reference, so it ends with the grant to it.
+    Drawn anew each time: it shows the reference, so it ends with the grant to it, and
+    each view stands in the audit log.
     """
     return _png(parts.reviewer.pictures(caller, examination_id).pair_png)
 

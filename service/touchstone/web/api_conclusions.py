@@ -152,7 +152,7 @@ def read_file(
     """Download a file of a finished report, or of a conclusion.
 
     The PDF shows references beside photos: it ends with the leave to match against
-    them.
+    them, and each download stands in the audit log.
     """
     result = parts.store.job(caller, job_id).result or {}
     digest = result.get("files", {}).get(name.value)
@@ -162,6 +162,7 @@ def read_file(
         shown = set(result["reference_sets"])
         if not shown <= parts.store.visible_set_ids(caller):
             raise NotFoundError("A reference that it shows is not in reach any more.")
+        parts.store.note_view(caller, shown, through={"job_id": job_id})
     return Response(
         parts.blobs.get(digest),
         media_type=REPORT_FILES[name],

@@ -338,8 +338,11 @@ def read_specimen(
 def read_specimen_image(
     specimen_id: str, caller: OwnerDep, parts: ApplicationDep
 ) -> Response:
-    """Download the image of a specimen, for its owner alone."""
+    """Download the image of a specimen, for its owner alone; the audit log tells of it."""
     specimen = parts.store.specimen(caller, specimen_id)
+    parts.store.note_view(
+        caller, [specimen.reference_set_id], through={"specimen_id": specimen.id}
+    )
     # Bytes that a stranger made are never shown by a browser: fixed type, attachment.
     return Response(
         parts.blobs.get(specimen.image_digest),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from touchstone.blobs import LocalBlobs
 from touchstone.errors import InvalidInputError
-from touchstone.lots.manifests import open_manifest
+from touchstone.lots.manifests import RowError, open_manifest
 from touchstone.lots.names import label, printable
 from touchstone.lots.photos import PhotoReader
 from touchstone.lots.sources import open_source
@@ -238,3 +238,27 @@ def test_a_zip_that_was_sent_keeps_its_long_names(tmp_path: Path) -> None:
         (row,) = manifest.rows
     assert isinstance(row, SubmissionFields)
     assert_shortened([row.name], "x" * 1200 + ".jpg")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"image": ""},
+        {"image": "a.jpg", "declared_gtin": "123"},
+        {"image": "a.jpg", "exhibit_no": "x" * 2000},
+        {"image": "a.jpg", "declared_product": "a\0b"},
+    ],
+)
+def test_what_is_wrong_with_a_row_is_said_alike_wherever_it_is_read(
+    tmp_path: Path, row: dict[str, str]
+) -> None:
+    path = tmp_path / "manifest.jsonl"
+    path.write_text(json.dumps({"image": ""} | row | {"sha256": "0" * 64}))
+    with open_source(path) as source:
+        (here,) = source.items
+    blobs = LocalBlobs(tmp_path / "blobs")
+    with open_manifest(path, blobs=blobs, max_bytes=100) as sent:
+        (there,) = sent.rows
+    assert isinstance(there, RowError)
+    assert here.problem == there.message
+    assert there.field in here.problem

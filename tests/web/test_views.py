@@ -1,4 +1,4 @@
-"""Whoever is shown a reference stands in the audit log: who, which set, through what."""
+"""Whoever is shown a reference stands in the audit log: who, and through what."""
 
 import json
 from collections.abc import Mapping

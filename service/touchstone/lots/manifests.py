@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from touchstone.blobs import Blobs
-from touchstone.engine.codes import normalised_gtin
 from touchstone.errors import ConfigurationError, InvalidInputError
 from touchstone.lots.archives import ArchiveLimits
 from touchstone.lots.names import label
 from touchstone.lots.photos import PhotoReader, blob_locator
 from touchstone.lots.sources import (
-    BROKEN,
     DIGEST_COLUMN,
-    MANIFEST_COLUMNS,
     TABLES,
     Source,
+    cells_of,
     open_source,
 )
 from touchstone.store import SubmissionFields
@@ -110,34 +108,21 @@ def _rows(
         yield _row(row, number)
 
 
-_FIELDS = {"name": "image", "photo_digest": DIGEST_COLUMN}
-"""What the columns are called that have another name in a draft."""
-
-
 def _row(row: Mapping[str, Any], number: int) -> ManifestRow:
-    if row.get(BROKEN):
-        return RowError(number, "", str(row[BROKEN]))
-    cells = {
-        name: str(row.get(name) or "").strip()
-        for name in (*MANIFEST_COLUMNS, DIGEST_COLUMN)
-    }
+    cells, problem = cells_of(row)
+    if problem is not None:
+        return RowError(number, problem.field or "", str(problem))
     name, digest = cells.pop("image"), cells.pop(DIGEST_COLUMN)
-    if not name:
-        return RowError(number, "image", "The cell is empty.")
     if not digest:
         return RowError(
             number,
             DIGEST_COLUMN,
             "The cell is empty; without it the photo cannot be sent.",
         )
-    gtin = cells["declared_gtin"]
-    if gtin and normalised_gtin(gtin) is None:
-        return RowError(number, "declared_gtin", "This is no GTIN: check its digits.")
     try:
         return SubmissionFields(label(name), photo_digest=digest.lower(), **cells)
     except InvalidInputError as error:
-        field = error.field or ""
-        return RowError(number, _FIELDS.get(field, field), str(error))
+        return RowError(number, DIGEST_COLUMN, str(error))
 
 
 def _photos(source: Source, reader: PhotoReader, blobs: Blobs) -> Iterator[ManifestRow]:

@@ -19,6 +19,7 @@ from touchstone.engine.comparison import Region
 from touchstone.errors import ConfigurationError, InvalidInputError, StorageError
 from touchstone.examination import Assessment, Examined
 from touchstone.lots.names import printable
+from touchstone.lots.sources import batches
 from touchstone.store import Outcome, Result
 
 Cell: TypeAlias = str | float | None
@@ -177,23 +178,13 @@ def _write_parquet(path: Path, documents: Iterable[dict[str, Any]]) -> None:
         ]
     )
     with parquet.ParquetWriter(path, schema) as writer:
-        for group in _groups(documents):
+        for group in batches(documents, _GROUP_ROWS):
             columns = {name: [_flat(one[name]) for one in group] for name in COLUMNS}
             writer.write_table(arrow.table(columns, schema=schema))
 
 
 _NUMBERS = frozenset({"log10_lr", "counterfeit_probability", "elapsed_ms"})
 _GROUP_ROWS = 2000
-
-
-def _groups(documents: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    group: list[dict[str, Any]] = []
-    for document in documents:
-        group.append(document)
-        if len(group) == _GROUP_ROWS:
-            yield group
-            group = []
-    yield group
 
 
 def _parquet() -> tuple[Any, Any]:

@@ -159,32 +159,41 @@ def _listed(
 
 def _row(folder: Path, row: Mapping[str, Any], number: int) -> SubmissionFields:
     """Read one row; what is wrong with it becomes its problem, not the manifest's."""
-    cells = {name: str(row.get(name) or "").strip() for name in MANIFEST_COLUMNS}
+    cells, problem = cells_of(row)
+    del cells[DIGEST_COLUMN]  # the photo itself is here
     name = cells.pop("image")
-    problem = _row_problem(row, name, cells)
-    if problem:
+    if problem is not None:
         # By its number: two rows that name no image are two, and the same when sent
         # again.
         identity = f"row {number}"
-        return SubmissionFields(label(name), identity=identity, problem=problem)
+        return SubmissionFields(label(name), identity=identity, problem=str(problem))
     return _file(name, folder / name, cells)
 
 
-def _row_problem(row: Mapping[str, Any], name: str, cells: Mapping[str, str]) -> str:
+def cells_of(row: Mapping[str, Any]) -> tuple[dict[str, str], InvalidInputError | None]:
+    """Return the cells of a row by column, and what is wrong with it, if anything."""
+    columns = (*MANIFEST_COLUMNS, DIGEST_COLUMN)
+    cells = {name: str(row.get(name) or "").strip() for name in columns}
+    try:
+        _check_row(row, cells)
+    except InvalidInputError as error:
+        return cells, error
+    return cells, None
+
+
+def _check_row(row: Mapping[str, Any], cells: Mapping[str, str]) -> None:
     if row.get(BROKEN):
-        return str(row[BROKEN])
-    if not name:
-        return "The cell image is empty."
+        raise InvalidInputError(str(row[BROKEN]))
+    if not cells["image"]:
+        raise InvalidInputError("The cell image is empty.", field="image")
     gtin = cells["declared_gtin"]
     if gtin and normalised_gtin(gtin) is None:
-        return (
-            f"declared_gtin {label(gtin, limit=_SHOWN)} is no GTIN: check its digits."
+        raise InvalidInputError(
+            f"declared_gtin {label(gtin, limit=_SHOWN)} is no GTIN: check its digits.",
+            field="declared_gtin",
         )
-    try:
-        SubmissionFields("", **cells)
-    except InvalidInputError as error:
-        return str(error)
-    return ""
+    about = {name: cells[name] for name in MANIFEST_COLUMNS if name != "image"}
+    SubmissionFields("", **about)
 
 
 BROKEN = "\0broken"

@@ -338,7 +338,7 @@ def read_specimen(
 def read_specimen_image(
     specimen_id: str, caller: OwnerDep, parts: ApplicationDep
 ) -> Response:
-    """Download the image of a specimen, for its owner alone; the audit log tells of it."""
+    """Download the image of a specimen, for its owner alone; the view is logged."""
     specimen = parts.store.specimen(caller, specimen_id)
     parts.store.note_view(
         caller, [specimen.reference_set_id], through={"specimen_id": specimen.id}

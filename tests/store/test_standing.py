@@ -89,10 +89,12 @@ def test_who_begins_it_before_a_worker_notices_goes_on_on_his_own_behalf(
     world: World, lot: Lot, colleague: Caller
 ) -> None:
     begun(world.store, world.officer, lot)
-    assert world.store.lease("w", limit=1)
+    (leased,) = world.store.lease("w", limit=1)
     revoke(world, world.officer)
     assert begun(world.store, colleague, lot).key_id == colleague.key_id
-    assert len(world.store.lease("w")) == 2
+    assert not world.store.may_examine(leased)  # that one is of the key that ended
+    world.store.give_back("w")
+    assert len(world.store.lease("w")) == 3
 
 
 def test_a_key_that_holds_is_not_put_out_by_a_colleague(

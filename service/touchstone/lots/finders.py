@@ -49,7 +49,7 @@ class Fitting:
         Raises:
             ConflictError: it does not, and is for that job alone.
         """
-        if any(self._is_one_of(then) for then in job.examined_by):
+        if not job.examined_by or any(map(self._is_one_of, job.examined_by)):
             return True
         if self.job_id is not None:
             raise ConflictError(self._words(job))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from sqlalchemy import BindParameter, ColumnElement, Select, exists, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from touchstone.store.audit import Act, Action, append
 from touchstone.store.filing_drafts import Result
@@ -35,21 +35,24 @@ _LAPSED = (
 # --- jobs -----------------------------------------------------------------------------
 
 
-def is_lapsed(at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
-    """Return the condition that a job's key holds no more.
+def is_lapsed(
+    key_id: InstrumentedAttribute[str | None] | BindParameter[str],
+    at: datetime | BindParameter[datetime],
+) -> ColumnElement[bool]:
+    """Return the condition that a key, of a job or of a lease, holds no more.
 
     Asked where work is given out and before each photo: a key that is revoked must not
     go on reading references through what it left running.
     """
     return exists().where(
-        ApiKeyRow.id == JobRow.key_id,
+        ApiKeyRow.id == key_id,
         or_(ApiKeyRow.revoked_at.is_not(None), ApiKeyRow.expires_at <= at),
     )
 
 
 def has_lapsed(session: Session, job: JobRow, *, at: datetime) -> bool:
     """Tell whether the key of a job holds no more."""
-    query = select(JobRow.id).where(JobRow.id == job.id, is_lapsed(at))
+    query = select(JobRow.id).where(JobRow.id == job.id, is_lapsed(JobRow.key_id, at))
     return session.scalar(query) is not None
 
 

@@ -47,7 +47,7 @@ from touchstone.store.leases import (
     worth_trying,
 )
 from touchstone.store.submitting import FILLED, filled
-from touchstone.store.tables import Base
+from touchstone.store.tables import Base, Id
 from touchstone.store.values import Caller
 
 
@@ -200,7 +200,7 @@ class Work(Database):
         asked = {
             "asked_id": leased.id,
             "asked_worker": leased.worker,
-            "asked_job": leased.job_id,
+            "asked_key": leased.key_id,
             "asked_at": self._now(),
         }
         with self._querying() as connection:
@@ -330,16 +330,12 @@ _HELD = select(
     SubmissionRow.state == SubmissionState.EXAMINING,
     SubmissionRow.worker == bindparam("held_worker"),
 )
-_RIGHTFUL = (
-    select(SubmissionRow.id)
-    .join(JobRow, JobRow.lot_id == SubmissionRow.lot_id)
-    .where(
-        SubmissionRow.id == bindparam("asked_id"),
-        SubmissionRow.state == SubmissionState.EXAMINING,
-        SubmissionRow.worker == bindparam("asked_worker"),
-        JobRow.id == bindparam("asked_job"),
-        ~is_lapsed(bindparam("asked_at")),
-    )
+# By the key of the lease: another may have taken the job over since.
+_RIGHTFUL = select(SubmissionRow.id).where(
+    SubmissionRow.id == bindparam("asked_id"),
+    SubmissionRow.state == SubmissionState.EXAMINING,
+    SubmissionRow.worker == bindparam("asked_worker"),
+    ~is_lapsed(bindparam("asked_key", type_=Id), bindparam("asked_at")),
 )
 _TABLE = Base.metadata.tables["submission"]
 _OTHER = aliased(SubmissionRow)

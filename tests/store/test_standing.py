@@ -158,10 +158,10 @@ def test_no_report_is_made_for_such_a_key(
 ) -> None:
     job = begun(world.store, world.officer, lot, JobKind.REPORT)
     revoke(world, world.officer)
-    assert world.store.take_job(JobKind.REPORT) is None
+    assert world.store.take_job() is None
     assert world.store.job_state(job.id) is JobState.PAUSED
     assert begun(world.store, colleague, lot, JobKind.REPORT).id == job.id
-    taken = world.store.take_job(JobKind.REPORT)
+    taken = world.store.take_job()
     assert taken is not None
     assert taken.key_id == colleague.key_id
 

@@ -340,7 +340,8 @@ class JobOut(JobSummary):
     @staticmethod
     def counted(job: Job, tally: Tally) -> "JobOut":
         """Describe ``job``."""
-        is_running = job.state is JobState.RUNNING
+        # Reports and conclusions are one piece: nothing tells when they end.
+        is_running = job.state is JobState.RUNNING and job.kind is JobKind.SCORE
         return JobOut(
             **fields_of(job, JobSummary),
             seconds_left=tally.seconds_left if is_running else None,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from touchstone.store.audit import Act, Action, append
 from touchstone.store.database import Database
 from touchstone.store.drafts import ExaminationDraft
-from touchstone.store.idempotency import fence
+from touchstone.store.idempotency import made_before, note_made
 from touchstone.store.scope import checked_id, not_found, readable_by
 from touchstone.store.tables import AuditEventRow, ExaminationRow
 from touchstone.store.values import Caller, Examination, Page, canonical_json, new_id
@@ -34,12 +34,10 @@ class Examinations(Database):
         """
         made = examination_of(caller, draft, at=self._now())
         with self._writing() as session:
-            row = fence(session, caller)
-            if row is not None and row.examination_id is not None:
-                return session.get_one(ExaminationRow, row.examination_id).value()
+            if before := made_before(session, caller):
+                return session.get_one(ExaminationRow, before).value()
             append_examinations(session, [made], caller=caller)
-            if row is not None:
-                row.examination_id = made.id
+            note_made(session, caller, made.id)
         return made
 
     def record_examinations(

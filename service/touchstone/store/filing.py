@@ -47,6 +47,7 @@ from touchstone.store.filing_values import (
     Seizure,
     SeizureState,
 )
+from touchstone.store.idempotency import made_before, note_made
 from touchstone.store.scope import checked_id, not_found, readable_by
 from touchstone.store.values import Caller, Page, canonical_json, new_id
 
@@ -144,11 +145,14 @@ class Filing(Database):
             **values,
         )
         with self._writing() as session:
+            if before := made_before(session, caller):
+                return cast("V", found(session, caller, kind, before).value())
             _check_above(session, caller, row, about)
             _check_unique(session, row, about)
             session.add(row)
             act = Act(about.create, row.id, _detail(row))
             append(session, [act], caller=caller, at=at)
+            note_made(session, caller, row.id)
         return cast("V", row.value())
 
     def filed(self, caller: Caller, kind: type[V], filed_id: str) -> V:
@@ -201,10 +205,13 @@ class Filing(Database):
         """
         with self._writing() as session:
             row = owned(session, caller, kind, filed_id)
+            if made_before(session, caller):
+                return cast("V", row.value())
             before = str(row.state)
             step(session, row, state)
             act = Act(_KINDS[kind].move, row.id, {"from": before, "to": str(state)})
             append(session, [act], caller=caller, at=self._now())
+            note_made(session, caller, row.id)
             return cast("V", row.value())
 
     def plan_lot(self, caller: Caller, lot_id: str, plan: Mapping[str, Any]) -> Lot:
@@ -216,28 +223,16 @@ class Filing(Database):
         """
         with self._writing() as session:
             row = cast("LotRow", owned(session, caller, Lot, lot_id))
+            if made_before(session, caller):
+                return row.value()
             if has_results(session, row.id):
                 raise ConflictError("A photo has a result; file another lot to plan.")
             step(session, row, LotState.SAMPLED)
             row.plan_json = canonical_json(plan)
             act = Act(Action.PLAN_LOT, row.id, {"plan": dict(plan)})
             append(session, [act], caller=caller, at=self._now())
+            note_made(session, caller, row.id)
             return row.value()
-
-    def lot_of_origin(self, caller: Caller, origin: str) -> Lot | None:
-        """Return the newest lot that a command left unfinished; None if none did."""
-        query = (
-            select(LotRow)
-            .where(
-                LotRow.organisation_id == caller.organisation_id,
-                LotRow.origin == origin,
-            )
-            .order_by(LotRow.id.desc())
-            .limit(1)
-        )
-        with self._reading() as session:
-            row = session.scalar(query)
-        return None if row is None else row.value()
 
     def add_custody(
         self, caller: Caller, exhibit_id: str, draft: CustodyFields
@@ -250,6 +245,8 @@ class Filing(Database):
         at = self._now()
         with self._writing() as session:
             exhibit = owned(session, caller, Exhibit, exhibit_id)
+            if before := made_before(session, caller):
+                return session.get_one(CustodyRow, before).value()
             row = CustodyRow(
                 id=new_id(),
                 exhibit_id=exhibit.id,
@@ -260,6 +257,7 @@ class Filing(Database):
             session.add(row)
             act = Act(Action.CUSTODY, exhibit.id, {"event": row.id, **asdict(draft)})
             append(session, [act], caller=caller, at=at)
+            note_made(session, caller, row.id)
             return row.value()
 
     def custody_of(self, caller: Caller, exhibit_id: str) -> tuple[CustodyEvent, ...]:

@@ -6,9 +6,9 @@ that sent it, is bound to one request, and is remembered for a day.
 A request is answered by an *attempt*. It says now and then that it is alive; one that
 has been silent for a minute is taken over by the next. What an attempt writes is
 written only while it holds the key (``fence``, in the same transaction), so that one
-that was taken over by mistake writes nothing any more; and an examination is noted
-with the key as it is recorded, so that whoever takes over answers with it instead of
-making a second one.
+that was taken over by mistake writes nothing any more; and what is recorded (an
+examination, a lot, a line of custody) is noted with the key in the same transaction,
+so that whoever takes over answers with it instead of making a second one.
 """
 
 from collections.abc import Sequence
@@ -38,8 +38,8 @@ class Idempotency(Database):
         """Take ``key`` for a request; the answer, if it was given before.
 
         Returns:
-            Attempt: the caller must act under it (``Caller.attempt``), unless an
-                examination is there already, then finish or abandon it.
+            Attempt: the caller must act under it (``Caller.attempt``), unless what it
+                asks for is there already, then finish or abandon it.
 
         Raises:
             IdempotencyMismatchError: the key was used for another request.
@@ -63,7 +63,7 @@ class Idempotency(Database):
                 created_at=now,
                 attempt_id=attempt.id,
                 alive_at=now,
-                examination_id=None,
+                made_id=None,
                 response_status=None,
                 response_headers=[],
                 response_body=b"",
@@ -96,13 +96,13 @@ class Idempotency(Database):
     def abandon_idempotent(self, caller: Caller, attempt: Attempt) -> None:
         """Give the key back after a failure, so that the request may be tried anew.
 
-        Where an examination was recorded, the key stays with it, free to be taken.
+        Where something was recorded, the key stays with it, free to be taken.
         """
         with self._writing() as session:
             row = _held(session, caller, attempt)
             if row is None:
                 return
-            if row.examination_id is None:
+            if row.made_id is None:
                 session.delete(row)
             else:
                 row.alive_at -= TAKEN_OVER_AFTER
@@ -125,6 +125,23 @@ def fence(session: Session, caller: Caller) -> IdempotencyRow | None:
             "Another attempt at the same request has taken over; ask for its answer."
         )
     return row
+
+
+def made_before(session: Session, caller: Caller) -> str | None:
+    """Return the id of what was recorded under the caller's key; None if nothing was.
+
+    Raises:
+        BusyError: another attempt has the key by now; nothing may be written.
+    """
+    row = fence(session, caller)
+    return None if row is None else row.made_id
+
+
+def note_made(session: Session, caller: Caller, made_id: str) -> None:
+    """Note with the caller's key what is recorded under it, in this transaction."""
+    row = fence(session, caller)
+    if row is not None:
+        row.made_id = made_id
 
 
 def _row(session: Session, caller: Caller, key: str) -> IdempotencyRow | None:
@@ -157,4 +174,4 @@ def _resume(
         raise ConflictError("The same request is still being answered; wait for it.")
     row.attempt_id = attempt.id
     row.alive_at = now
-    return replace(attempt, examination_id=row.examination_id)
+    return replace(attempt, made_id=row.made_id)

@@ -25,6 +25,7 @@ from touchstone.store.filing_values import (
     SubmissionState,
 )
 from touchstone.store.leases import has_lapsed, stopped_if_lapsed
+from touchstone.store.idempotency import made_before, note_made
 from touchstone.store.scope import checked_id, not_found, readable_by
 from touchstone.store.values import Caller, Page, canonical_json, new_id
 
@@ -59,6 +60,8 @@ class Jobs(Database):
         at = self._now()
         with self._writing() as session:
             lot = owned(session, caller, Lot, lot_id)
+            if before := made_before(session, caller):
+                return session.get_one(JobRow, before).value()
             row = session.scalar(
                 select(JobRow)
                 .where(
@@ -82,6 +85,7 @@ class Jobs(Database):
             session.flush()
             if kind is JobKind.SCORE:
                 settle(session, row.id, row.lot_id, at=at)
+            note_made(session, caller, row.id)
             return row.value()
 
     def job(self, caller: Caller, job_id: str) -> Job:
@@ -165,6 +169,8 @@ class Jobs(Database):
         at = self._now()
         with self._writing() as session:
             row = _own_job(session, caller, job_id)
+            if made_before(session, caller):
+                return row.value()
             if state not in _NEXT.get(row.state, ()):
                 raise ConflictError(f"A job that is {row.state} cannot be {state}.")
             row.state, row.error = state, error
@@ -173,6 +179,7 @@ class Jobs(Database):
             row.finished_at = at if state is JobState.CANCELLED else None
             act = Act(Action.MOVE_JOB, row.id, {"to": str(state)})
             append(session, [act], caller=caller, at=at)
+            note_made(session, caller, row.id)
             return row.value()
 
     def retry_failed(self, caller: Caller, job_id: str) -> Job:
@@ -188,6 +195,8 @@ class Jobs(Database):
         at = self._now()
         with self._writing() as session:
             row = _own_job(session, caller, job_id)
+            if made_before(session, caller):
+                return row.value()
             _check_retriable(session, row)
             tried = session.execute(
                 update(SubmissionRow)
@@ -208,6 +217,7 @@ class Jobs(Database):
             detail = {"to": str(row.state), "retried": len(tried)}
             act = Act(Action.MOVE_JOB, row.id, detail)
             append(session, [act], caller=caller, at=at)
+            note_made(session, caller, row.id)
             return row.value()
 
     def take_job(self) -> Job | None:
@@ -255,6 +265,21 @@ class Jobs(Database):
             act = Act(Action.MOVE_JOB, row.id, {"to": str(row.state)})
             append(session, [act], caller=caller, at=at)
             return row.value()
+
+    def lot_of_origin(self, caller: Caller, origin: str) -> Lot | None:
+        """Return the newest lot that a command left unfinished; None if none did."""
+        query = (
+            select(LotRow)
+            .where(
+                LotRow.organisation_id == caller.organisation_id,
+                LotRow.origin == origin,
+            )
+            .order_by(LotRow.id.desc())
+            .limit(1)
+        )
+        with self._reading() as session:
+            row = session.scalar(query)
+        return None if row is None else row.value()
 
     def close_origin(self, caller: Caller, lot_id: str) -> None:
         """Say that what a command scored the lot for is written.

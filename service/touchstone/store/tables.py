@@ -353,8 +353,8 @@ class AuditEventRow(Base):
 class IdempotencyRow(Base):
     """A POST under way or answered; ``response_status`` is None while in flight.
 
-    ``alive_at`` is when the attempt last said that it is alive, and ``examination_id``
-    what it has recorded, in the same transaction.
+    ``alive_at`` is when the attempt last said that it is alive, and ``made_id`` what it
+    has recorded (an examination, a lot, a job), in the same transaction.
     """
 
     __tablename__ = "idempotency"
@@ -367,7 +367,8 @@ class IdempotencyRow(Base):
     created_at: Mapped[datetime] = mapped_column(index=True)
     attempt_id: Mapped[str] = mapped_column(Id)
     alive_at: Mapped[datetime]
-    examination_id: Mapped[str | None] = mapped_column(Id)
+    # Named when examinations were all that was noted so.
+    made_id: Mapped[str | None] = mapped_column("examination_id", Id)
     response_status: Mapped[int | None] = mapped_column(Integer)
     response_headers: Mapped[list[list[str]]] = mapped_column(JSON)
     response_body: Mapped[bytes]

@@ -88,7 +88,7 @@ class Attempt:
     key: str
     id: str
     """The fence: a later attempt that takes the key over has another."""
-    examination_id: str | None = None
+    made_id: str | None = None
     """What an earlier attempt recorded before it died; it has to be answered with."""
 
 

@@ -84,7 +84,7 @@ def examine(
     a file that is no usable image is refused, and then nothing is recorded.
     """
     photos = [photo.file.read() for photo in form.photos]
-    recorded_id = caller.attempt and caller.attempt.examination_id
+    recorded_id = caller.attempt and caller.attempt.made_id
     try:
         # Where an attempt died after it had recorded, its record is the answer.
         examined = (

@@ -97,7 +97,7 @@ def test_an_entry_that_is_no_deflate_is_told(tmp_path: Path) -> None:
     path.write_bytes(data)
     (locator,) = locators(path)
     with (
-        PhotoReader(100) as reader,
+        PhotoReader(10_000) as reader,
         pytest.raises(InvalidInputError, match="cannot be unpacked"),
     ):
         reader.read(locator)

@@ -24,10 +24,10 @@ class ArchiveLimits:
     max_entries: int = 20_000
     max_total_bytes: int = 2_000_000_000
     max_ratio: float = 100.0
-    """Unpacked by packed size of one entry. Photos are compressed already: they
-    reach hardly 2."""
+    """Unpacked by packed size, of one entry and of all together. Photos are
+    compressed already: they reach hardly 2."""
     ratio_floor_bytes: int = 1_000_000
-    """Smaller entries may have any ratio: they can do no harm."""
+    """What unpacks to less may have any ratio: it can do no harm."""
 
 
 _MAX_READ = 16_000_000
@@ -40,7 +40,7 @@ _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _ENCRYPTED = 0x1
 _RESERVED = frozenset(
     ["CON", "PRN", "AUX", "NUL"]
-    + [f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10)]
+    + [f"{port}{number}" for port in ("COM", "LPT") for number in "123456789¹²³"]
 )
 """Names that are devices on Windows, where the results may be opened."""
 _BREAKS = (
@@ -96,10 +96,11 @@ class Archive:
                 yield Entry(number, info.orig_filename, _identity(info), problem)
 
     def unpacked(self, number: int, identity: str, *, limit: int) -> bytes:
-        """Return at most ``limit`` bytes of the file that was listed so.
+        """Return the bytes, fewer than ``limit``, of the file that was listed so.
 
         Raises:
-            InvalidInputError: it is damaged, or another has that number now.
+            InvalidInputError: it is damaged, has ``limit`` bytes or more by its own
+                account, or another has that number now.
         """
         entries = self._file.infolist()
         if (
@@ -108,6 +109,8 @@ class Archive:
             or _member_problem(entries[number])
         ):
             raise InvalidInputError("The archive has been changed meanwhile.")
+        if entries[number].file_size >= limit:  # known before its memory is taken
+            raise InvalidInputError(f"The photo has more than {limit - 1:,} bytes.")
         return _unpacked(self._file, entries[number], limit)
 
 
@@ -153,13 +156,17 @@ def _check_archive(entries: list[zipfile.ZipInfo], limits: ArchiveLimits) -> Non
             f"it unpacks to {total:,} bytes, over {limits.max_total_bytes:,}"
         )
     for entry in entries:
-        packed = max(1, entry.compress_size)
-        is_dense = entry.file_size / packed > limits.max_ratio
-        if is_dense and entry.file_size > limits.ratio_floor_bytes:
+        if _is_bomb(entry.file_size, entry.compress_size, limits):
             raise _refused(
                 f"{label(entry.filename, limit=_SHOWN)} is a decompression bomb"
             )
+    if _is_bomb(total, sum(entry.compress_size for entry in entries), limits):
+        raise _refused("its entries together are a decompression bomb")
     _check_overlap(entries)
+
+
+def _is_bomb(size: int, packed: int, limits: ArchiveLimits) -> bool:
+    return size > limits.ratio_floor_bytes and size > limits.max_ratio * packed
 
 
 def _check_overlap(entries: list[zipfile.ZipInfo]) -> None:
@@ -194,7 +201,9 @@ def _is_safe_name(name: str) -> bool:
         name.isprintable()
         and not (windows.drive or windows.root or posix.is_absolute())
         and ".." not in (*windows.parts, *posix.parts)
-        and not any(part.split(".")[0].upper() in _RESERVED for part in windows.parts)
+        and not any(
+            part.split(".")[0].rstrip().upper() in _RESERVED for part in windows.parts
+        )
     )
 
 

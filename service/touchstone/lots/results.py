@@ -157,9 +157,13 @@ def write_whole(out: Path, content: bytes) -> None:
 def _write_csv(path: Path, documents: Iterable[dict[str, Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
+        # Python 3.11 leaves a carriage return bare, and readers end the row there.
+        careful = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(COLUMNS)
         for document in documents:
-            writer.writerow([_csv_cell(document[name]) for name in COLUMNS])
+            cells = [_csv_cell(document[name]) for name in COLUMNS]
+            has_return = any("\r" in cell for cell in cells if isinstance(cell, str))
+            (careful if has_return else writer).writerow(cells)
 
 
 def _write_jsonl(path: Path, documents: Iterable[dict[str, Any]]) -> None:
@@ -212,16 +216,16 @@ def _csv_cell(value: Any) -> Cell:
 
 # Full-width forms count: some spreadsheets read them as the plain sign.
 _LIVE = frozenset("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def inert(text: str) -> str:
     """Return ``text`` such that no spreadsheet runs it; plain numbers as they are.
 
-    Reversible: take one apostrophe off a cell in which, behind apostrophes, one of
-    these signs comes first.
+    Reversible: take the first apostrophe off a cell that begins with one and in which,
+    behind apostrophes and spaces, one of these signs comes first.
     """
-    first = text.lstrip("'")[:1]
+    first = text.lstrip("' ")[:1]  # LibreOffice runs what spaces stand before, too
     if first not in _LIVE or _NUMBER.fullmatch(text):
         return text
     return f"'{text}"

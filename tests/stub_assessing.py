@@ -66,10 +66,11 @@ class MakeStub:
     seconds: float = 0.0
     refuses: bool = False
     max_bytes: int = 25_000_000
+    database: str = ""
 
     @property
     def url(self) -> str:
-        return f"sqlite:///{self.log.parent}/records.db"
+        return self.database or f"sqlite:///{self.log.parent}/records.db"
 
     def __call__(self) -> Desk:
         if self.refuses:

@@ -93,11 +93,18 @@ class BusyError(TouchstoneError):
 
 
 class StorageError(TouchstoneError):
-    """The disk, the object store or the database refused; ``is_full`` if for space."""
+    """The disk, the object store or the database refused.
 
-    def __init__(self, message: str, *, is_full: bool = False) -> None:
+    ``is_full`` if for space; ``is_away`` if the database could not be reached, which
+    passes when its server is there again.
+    """
+
+    def __init__(
+        self, message: str, *, is_full: bool = False, is_away: bool = False
+    ) -> None:
         super().__init__(message)
         self.is_full = is_full
+        self.is_away = is_away
 
 
 class ModelError(TouchstoneError):

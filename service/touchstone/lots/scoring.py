@@ -260,8 +260,13 @@ class _Teller:
     _last: LotProgress | None = None
 
     def __call__(self) -> None:
-        if time.monotonic() >= self._next_at:
+        if time.monotonic() < self._next_at:
+            return
+        try:
             self.at_once()
+        except StorageError as error:
+            if not error.is_away:
+                raise  # the workers wait for the database; nobody need be told of it
 
     def at_once(self) -> None:
         """Tell now, whatever it costs."""

@@ -45,6 +45,8 @@ _IDLE_S = 0.2
 _LOOK_ROUND_EVERY_S = 30.0
 _BUSY_S = 0.5
 _BUSY_TRIES = 60
+_AWAY_TRIES = 1200
+"""Ten minutes: for a server of databases to be started, or another in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,9 @@ def work(
                 _tell_refused(desk.store, fits)
                 if leases:
                     _finish_all(desk, leases, is_stopping)
-                elif job_id is not None and not _is_under_way(desk.store, job_id):
+                elif job_id is not None and not _patiently(
+                    partial(_is_under_way, desk.store, job_id)
+                ):
                     return
                 elif job_id is not None or not report_due(desk):
                     time.sleep(_IDLE_S)  # others hold the rest, and may yet lose it
@@ -221,7 +225,7 @@ def _finish_all(
             desk.store.give_back(leased.worker)
             return
         try:
-            result, draft = examined(desk, leased)
+            result, draft = _patiently(partial(examined, desk, leased))
         except TouchstoneError as error:
             # It may be this photo alone, as an image that was altered in its store:
             # the attempt counts, so that no photo can hold up all others for ever.
@@ -284,10 +288,19 @@ def _is_under_way(store: Store, job_id: str) -> bool:
 
 
 def _patiently(act: Callable[[], T]) -> T:
-    """Do ``act``, again and again while the database is busy; others write too."""
-    for _ in range(_BUSY_TRIES):
+    """Do ``act``, again and again while the database is busy, or its server away."""
+    tried = 0
+    while True:
         try:
             return act()
-        except BusyError:
+        except TouchstoneError as error:
+            if tried >= _tries(error):
+                raise
+            tried += 1
             time.sleep(_BUSY_S)
-    return act()
+
+
+def _tries(error: TouchstoneError) -> int:
+    if isinstance(error, StorageError) and error.is_away:
+        return _AWAY_TRIES
+    return _BUSY_TRIES if isinstance(error, BusyError) else 0

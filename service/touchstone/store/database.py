@@ -51,6 +51,8 @@ _POOL_OVERFLOW = 56  # together above FastAPI's 40 threads, so none waits for an
 # SQLSTATE classes and codes: https://www.postgresql.org/docs/18/errcodes-appendix.html
 _PG_FULL = frozenset({"53100"})
 _PG_BUSY = frozenset({"40001", "40P01", "53300", "55P03", "57014", "57P03"})
+_PG_STOPPED = frozenset({"57P01", "57P02"})
+_PG_NO_CONNECTION = "08"
 _SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
@@ -199,7 +201,20 @@ def _translate(error: exc.SQLAlchemyError) -> TouchstoneError:
         return ConflictError("The request contradicts what is already recorded.")
     if isinstance(error, exc.DataError):
         return InvalidInputError("A value cannot be stored.")
-    return StorageError("The database refused or cannot be reached.")
+    return StorageError(
+        "The database refused or cannot be reached.", is_away=_is_away(error)
+    )
+
+
+def _is_away(error: exc.SQLAlchemyError) -> bool:
+    cause = getattr(error, "orig", None)
+    if not isinstance(error, exc.OperationalError) or hasattr(
+        cause, "sqlite_errorcode"
+    ):
+        return False
+    # None: the connection broke, or was never made, and nobody was there to say why.
+    state = getattr(cause, "sqlstate", None)
+    return state is None or state in _PG_STOPPED or state[:2] == _PG_NO_CONNECTION
 
 
 def _is_one_of(

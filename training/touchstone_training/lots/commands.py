@@ -10,6 +10,7 @@ import typer
 
 from touchstone_training.lots.kills import report_of, score_under_kills
 from touchstone_training.lots.pace import measure_memory, measure_pace
+from touchstone_training.lots.progress import follow_under_cuts
 from touchstone_training.lots.truth import held_against_truth
 
 app = typer.Typer(no_args_is_help=True, help="Trials of the work on seized lots.")
@@ -71,3 +72,26 @@ def memory(
         root = Path(folder)
         trial = measure_memory(root / "data", root / "results.csv", photos=photos)
         typer.echo(json.dumps(asdict(trial)))
+
+
+@app.command()
+def progress(
+    *,
+    runs: Annotated[int, typer.Option(help="Lots, one after another.")] = 100,
+    photos: Annotated[int, typer.Option(max=1000, help="Of each.")] = 60,
+    cut_s: Annotated[
+        float, typer.Option(help="Connections are cut within twice this.")
+    ] = 0.3,
+    seed: Annotated[int, typer.Option(help="Of the instants.")] = 0,
+) -> None:
+    """Follow lots over a line that is cut again and again; print what was told."""
+    with TemporaryDirectory() as folder:
+        trial = follow_under_cuts(
+            Path(folder) / "data",
+            runs=runs,
+            photos=photos,
+            cut_after_s=(0.02, 2 * cut_s),
+            seed=seed,
+        )
+    typer.echo(json.dumps(asdict(trial) | {"is_held": trial.is_held}))
+    raise typer.Exit(0 if trial.is_held else 1)

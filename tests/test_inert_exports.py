@@ -33,13 +33,9 @@ def rows(texts: list[str]) -> list[dict[str, Any]]:
     """A row of each text, in every column that takes text, codes and names."""
     return [
         row_document(
-            Row(
-                **dict.fromkeys(TEXTS, text),
-                log10_lr=-1.5,
-                reasons=(text, text),
-                quality=((text, -0.5),),
-            )
+            Row(text, log10_lr=-1.5, reasons=(text, text), quality=((text, -0.5),))
         )
+        | dict.fromkeys(TEXTS, text)
         for text in texts
     ]
 

@@ -151,7 +151,7 @@ def test_who_takes_over_after_the_record_was_made_is_given_that_record(
     )
     clock.advance(seconds=60)  # and then it died
     second = begun(world, clock)
-    assert second.examination_id == made.id
+    assert second.made_id == made.id
     # Should it examine all the same, there is still one record.
     again = store.record_examination(
         replace(world.officer, attempt=second), examination_draft("another photo")
@@ -195,7 +195,7 @@ def test_a_failure_after_the_record_leaves_the_key_with_it(
     world.store.abandon_idempotent(world.officer, attempt)
     # A beat that was under way does not bring the attempt back to life.
     assert not world.store.keep_idempotent(world.officer, attempt, now=clock.now)
-    assert begun(world, clock).examination_id == made.id
+    assert begun(world, clock).made_id == made.id
 
 
 def test_a_record_that_is_refused_is_not_noted_with_the_key(

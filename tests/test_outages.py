@@ -14,7 +14,7 @@ import pytest
 from stub_assessing import PEPPER, MakeStub
 
 from touchstone.lots import Workers
-from touchstone.lots.photos import file_locator
+from touchstone.lots.photos import file_locator, identity_of
 from touchstone.store import (
     Caller,
     Job,
@@ -48,7 +48,8 @@ class Trial:
         for number in range(PHOTOS):
             path = folder / f"{number}.jpg"
             path.write_text(f"inconclusive {number}")
-            drafts.append(SubmissionFields(path.name, locator=file_locator(path)))
+            locator = file_locator(path, identity_of(path.stat()))
+            drafts.append(SubmissionFields(path.name, locator=locator))
         store.submit(caller, lot.id, drafts)
         job = store.begin_job(caller, lot.id, JobKind.SCORE, examined_by={})
         return cls(store, caller, job)

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, or_, select, update
+from sqlalchemy import and_, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from touchstone.errors import ConflictError
 from touchstone.store.audit import Act, Action, append
 from touchstone.store.database import Database
-from touchstone.store.filing import found, has_results, owned, step, tried
+from touchstone.store.filing import found, has_results, owned, step
 from touchstone.store.filing_tables import JobRow, LotRow, SubmissionRow
 from touchstone.store.filing_values import (
     OPEN_SUBMISSIONS,
@@ -24,8 +24,8 @@ from touchstone.store.filing_values import (
     LotState,
     SubmissionState,
 )
-from touchstone.store.leases import has_lapsed, stopped_if_lapsed
 from touchstone.store.idempotency import made_before, note_made
+from touchstone.store.leases import has_lapsed, stopped_if_lapsed
 from touchstone.store.scope import checked_id, not_found, readable_by
 from touchstone.store.values import Caller, Page, canonical_json, new_id
 
@@ -142,17 +142,6 @@ class Jobs(Database):
             if row is None or not has_results(session, lot.id):
                 return ()
             return tuple(row.examined_by)
-
-    def count_tried(self, caller: Caller, lot_id: str) -> int:
-        """Count the photos of a lot that workers finished, whatever came of them.
-
-        Raises:
-            NotFoundError: no such lot of the caller's.
-        """
-        with self._reading() as session:
-            found(session, caller, Lot, lot_id)
-            query = select(func.count()).select_from(tried(lot_id).subquery())
-            return session.scalar(query) or 0
 
     def move_job(
         self, caller: Caller, job_id: str, state: JobState, *, error: str = ""

@@ -9,7 +9,7 @@ from sqlalchemy import func, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from touchstone.store.database import Database
-from touchstone.store.filing import found
+from touchstone.store.filing import found, tried
 from touchstone.store.filing_tables import (
     CaseRow,
     LotRow,
@@ -109,6 +109,17 @@ def _pace(session: Session, lot_id: str, *, now: datetime) -> float | None:
 
 class Outcomes(Database):
     """Verbs that read what became of submissions."""
+
+    def count_tried(self, caller: Caller, lot_id: str) -> int:
+        """Count the photos of a lot that workers finished, whatever came of them.
+
+        Raises:
+            NotFoundError: no such lot of the caller's.
+        """
+        with self._reading() as session:
+            found(session, caller, Lot, lot_id)
+            query = select(func.count()).select_from(tried(lot_id).subquery())
+            return session.scalar(query) or 0
 
     def tally(self, caller: Caller, lot_id: str) -> Tally:
         """Count the submissions of a lot.

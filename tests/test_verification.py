@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,7 +11,9 @@ from deployments import LABEL_PX, Deployment
 from scenes import Pixels, Print, encoded, photographed, printed
 
 from touchstone import __version__
+from touchstone.engine import comparison
 from touchstone.engine.image import DecodeLimits
+from touchstone.engine.profile import Profile, profile_of
 from touchstone.engine.wording import FindingKind
 from touchstone.errors import (
     BadImageError,
@@ -135,6 +138,23 @@ def test_a_variable_region_may_differ(deployment: Deployment) -> None:
 
 
 # --- several photos of one item -------------------------------------------------------
+
+
+def test_a_print_is_profiled_once_for_the_photo_that_decides(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def counted(*shown: Any) -> Profile:
+        made.append(profile_of(*shown))
+        return made[-1]
+
+    monkeypatch.setattr(comparison, "profile_of", counted)
+    deployment.enrol(FACE)
+    found = deployment.parts.verifier.assess(
+        deployment.brand, [photo(FACE), photo(FORGED, seed=1)]
+    )
+    assert [one.to_bytes() for one in made] == [found.profile]
 
 
 def test_the_gravest_photo_stands_for_the_item(deployment: Deployment) -> None:

@@ -143,7 +143,9 @@ class Seen:
     @property
     def profile(self) -> bytes:
         """How the print differs from the reference, packed; empty if not compared."""
-        return b"" if self.chosen is None else self.chosen.comparison.profile.to_bytes()
+        if self.chosen is None:
+            return b""
+        return self.chosen.comparison.profile().to_bytes()
 
     def quality(self) -> dict[str, float]:
         """Return what the photo could carry, by name."""

@@ -2,10 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from touchstone.engine.alignment import Alignment
-from touchstone.engine.pair import AlignedPair
 from touchstone.engine.printings import GENUINE, UNASSIGNED, printings
 from touchstone.engine.profile import CELLS, PLANES, Profile, packed, profile_of
 from touchstone.errors import InvalidInputError
@@ -110,14 +107,6 @@ def test_items_of_two_references_are_refused() -> None:
         printings(profiles, [0.1])
 
 
-def pair_of(seen: NDArray[np.uint8], valid: NDArray[np.float32]) -> AlignedPair:
-    height, width = valid.shape
-    nothing = np.zeros((height // 2, width // 2), np.float32)
-    still = Alignment(np.zeros((height, width, 2), np.float32), nothing, 0.0, valid > 0)
-    expected = np.full((height, width, 3), 120, np.uint8)
-    return AlignedPair(expected, seen, valid, still, 0.0)
-
-
 def test_a_profile_tells_where_and_how_a_print_differs() -> None:
     seen = np.full((480, 640, 3), 120, np.uint8)
     seen[100:200, 200:300] += 40
@@ -125,7 +114,7 @@ def test_a_profile_tells_where_and_how_a_print_differs() -> None:
     valid[:, :100] = 0
     deviation = np.zeros((240, 320), np.float32)
     deviation[50:100, 100:150] = 3
-    profile = profile_of(pair_of(seen, valid), deviation)
+    profile = profile_of(np.full_like(seen, 120), seen, valid, deviation)
     again = Profile.from_bytes(profile.to_bytes())
     assert again == profile
     assert profile.cells == (48, CELLS)

@@ -16,7 +16,6 @@ from touchstone.engine.evidence import Evidence
 from touchstone.engine.features import Method
 from touchstone.engine.identification import Match
 from touchstone.engine.policy import Expert, Logistic, Mixture, Policy, Term
-from touchstone.engine.profile import PLANES, packed
 from touchstone.engine.quality import Quality
 from touchstone.engine.reference import Reference
 from touchstone.engine.registration import Registration
@@ -86,7 +85,8 @@ def evidence(
             regions=regions,
             compared_fraction=0.95,
             valid=np.ones((64, 96), np.float32),
-            profile=packed(np.zeros((PLANES, 4, 6), np.float32)),
+            expected=picture,
+            seen=picture,
         ),
         hidden_fraction=0.0,
         face_share=1.0,

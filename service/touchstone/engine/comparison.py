@@ -59,8 +59,15 @@ class Comparison:
     """Share of the reference that could be compared, 0 to 1."""
     valid: Map
     """(h, w): 1 where it was, else 0."""
-    profile: Profile
-    """What tells printings apart in a lot."""
+    expected: Pixels
+    """(h, w, 3): the reference under the photo's light."""
+    seen: Pixels
+    """(h, w, 3): the photo, laid over it."""
+
+    def profile(self) -> Profile:
+        """Return what tells printings apart in a lot; made when it is asked for."""
+        learned = self.channel_maps["learned"]
+        return profile_of(self.expected, self.seen, self.valid, learned)
 
 
 def compare(
@@ -134,7 +141,8 @@ def compare(
         regions=_regions(deviation, maps),
         compared_fraction=float(pair.valid.mean()),
         valid=pair.valid,
-        profile=profile_of(pair, learned.map),
+        expected=pair.expected,
+        seen=pair.seen,
     )
 
 

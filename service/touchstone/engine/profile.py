@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.engine.image import Pixels
 from touchstone.engine.normalisation import Map
-from touchstone.engine.pair import AlignedPair
 from touchstone.errors import InvalidInputError
 
 CELLS = 64
@@ -94,26 +94,27 @@ def packed(planes: NDArray[np.float32]) -> Profile:
     return Profile(head + zlib.compress(steps.tobytes(), 6))
 
 
-def profile_of(pair: AlignedPair, deviation: Map) -> Profile:
-    """Profile the print that ``pair`` shows.
+def profile_of(expected: Pixels, seen: Pixels, valid: Map, deviation: Map) -> Profile:
+    """Profile the print that an aligned pair shows (`pair.AlignedPair`).
 
     Args:
-        pair: the reference and the photo, (h, w).
+        expected: the reference under the photo's light, (h, w, 3).
+        seen: the photo, (h, w, 3).
+        valid: (h, w): 1 where compared, else 0.
         deviation: (h // 2, w // 2), what the comparator suspects; 1 is the edge of
             what is usual.
     """
-    height, width = pair.valid.shape
+    height, width = valid.shape
     scale = CELLS / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    compared = _cells(pair.valid, size)
-    mask = pair.valid.astype(np.uint8)
+    compared = _cells(valid, size)
+    mask = valid.astype(np.uint8)
     # In bytes, which shrink ten times faster: they round by less than a step.
-    seen, expected = (
-        _cells(cv2.bitwise_and(one, one, mask=mask), size)
-        for one in (pair.seen, pair.expected)
+    here, due = (
+        _cells(cv2.bitwise_and(one, one, mask=mask), size) for one in (seen, expected)
     )
     share = np.maximum(compared, np.float32(_COMPARED))[..., None]
-    colours = np.asarray((seen - expected) / share @ _OPPONENTS.T, np.float32)
+    colours = np.asarray((here - due) / share @ _OPPONENTS.T, np.float32)
     planes = np.stack([_cells(deviation, size), *cv2.split(colours), compared])
     planes[:, compared < _COMPARED] = 0
     return packed(np.asarray(planes, np.float32))

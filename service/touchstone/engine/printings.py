@@ -11,17 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.engine.duels import SHOWN
 from touchstone.engine.profile import Profile
-from touchstone.engine.splits import (
-    LEAST_ITEMS,
-    SHOWN,
-    Indices,
-    Members,
-    merged,
-    split,
-    telling,
-)
-from touchstone.engine.typicality import Numbers, Standard, Usual
+from touchstone.engine.splits import LEAST_ITEMS, merged, placed, split
+from touchstone.engine.typicality import Indices, Standard, Usual
 from touchstone.errors import InvalidInputError
 
 GENUINE = 0
@@ -78,18 +71,20 @@ def printings(
     sample = order[:_SAMPLE]
     usual = Usual.of([profiles[i] for i in sample])
     standard = usual.standardised([profiles[i] for i in sample])
-    groups = merged(standard, split(standard))
-    centres, found, means = _settled(standard, groups)
-    genuine = _genuine(standard, means, found, ratios[sample])
+    tree = split(standard)
+    found = placed(tree, standard).group
+    into = merged(standard, found)
+    found = into[found]
+    genuine = _genuine(standard, found, ratios[sample])
     labels = np.full(len(profiles), UNASSIGNED, np.int64)
     plainness = np.zeros(len(profiles))
     for block in _blocks(order):
-        part = usual.standardised([profiles[i] for i in block])
-        nearest, nearer, shown = centres.nearest(part)
+        places = placed(tree, usual.standardised([profiles[i] for i in block]))
+        group = into[places.group]
         # Where no printing shows, none is claimed: that is where most items belong.
-        is_told = (shown > SHOWN) & (nearer > _DOUBT) | (nearest == genuine)
-        labels[block] = np.where(is_told, nearest, UNASSIGNED)
-        plainness[block] = np.minimum(nearer, 1) * shown
+        is_told = (places.shown > SHOWN) & (places.margin > _DOUBT) | (group == genuine)
+        labels[block] = np.where(is_told, group, UNASSIGNED)
+        plainness[block] = places.margin * places.shown
     return _named(labels, plainness, order, genuine)
 
 
@@ -110,102 +105,28 @@ def _blocks(order: Indices) -> Iterator[Indices]:
 
 # --- assigning ------------------------------------------------------------------------
 
-_SETTLING = 4
 _DOUBT = 0.08
-"""Of the way between two centres: nearer to the middle is not assigned."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Centres:
-    """What the items of each group share, where it differs from the first group."""
-
-    aims: Numbers
-    """(groups, numbers that tell)"""
-    tells: Members
-    """(numbers,): where any group differs from the first beyond the error of a mean."""
-    reach: Numbers
-    """(numbers that tell,): a place that strays further is hidden, or no print."""
-    weights: Numbers
-    """(numbers that tell,)"""
-
-    @staticmethod
-    def of(means: Numbers, sizes: Sequence[int], weights: Numbers) -> "_Centres":
-        """Hold ``means`` to the first of them where they hardly differ from it."""
-        least = [telling(size) for size in sizes]
-        differs = np.abs(means - means[0]) > np.array(least)[:, None]
-        tells = differs.any(axis=0)
-        aims = np.where(differs, means, means[0])[:, tells].astype(np.float32)
-        reach = 2 * np.abs(aims - aims[0]).max(axis=0) + 1
-        return _Centres(aims, tells, np.asarray(reach, np.float32), weights[tells])
-
-    def nearest(
-        self, standard: Standard
-    ) -> tuple[Indices, NDArray[np.float64], NDArray[np.float64]]:
-        """Return each item's group, by how much it is nearer, and what of that shows.
-
-        The second is 1 on the centre and 0 half way to the next, the third is 1 where
-        all places show that tell the two apart.
-        """
-        items = np.arange(len(standard))
-        if len(self.aims) == 1:
-            return (
-                np.zeros(len(standard), np.int64),
-                np.ones(len(items)),
-                np.ones(len(items)),
-            )
-        seen = standard.is_seen(self.tells) * self.weights
-        values = np.clip(
-            standard.values[:, self.tells],
-            self.aims[0] - self.reach,
-            self.aims[0] + self.reach,
-        )
-        far = np.stack(
-            [(seen * (values - aim) ** 2).sum(axis=1) for aim in self.aims], axis=1
-        )
-        first, second = np.argsort(far, axis=1, kind="stable")[:, :2].T
-        apart = ((self.aims[:, None] - self.aims[None]) ** 2)[first, second]
-        shown = (seen * apart).sum(axis=1)
-        nearer = (far[items, second] - far[items, first]) / np.maximum(shown, 1e-6)
-        whole = np.maximum(apart @ self.weights, 1e-6)
-        return first, nearer.astype(np.float64), shown / whole
-
-
-def _settled(
-    standard: Standard, groups: list[Indices]
-) -> tuple[_Centres, Indices, Numbers]:
-    """Assign the sample to the centres of its groups until nothing moves."""
-    labels = np.zeros(len(standard), np.int64)
-    for number, group in enumerate(groups):
-        labels[group] = number
-    for _ in range(_SETTLING):
-        labels = np.unique(labels, return_inverse=True)[1]
-        members = [labels == number for number in range(labels.max() + 1)]
-        means = np.stack([standard.mean(one) for one in members])
-        sizes = [int(one.sum()) for one in members]
-        centres = _Centres.of(means, sizes, standard.weights)
-        moved = centres.nearest(standard)[0]
-        if np.array_equal(moved, labels):
-            break
-        labels = moved
-    return centres, labels, means
+"""Of the way from a border to a group's middle: nearer to it is not assigned."""
 
 
 def _genuine(
-    standard: Standard, centres: Numbers, labels: Indices, ratios: NDArray[np.float64]
+    standard: Standard, labels: Indices, ratios: NDArray[np.float64]
 ) -> int | None:
     """Return the group that is genuine: least suspected of those that may be."""
-    peaks = [standard.suspected(centre) for centre in centres]
-    favoured = [_middle(ratios[labels == number]) for number in range(len(centres))]
+    groups = [int(number) for number in np.unique(labels)]
+    members = {number: labels == number for number in groups}
+    peaks = {n: standard.suspected(standard.mean(members[n])) for n in groups}
+    favoured = {n: _middle(ratios[members[n]]) for n in groups}
     may_be = [
-        number
-        for number in range(len(centres))
-        if peaks[number] < _USUAL_EDGE
-        or favoured[number] > 0
-        or (labels == number).sum() < LEAST_ITEMS  # of which no printing is claimed
+        n
+        for n in groups
+        if peaks[n] < _USUAL_EDGE
+        or favoured[n] > 0
+        or members[n].sum() < LEAST_ITEMS  # of which no printing is claimed
     ]
     if not may_be:
         return None
-    return min(may_be, key=lambda number: (-favoured[number], peaks[number]))
+    return min(may_be, key=lambda n: (-favoured[n], peaks[n]))
 
 
 _USUAL_EDGE = 1.0

@@ -2,21 +2,18 @@
 
 What a photograph does is another in each, or comes by degrees; a print source is in an
 item or is not. So a split must leave a gap, and hold for items that it was not learned
-from.
+from (`gaps`). The splits are a tree, down which any item can be let.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from touchstone.engine.typicality import Numbers, Standard
-
-Indices: TypeAlias = NDArray[np.int64]
-Members: TypeAlias = NDArray[np.bool_]
-"""(items,): whether each is one of them."""
-
+from touchstone.engine.duels import HALF, Duel, Floats, border, telling
+from touchstone.engine.gaps import Group, evidence_of
+from touchstone.engine.typicality import Indices, Members, Numbers, Shared, Standard
 
 LEAST_ITEMS = 5
 """Of one printing that can be found."""
@@ -29,35 +26,141 @@ _SEEDS = 8
 _ROUNDS = 8
 
 
-def split(standard: Standard) -> list[Indices]:
-    """Split items until no part of a group differs from the rest as a printing does."""
-    waiting, done = [np.arange(len(standard))], []
-    while waiting:
-        group = waiting.pop()
-        part = _printing_in(standard.of(group).beyond_their_own())
-        if part is None:
-            done.append(group)
-        else:
-            waiting += [group[part], group[~part]]
-    return sorted(done, key=lambda group: (-len(group), int(group[0])))
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A group in two, each of which may be split again."""
+
+    shared: Shared
+    """Of the group, taken out before its items are told apart."""
+    duel: Duel
+    rest: "Split | None" = None
+    part: "Split | None" = None
+    """None is a group of its own."""
 
 
-def _printing_in(group: Standard) -> Members | None:
-    """Find those of a group that are of another printing than the rest, if any."""
-    least = max(LEAST_ITEMS, round(_LEAST_SHARE * len(group)))
-    best, part, tried = _LEAST_EVIDENCE, None, set()
-    if len(group) < 2 * least:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where in a tree of splits items are; (items,) each."""
+
+    group: Indices
+    margin: Floats
+    """By which the border of its part was passed: 0 on it, 1 as far as the middle."""
+    shown: Floats
+    """Share that shows of what tells there."""
+    is_told: Members
+    """Whether a part was found that each is of, and not only parts that it is not."""
+
+
+def split(
+    standard: Standard,
+    items: Indices | None = None,
+    seen: Sequence[Members] = (),
+) -> Split | None:
+    """Split items until no part of a group differs from the rest as a printing does.
+
+    Args:
+        standard: all items.
+        items: those of the group; None is all.
+        seen: parts that differed in a larger group, and may still: (of the group,).
+    """
+    group = np.arange(len(standard)) if items is None else items
+    found = _found_in(standard.of(group), seen)
+    if found is None:
         return None
+    rest, part = (
+        split(standard, group[side], [other[side] for other in found.others])
+        for side in (~found.members, found.members)
+    )
+    return Split(found.shared, found.duel, rest, part)
+
+
+def placed(tree: Split | None, standard: Standard) -> Places:
+    """Let items down a tree; groups are numbered from 0, the rest of all first."""
+    items = len(standard)
+    if tree is None:
+        whole = np.ones(items)
+        return Places(np.zeros(items, np.int64), whole, whole, whole < 1)
+    lies = tree.duel.lies(tree.shared.taken_from(standard))
+    is_there = lies.is_there(tree.duel.line)
+    group = np.zeros(items, np.int64)
+    margin = np.minimum(np.abs(lies.along - tree.duel.line) / HALF, 1)
+    shown, is_told = lies.shown.copy(), is_there.copy()
+    first = 0
+    for branch, side in ((tree.rest, ~is_there), (tree.part, is_there)):
+        below = placed(branch, standard.of(np.flatnonzero(side)))
+        group[side] = first + below.group
+        # Who is found to be of a part is so whatever else it was hardly told not to be.
+        for own, inner in ((margin, below.margin), (shown, below.shown)):
+            least = np.minimum(own[side], inner)
+            own[side] = np.where(below.is_told, inner, least)
+        is_told[side] |= below.is_told
+        first += _groups(branch)
+    return Places(group, margin, shown, is_told)
+
+
+def _groups(tree: Split | None) -> int:
+    return 1 if tree is None else _groups(tree.rest) + _groups(tree.part)
+
+
+# --- one split ------------------------------------------------------------------------
+
+
+class _Found(NamedTuple):
+    """Those of a group that are of another printing than the rest."""
+
+    members: Members
+    shared: Shared
+    duel: Duel
+    others: list[Members]
+    """Other parts that differ."""
+
+
+def _found_in(items: Standard, seen: Sequence[Members]) -> _Found | None:
+    least = max(LEAST_ITEMS, round(_LEAST_SHARE * len(items)))
+    if len(items) < 2 * least:
+        return None
+    shared = Shared.of(items)
+    group = Group.of(shared.taken_from(items))
+    parts: list[tuple[float, Members]] = []
+    tried: set[bytes] = set()
+    for one in (*seen, *_settled(group, least)):
+        if one.tobytes() in tried or not _is_two(one, least):
+            continue
+        tried |= {one.tobytes(), (~one).tobytes()}
+        evidence, part = evidence_of(group, one)
+        if evidence > 0:
+            parts.append((evidence, part))
+    best, found = 0.0, None
+    for evidence, part in parts:
+        duel, agreement = _told_by(group, part)
+        if evidence * agreement > best:
+            best, found = evidence * agreement, (part, duel)
+    if found is None:
+        return None
+    part, duel = found
+    return _Found(part, shared, duel, [one for _, one in parts if one is not part])
+
+
+def _told_by(group: Group, part: Members) -> tuple[Duel, float]:
+    """Learn what tells a part, and how far that finds again those it is made of."""
+    duel = group.learned(part, ~part)
+    lies = duel.lies(group.items)
+    duel = replace(duel, line=border(lies.along[part], lies.along[~part]))
+    missed = np.count_nonzero(lies.is_there(duel.line) != part)
+    fewer = min(np.count_nonzero(part), np.count_nonzero(~part))
+    return duel, 1 - missed / fewer
+
+
+def _settled(group: Group, least: int) -> Iterator[Members]:
     for level in _STANDS_OUT:
-        for seeds in _crowds(group.standing_out(level), least):
+        for seeds in _crowds(group.items.standing_out(level), least):
             settled = _refined(group, seeds, least)
-            if settled is None or settled.tobytes() in tried:
-                continue
-            tried |= {settled.tobytes(), (~settled).tobytes()}
-            evidence = _evidence(group, settled)
-            if evidence > best:
-                best, part = evidence, settled
-    return part
+            if settled is not None:
+                yield settled
+
+
+def _is_two(members: Members, least: int) -> bool:
+    return bool(least <= members.sum() <= len(members) - least)
 
 
 def _crowds(outstanding: Numbers, least: int) -> Iterator[Members]:
@@ -79,167 +182,67 @@ def _crowds(outstanding: Numbers, least: int) -> Iterator[Members]:
         yield crowd
 
 
-def _refined(group: Standard, members: Members, least: int) -> Members | None:
+def _refined(group: Group, members: Members, least: int) -> Members | None:
     """Let centres and members settle: who is nearer to the one than to the other."""
     for _ in range(_ROUNDS):
-        if not least <= members.sum() <= len(members) - least:
+        if not _is_two(members, least):
             return None
-        along, shown = _between(
-            group, members, group.mean(~members), group.mean(members)
-        )
-        moved = (along > 0.5) & (shown > SHOWN)  # noqa: PLR2004 - half way
+        moved = group.learned(members, ~members).lies(group.items).is_there(HALF)
         if np.array_equal(moved, members):
             break
         members = moved
-    is_two = least <= members.sum() <= len(members) - least
-    return members if is_two else None
+    return members if _is_two(members, least) else None
 
 
-SHOWN = 0.2
-"""Share of what tells two printings apart that an item must show to be of either."""
+# --- groups that are one after all ----------------------------------------------------
 
 
-def telling(items: int) -> float:
-    """Deviations beyond which two means of so many items tell them apart."""
-    return float(max(_APART, _SURE / np.sqrt(max(1, items))))
-
-
-_APART, _SURE = 1.0, 3.5
-
-
-def _between(
-    group: Standard, members: Members, here: Numbers, there: Numbers
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where each item lies from ``here`` (0) to ``there`` (1), and how much shows it.
-
-    By the places alone where the two differ beyond the error of a mean of so few.
-    """
-    gap = there - here
-    apart = np.abs(gap) > telling(int(members.sum()))
-    if not apart.any():
-        return np.zeros(len(group)), np.zeros(len(group))
-    gap = gap[apart]
-    weights = group.weights[apart] * gap * gap
-    seen = group.is_seen(apart)
-    reach = 2 * np.abs(gap) + 1  # a place that is hidden strays further than any print
-    strays = np.clip(group.values[:, apart] - here[apart], -reach, reach)
-    shown = seen @ weights
-    along = (strays * seen) @ (weights / gap) / np.maximum(shown, 1e-6)
-    return along, shown / weights.sum()
-
-
-_LEAST_EVIDENCE = 12.0
-_LEAST_GAP = 3.5
-_MOST_BETWEEN = 0.35
-_LEAST_SUSPECTED = 2.4
-"""In deviations of half a unit: beyond the edge of what is usual."""
-_PLAINLY = 1.5
-_JUDGED = 0.25
-_FEW = 3
-
-
-def _evidence(group: Standard, members: Members) -> float:
-    """Weigh a split: its gap in deviations by the root of how many it divides off.
-
-    Each half of the items is judged by what was learned on the other. Zero where no gap
-    is left there, or where the comparator suspects none of the places.
-    """
-    half = np.zeros(len(group), bool)
-    for side in (members, ~members):
-        half[np.flatnonzero(side)[1::2]] = True
-    along, shown = np.zeros(len(group)), np.zeros(len(group))
-    gaps = []
-    for learned in (half, ~half):
-        here, there = (group.mean(learned & side) for side in (~members, members))
-        judged = _between(group, learned & members, here, there)
-        along[~learned], shown[~learned] = (one[~learned] for one in judged)
-        gaps.append(there - here)
-    inside, outside = (along[side & (shown > _JUDGED)] for side in (members, ~members))
-    if (
-        min(len(inside), len(outside)) < _FEW
-        or _suspected(group, gaps) < _LEAST_SUSPECTED
-    ):
-        return 0.0
-    gap, between, lost = _divided(inside, outside)
-    if gap < _LEAST_GAP or max(between, lost) > _MOST_BETWEEN:
-        return 0.0
-    fewer = min(len(inside), len(outside))
-    return float(gap * np.sqrt(fewer) * (1 - between) * (1 - lost))
-
-
-def _suspected(group: Standard, gaps: Sequence[Numbers]) -> float:
-    """How far the few places stray that differ most, in both.
-
-    Suspected by the comparator, or else plainly of another colour.
-    """
-    one, other = gaps
-    shared = np.where(one * other > 0, np.minimum(np.abs(one), np.abs(other)), 0)
-    suspected, *coloured = np.sort(shared.reshape(-1, group.cells))[:, -_FEW:].mean(
-        axis=1
-    )
-    return max(float(suspected), float(max(coloured)) - _PLAINLY)
-
-
-def _divided(
-    inside: NDArray[np.float64], outside: NDArray[np.float64]
-) -> tuple[float, float, float]:
-    """Gap in deviations; who lies midway, and on the wrong side, by the fewer."""
-    top, bottom = float(np.median(inside)), float(np.median(outside))
-    if top <= bottom:
-        return 0.0, 1.0, 1.0
-    spreads = [
-        1.4826 * float(np.median(np.abs(one - middle))) + _LEAST_SPREAD
-        for one, middle in ((inside, top), (outside, bottom))
-    ]
-    gap = (top - bottom) / float(np.sqrt(np.mean(np.square(spreads))))
-    way = (np.concatenate([inside, outside]) - bottom) / (top - bottom)
-    fewer = min(len(inside), len(outside))
-    low, high = _MIDWAY
-    between = ((way > low) & (way < high)).sum() / fewer
-    half = 0.5
-    wrong = (way[: len(inside)] < half).sum() + (way[len(inside) :] > half).sum()
-    return gap, float(between), float(wrong / fewer)
-
-
-_LEAST_SPREAD = 0.02
-_MIDWAY = 0.4, 0.6
-
-
-def merged(standard: Standard, groups: list[Indices]) -> list[Indices]:
+def merged(standard: Standard, groups: Indices) -> Indices:
     """Put together again what differs less from each other than from the first group.
 
     A print that hardly registers is laid over its reference in a few ways, which leave
     gaps as well.
+
+    Args:
+        standard: the items that groups were learned from.
+        groups: (items,), numbered from 0, which is the first.
+
+    Returns:
+        The new number of each.
     """
-    groups = list(groups)
-    while len(groups) > 2:  # noqa: PLR2004 - the first, and two to put together
-        means = [standard.mean_of(group) for group in groups]
+    into = np.arange(groups.max() + 1)
+    while True:
+        left = [int(n) for n in np.unique(into)]
+        members = {n: np.isin(groups, np.flatnonzero(into == n)) for n in left}
+        left.sort(key=lambda n: (-int(members[n].sum()), n))
+        if len(left) <= 2:  # noqa: PLR2004 - the first, and two to put together
+            return into
+        means = {n: standard.mean(members[n]) for n in left}
         alike = {
-            (one, two): _likeness(standard, means, groups, one, two)
-            for two in range(2, len(groups))
-            for one in range(1, two)
+            (one, two): _likeness(
+                standard.weights,
+                (means[left[0]], means[one], means[two]),
+                min(int(members[one].sum()), int(members[two].sum())),
+            )
+            for place, two in enumerate(left[2:], 2)
+            for one in left[1:place]
         }
         one, two = min(alike, key=lambda pair: (alike[pair], pair))
         if alike[one, two] >= _OTHER:
-            break
-        groups[one] = np.sort(np.concatenate([groups[one], groups.pop(two)]))
-    return groups
+            return into
+        into[into == two] = one
 
 
-_OTHER = 0.5
+_OTHER = 0.8
 """Of the square of how far a printing lies from the first group."""
 
 
 def _likeness(
-    standard: Standard, means: list[Numbers], groups: list[Indices], one: int, two: int
+    weights: Numbers, means: tuple[Numbers, Numbers, Numbers], fewer: int
 ) -> float:
-    fewer = min(len(groups[one]), len(groups[two]))
+    first, one, two = means
     lengths = [
-        float(standard.weights @ np.where(np.abs(gap) > telling(fewer), gap * gap, 0))
-        for gap in (
-            means[one] - means[two],
-            means[one] - means[0],
-            means[two] - means[0],
-        )
+        float(weights @ np.where(np.abs(gap) > telling(fewer), gap * gap, 0))
+        for gap in (one - two, one - first, two - first)
     ]
     return lengths[0] / max(min(lengths[1:]), 1e-6)

@@ -6,6 +6,7 @@ strays in one more. Profiles become numbers in units of what strays there usuall
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -13,14 +14,17 @@ from numpy.typing import NDArray
 
 from touchstone.engine.profile import PLANES, Profile
 
-Numbers = NDArray[np.float32]
+Numbers: TypeAlias = NDArray[np.float32]
+Indices: TypeAlias = NDArray[np.int64]
+Members: TypeAlias = NDArray[np.bool_]
+"""(items,): whether each is one of them."""
 
 _COLOURS = PLANES - 2
 _KINDS = PLANES - 1
 """Kinds of numbers of a place: deviation, lightness, redness, yellowness."""
 _LEAST = np.array([0.5, 2.0, 1.0, 1.0], np.float32)[:, None]
 """Least spread of each kind: units of the usual, and levels."""
-_WEIGHTS = np.array([1.0, 0.5, 0.25, 0.25], np.float32)
+_WEIGHTS = np.array([0.1, 0.5, 0.25, 0.25], np.float32)
 """Neighbouring colours stray together, so that each tells less."""
 _MOST = np.float32(8)
 _TO_DEVIATION = np.float32(1.4826)
@@ -32,6 +36,11 @@ _LIGHT_CELLS = 6.0
 def rows_of(seen: NDArray[np.bool_]) -> Numbers:
     """Whether each number counts, from whether its cell was seen: (..., numbers)."""
     return np.tile(seen, (*[1] * (seen.ndim - 1), _KINDS)).astype(np.float32)
+
+
+def mean_of(values: Numbers, seen: Numbers) -> Numbers:
+    """(numbers,): mean of sums, held to the usual as by one item more that is so."""
+    return np.asarray(values / (np.tile(seen, _KINDS) + 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,41 +78,20 @@ class Standard:
         places = np.flatnonzero(numbers) % self.cells
         return self.seen[:, places].astype(np.float32)
 
-    def mean(self, items: NDArray[np.bool_]) -> Numbers:
-        """Mean of some items over what was seen of each place, held to the usual."""
-        chosen = items.astype(np.float32)
-        counts = np.tile(chosen @ self.seen.astype(np.float32), _KINDS)
-        return np.asarray((chosen @ self.values) / (counts + 1), np.float32)
+    def sums(self, items: Members) -> tuple[Numbers, Numbers]:
+        """Sum of some items over what was seen of each place, and how many saw it."""
+        rows = np.flatnonzero(items)
+        each = np.ones(len(rows), np.float32)
+        return each @ self.values[rows], each @ self.seen[rows].astype(np.float32)
 
-    def mean_of(self, items: NDArray[np.int64]) -> Numbers:
-        """As `mean`, of the items with these numbers."""
-        return self.mean(np.isin(np.arange(len(self)), items))
+    def mean(self, items: Members) -> Numbers:
+        """Mean of some items over what was seen of each place, held to the usual."""
+        return mean_of(*self.sums(items))
 
     def suspected(self, centre: Numbers) -> float:
         """Most that the comparator suspects of a centre, in units of the usual."""
         raw = centre[: self.cells] * self.spread + self.middle
         return float(np.sort(raw)[-3:].mean())
-
-    def beyond_their_own(self) -> "Standard":
-        """Take out of each item what all of them share, as strongly as it shows it.
-
-        A sharp photo shows the same print more plainly than a soft one: that is no
-        other printing.
-        """
-        values = self.values.copy()
-        shared = self.mean(np.ones(len(self), bool))
-        for part in (slice(0, self.cells), slice(self.cells, None)):
-            strong = np.zeros(len(shared), bool)
-            strong[part] = np.abs(shared[part]) > 1
-            if np.count_nonzero(strong) < _FEW:
-                continue
-            squares = self.weights[strong] * shared[strong]
-            along = self.values[:, strong] @ squares
-            length = self.is_seen(strong) @ (squares * shared[strong])
-            plainness = np.clip(along / np.maximum(length, 1e-6), 0, 2)
-            values[:, part] -= plainness[:, None] * shared[part]
-        values *= rows_of(self.seen)
-        return Standard(values, self.seen, self.spread, self.middle)
 
     def standing_out(self, level: float) -> Numbers:
         """What strays beyond ``level`` deviations from the middle, weighted."""
@@ -114,7 +102,48 @@ class Standard:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all items of a group share: no printing tells itself by it."""
+
+    mean: Numbers
+    """(numbers,)"""
+    middle: Numbers
+    """(numbers,): what is left of it, as plainly as each item shows the rest."""
+
+    @staticmethod
+    def of(group: Standard) -> "Shared":
+        """Learn it."""
+        mean = group.mean(np.ones(len(group), bool))
+        nothing = np.zeros_like(mean)
+        left = Shared(mean, nothing).taken_from(group)
+        return Shared(mean, _middle(left.values))
+
+    def taken_from(self, items: Standard) -> Standard:
+        """Take it out of each item, as strongly as that shows it.
+
+        A sharp photo shows the same print more plainly than a soft one: that is no
+        other printing.
+        """
+        values = items.values.copy()
+        for part in (slice(0, items.cells), slice(items.cells, None)):
+            strong = np.zeros(len(self.mean), bool)
+            strong[part] = np.abs(self.mean[part]) > 1
+            if np.count_nonzero(strong) < _FEW:
+                continue
+            squares = items.weights[strong] * self.mean[strong]
+            along = items.values[:, strong] @ squares
+            length = items.is_seen(strong) @ (squares * self.mean[strong])
+            plainness = np.clip((along + _PRIOR) / (length + _PRIOR), 0, 2)
+            values[:, part] -= plainness[:, None] * self.mean[part]
+        values -= self.middle
+        values *= rows_of(items.seen)
+        return Standard(values, items.seen, items.spread, items.middle)
+
+
 _FEW = 3
+_PRIOR = np.float32(30)
+"""Squared deviations of what is shared that speak as loud as that all show it alike."""
 
 
 @dataclass(frozen=True, slots=True)

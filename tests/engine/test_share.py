@@ -176,6 +176,11 @@ def test_the_bounds_keep_their_order(data: st.DataObject) -> None:
     assert said.high_at_worst <= 1.0
 
 
+def test_no_share_is_more_than_all_by_rounding() -> None:
+    said = share_of_counterfeits(Findings(3, 3, 29), SHIPPED)
+    assert (said.high, said.high_at_worst, said.high_if_average) == (1.0, 1.0, 1.0)
+
+
 def test_a_very_large_lot_is_weighed_as_a_smaller_one_of_the_same_share(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

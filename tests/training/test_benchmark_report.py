@@ -42,6 +42,7 @@ from touchstone_training.benchmark.report import (
     capped,
     counterfeit_document,
     planted_document,
+    products_document,
     without_nan,
 )
 from touchstone_training.measuring import GENUINE
@@ -317,6 +318,7 @@ def report_of(document: Document) -> Document:
     return {
         "format": card.FORMAT,
         "simulated": dict.fromkeys(("both", "field", "inspector"), document),
+        "products": products_document([one for one in ROWS if not one.is_fake]),
         "identification": identification_document(answers),
         "real": {"shelf": real_document([row]), "all": real_document([row])},
         "planted": {

@@ -195,7 +195,7 @@ def _with_abstained(share: float, gone: float, odds: float) -> float:
         silent = 1.0
     else:
         silent = share * odds / max(1e-300, share * odds + 1.0 - share)
-    return (1.0 - gone) * share + gone * silent
+    return min(1.0, (1.0 - gone) * share + gone * silent)  # more, by rounding
 
 
 def _middle(least: float, most: float) -> float:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from touchstone_training.lots.kills import report_of, score_under_kills
-from touchstone_training.lots.pace import measure_memory, measure_pace
+from touchstone_training.lots.pace import measure_memory_alone, measure_pace
 from touchstone_training.lots.progress import follow_under_cuts
 from touchstone_training.lots.truth import held_against_truth
 
@@ -68,10 +68,7 @@ def memory(
     photos: Annotated[int, typer.Argument(help="Stubbed photos in the lot.")],
 ) -> None:
     """Measure the memory of listing, working through and writing a large lot."""
-    with TemporaryDirectory() as folder:
-        root = Path(folder)
-        trial = measure_memory(root / "data", root / "results.csv", photos=photos)
-        typer.echo(json.dumps(asdict(trial)))
+    typer.echo(json.dumps(asdict(measure_memory_alone(photos))))
 
 
 @app.command()

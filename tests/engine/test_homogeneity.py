@@ -34,14 +34,13 @@ def test_calls_weigh_by_how_often_other_units_of_the_product_are_called() -> Non
     clean = Printing("rest", 1, 100, reference="front")
     alike = Printing("rest", 33, 100, reference="front")
     elsewhere = Printing("rest", 1, 100, reference="back")
-    small = Printing("few", 9, 10, reference="front")
     weighed = {
-        one: suspect.log10_lr(beside(suspect, (suspect, one, small), SHIPPED))
+        one: suspect.log10_lr(beside(suspect, (elsewhere, one), SHIPPED))
         for one in (clean, alike)
     }
     assert weighed[clean] < -6
     assert weighed[alike] > 0
-    assert beside(suspect, (suspect, elsewhere), SHIPPED) == SHIPPED
+    assert beside(suspect, (elsewhere,), SHIPPED) == SHIPPED
     for rest, found in ((clean, {"A"}), (alike, set()), (elsewhere, set())):
         said = told([suspect], SHIPPED, mistaken=0.0001, unlinked=[rest])
         assert said.counterfeit == found
@@ -66,12 +65,32 @@ def test_units_weighed_one_after_another_weigh_what_they_weigh_together(
 
 def test_a_printing_with_many_calls_is_told_and_a_single_item_is_not() -> None:
     printings = [Printing("A", 8, 20), Printing("B", 1, 1), Printing("C", 0, 20)]
-    found = told(printings, SHIPPED, mistaken=0.0125)
+    rest = [Printing("rest", 0, 80)]
+    found = told(printings, SHIPPED, mistaken=0.0125, unlinked=rest)
     assert found.counterfeit == {"A"}
     assert found.genuine == frozenset()
     sharp = told(printings, SHARP, mistaken=0.0125)
     assert sharp.genuine == {"C"}
     assert sharp.counterfeit == frozenset()  # 8 of 20 is neither
+
+
+@pytest.mark.parametrize("clean", [0, 30, 49, 51])
+def test_one_source_that_is_seen_well_does_not_clear_another(clean: int) -> None:
+    sources = [Printing("A", 40, 50), Printing("B", 38, 50)]
+    rest = [Printing("rest", 0, clean)] if clean else []
+    found = told(sources, SHIPPED, mistaken=0.00625, unlinked=rest)
+    assert found.counterfeit == {"A", "B"}
+    for one in sources:
+        assert one.log10_lr(beside(one, rest, SHIPPED)) < -3
+
+
+def test_a_printing_is_told_by_photos_of_its_own_reference() -> None:
+    """What the backs of its units show is not of the print on their fronts."""
+    rest = [Printing("rest", 0, 80, reference="front")]
+    fronts = Printing("A", 12, 20, 0, "front", Trials(0, 20))
+    assert told([fronts], SHIPPED, mistaken=0.01, unlinked=rest).counterfeit == set()
+    backs = Printing("A", 12, 20, 0, "front", Trials(12, 20))
+    assert told([backs], SHIPPED, mistaken=0.01, unlinked=rest).counterfeit == {"A"}
 
 
 def test_many_printings_are_not_told_by_the_chance_of_one_among_them() -> None:

@@ -49,6 +49,28 @@ def test_print_sources_are_found_and_genuine_items_stay_together() -> None:
         assert found.labels[exemplar] == label
 
 
+@pytest.mark.parametrize("forged", [0.4, 0.46, 0.5, 0.56, 0.6])
+def test_a_source_of_half_of_a_lot_is_told_as_any_other(forged: float) -> None:
+    items = round(100 * forged)
+    true, profiles = lot(groups={0: 100 - items, 1: items})
+    found = printings(profiles, [-1.0 if one else 1.0 for one in true])
+    assert adjusted_rand_index(true, found.labels) > 0.9
+    assert Counter(found.labels)[GENUINE] == pytest.approx(100 - items, abs=4)
+
+
+@pytest.mark.parametrize(
+    "groups", [{0: 40, 1: 100, 2: 20}, {0: 70, 1: 100, 2: 40}, {0: 30, 1: 160, 2: 30}]
+)
+def test_genuine_items_that_are_the_fewer_are_of_no_printing(
+    groups: dict[int, int],
+) -> None:
+    true, profiles = lot(groups=groups)
+    found = printings(profiles, [-1.0 if one else 1.0 for one in true])
+    genuine = [n for n, one in zip(found.labels, true, strict=True) if not one]
+    assert set(genuine) <= {GENUINE, UNASSIGNED}
+    assert adjusted_rand_index(true, found.labels) > 0.9
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_the_order_of_items_changes_nothing(seed: int) -> None:
     _, profiles = lot()

@@ -137,6 +137,25 @@ def test_calls_that_a_product_may_give_though_genuine_show_none() -> None:
     assert share_of_counterfeits(Findings(15, 100), one_rate).low > 0.0
 
 
+def test_units_of_several_photos_are_called_falsely_more_often() -> None:
+    single, double = Findings(60, 100), SHIPPED.of_units(2.0)
+    once, twice = (share_of_counterfeits(single, one).low for one in (SHIPPED, double))
+    assert 0.0 < twice < once
+    assert SHIPPED.of_units(1.0).false_call == SHIPPED.false_call
+    assert double.false_call.mean == pytest.approx(2 * SHIPPED.false_call.mean)
+    assert double.blind == SHIPPED.blind
+
+
+@given(a=st.floats(0.05, 20), b=st.floats(0.5, 500), factor=st.floats(1.01, 12))
+def test_a_rate_so_many_times_as_high_stays_a_rate(
+    a: float, b: float, factor: float
+) -> None:
+    known = Beta(a, b).times(factor)
+    assert known.a > 0
+    assert known.b > 0
+    assert known.mean == pytest.approx(min(0.9, factor * a / (a + b)))
+
+
 def test_calls_as_many_as_false_ones_show_none() -> None:
     said = share_of_counterfeits(Findings(14, 1000), SHIPPED)
     assert said.low == 0.0
@@ -256,9 +275,11 @@ def test_twenty_kinds_that_are_seen_bound_what_is_not() -> None:
 
 def test_a_printing_that_is_told_is_counted_whole() -> None:
     findings = Findings(41, 200)
-    printings = [Printing("A", 40, 100), Printing("B", 1, 100)]
+    printings, rest = [Printing("A", 40, 100)], [Printing("B", 1, 100)]
     without = share_of_counterfeits(findings, SHIPPED, population=200)
-    told = share_of_counterfeits(findings, SHIPPED, population=200, printings=printings)
+    told = share_of_counterfeits(
+        findings, SHIPPED, population=200, printings=printings, unlinked=rest
+    )
     assert told.low == pytest.approx(0.5)
     assert without.low < 0.3
     assert told.estimate is not None

@@ -8,6 +8,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+_MOST_MEAN = 0.9
+_LEAST_KNOWN = 0.25
+"""Units that are as good as seen."""
+
 Counts: TypeAlias = NDArray[np.int64]
 Chances: TypeAlias = NDArray[np.float64]
 
@@ -27,6 +31,19 @@ class Beta:
     def after(self, called: int, trials: int) -> "Beta":
         """Return what is known of it once so many of further trials were called."""
         return Beta(self.a + called, self.b + trials - called)
+
+    def times(self, factor: float) -> "Beta":
+        """Return what is known of so many times the rate, 1 or more.
+
+        Mean and spread are as many times larger; of a rate that may then be all or
+        nothing, hardly anything is known.
+        """
+        if factor == 1.0:
+            return self
+        mean = min(factor * self.mean, _MOST_MEAN)
+        variance = self.mean * (1 - self.mean) / (self.a + self.b + 1) * factor**2
+        concentration = max(mean * (1 - mean) / variance - 1, _LEAST_KNOWN)
+        return Beta(mean * concentration, (1 - mean) * concentration)
 
     def counts(self, trials: int, most: int | None = None) -> Chances:
         """Return the probability of 0, 1, … calls, the rate unknown.

@@ -41,16 +41,18 @@ class Group:
     """Items to tell apart, without what all of them share."""
 
     items: Standard
+    whole: Standard
+    """The same with it: of what half of them show, a half is shared by all."""
     _own: _Side
     _held: _Side
     """The same, each number held near to none: a few that stray far weigh little."""
 
     @staticmethod
-    def of(items: Standard) -> "Group":
+    def of(items: Standard, whole: Standard) -> "Group":
         """Keep both."""
         held = np.clip(items.values, -_HELD, _HELD)
         near = Standard(held, items.seen, items.spread, items.middle)
-        return Group(items, _Side.of(items), _Side.of(near))
+        return Group(items, whole, _Side.of(items), _Side.of(near))
 
     def __len__(self) -> int:
         return len(self.items)
@@ -159,12 +161,18 @@ def _differing(group: Group, members: Members) -> float:
     """
     half = _folds(members) % 2 == 0
     one, other = (
-        group.learned(some & members, some & ~members).whole() for some in (half, ~half)
+        _gap(group.whole, some & members, some & ~members) for some in (half, ~half)
     )
     shared = np.where(one * other > 0, np.minimum(np.abs(one), np.abs(other)), 0)
     places = np.sort(shared.reshape(-1, group.items.cells))[:, -_FEW:]
     suspected, *coloured = places.mean(axis=1)
     return max(float(suspected), float(max(coloured)) - _PLAINLY)
+
+
+def _gap(items: Standard, inside: Members, outside: Members) -> Numbers:
+    fewer = int(min(np.count_nonzero(inside), np.count_nonzero(outside)))
+    here, there = items.mean(outside), items.mean(inside)
+    return Duel.between(items, here, there, fewer).whole()
 
 
 def _chance(along: Floats, sides: tuple[Members, Members]) -> float:

@@ -30,6 +30,9 @@ class Printing:
     abstained: int = 0
     reference: str = ""
     """What its items were compared with."""
+    on_reference: Trials | None = None
+    """Calls by the photos of that reference alone, where items have others too; of all
+    that have one. None: those above."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.inconsistent <= self.answered or self.abstained < 0:
@@ -42,32 +45,32 @@ class Printing:
         """All of its items."""
         return self.answered + self.abstained
 
+    @property
+    def calls(self) -> Trials:
+        """What tells its nature: calls on what it printed, not on what others did."""
+        return self.on_reference or Trials(self.inconsistent, self.answered)
+
     def log10_lr(self, validation: Validation) -> float:
         """Return the log10 likelihood ratio of genuine against counterfeit, for all."""
-        counts = self.inconsistent, self.answered - self.inconsistent
+        counts = self.calls.inconsistent, self.calls.answered - self.calls.inconsistent
         return (
             validation.log_genuine(*counts) - validation.log_counterfeit(*counts)
         ) / math.log(10)
 
 
 def beside(
-    printing: Printing, parts: Sequence[Printing], validation: Validation
+    printing: Printing, unlinked: Sequence[Printing], validation: Validation
 ) -> Validation:
     """Return what the validation tells of a printing, given the rest of its lot.
 
-    Of the other ``parts`` that were compared with the same reference, the largest shows
-    how often units of that product are called. Its size chooses it, which calls do not
-    change.
+    The units of no printing that were compared with the same reference show how often
+    units of that product are called. Other printings do not: they may be counterfeits
+    that are seen well, beside which any other would pass for genuine.
     """
-    others = [
-        one
-        for one in parts
-        if one.label != printing.label and one.reference == printing.reference
-    ]
-    if not others:
-        return validation
-    largest = min(others, key=lambda one: (-one.answered, one.label))
-    return validation.beside(Trials(largest.inconsistent, largest.answered))
+    for one in unlinked:
+        if one.reference == printing.reference:
+            return validation.beside(one.calls)
+    return validation
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +102,14 @@ def told(
         mistaken: allowed chance of any mistake, for each of the two sides.
         unlinked: the units of no printing, those of one reference as if they were one.
     """
-    several = [one for one in printings if one.answered > 1]
+    several = [one for one in printings if one.calls.answered > 1]
     as_genuine, as_counterfeit = {}, {}
     for one in several:
-        false_call = beside(one, (*printings, *unlinked), validation).false_call
-        genuine = false_call.counts(one.answered)
-        counterfeit = validation.sensitivity.counts(one.answered)
-        as_genuine[one.label] = float(genuine[one.inconsistent :].sum())
-        seen = float(counterfeit[: one.inconsistent + 1].sum())
+        called, answered = one.calls.inconsistent, one.calls.answered
+        genuine = beside(one, unlinked, validation).false_call.counts(answered)
+        counterfeit = validation.sensitivity.counts(answered)
+        as_genuine[one.label] = float(genuine[called:].sum())
+        seen = float(counterfeit[: called + 1].sum())
         as_counterfeit[one.label] = validation.blind + (1 - validation.blind) * seen
     not_genuine = _refuted(as_genuine, mistaken)
     not_counterfeit = _refuted(as_counterfeit, mistaken)

@@ -71,9 +71,10 @@ def printings(
     sample = order[:_SAMPLE]
     usual = Usual.of([profiles[i] for i in sample])
     standard = usual.standardised([profiles[i] for i in sample])
-    tree = split(standard)
+    # Who is suspected may be the part that nothing else shows, as where half is.
+    tree = split(standard, seen=[ratios[sample] < 0])
     found = placed(tree, standard).group
-    into = merged(standard, found)
+    into = merged(standard, found, _genuine(standard, found, ratios[sample]))
     found = into[found]
     genuine = _genuine(standard, found, ratios[sample])
     labels = np.full(len(profiles), UNASSIGNED, np.int64)

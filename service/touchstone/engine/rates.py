@@ -51,6 +51,9 @@ class Validation:
 
     product: Trials = Trials(0, 0)
     """Units of the very product in question, taken to be genuine (`beside`)."""
+    photos: float = 1.0
+    """Answered photos of each unit in question, on average: the validation is of single
+    photos, and a unit is called if any of its photos is."""
     policy: str = ""
     """SHA-256 of the policy that was validated."""
     digest: str = ""
@@ -86,6 +89,14 @@ class Validation:
         """
         return replace(self, product=product)
 
+    def of_units(self, photos: float) -> "Validation":
+        """Return what it tells of units with so many answered photos each, 1 or more.
+
+        At most as many times as often as a photo is a genuine unit called; counterfeit
+        ones are taken to be called no more often, as one face alone may be forged.
+        """
+        return replace(self, photos=photos)
+
     @property
     def false_call(self) -> Beta:
         """Rate of calls among genuine items that are answered, rather too high.
@@ -102,9 +113,11 @@ class Validation:
     @property
     def _of_any_product(self) -> Beta:
         if len(self.genuine) > 1:
-            return of_new_group(self.genuine)
-        known = pooled(self.genuine)
-        return Beta(known.a + 0.5, known.b)
+            known = of_new_group(self.genuine)
+        else:
+            known = pooled(self.genuine)
+            known = Beta(known.a + 0.5, known.b)
+        return known.times(self.photos)
 
     @property
     def sensitivity(self) -> Beta:
@@ -119,7 +132,7 @@ class Validation:
         to them and to the others half a kind is added (prior of Jeffreys). It takes
         twenty kinds, all seen, to get below the 2.5 % that a 95 % interval may err by.
         """
-        return _blind(self.beside(Trials(0, 0)))
+        return _blind(replace(self, product=Trials(0, 0), photos=1.0))
 
     def log_genuine(self, called: int, others: int) -> float:
         """Return the log probability of a sequence of calls on one genuine print.

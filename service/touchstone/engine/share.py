@@ -11,8 +11,9 @@ Prev. Vet. Med. 113, 2014; Bayer, Fay & Graubard, Stat. Med. 42, 2023).
 What it rests on: the examined units were drawn at random; what is known of the test
 holds for such photos (false calls may be as frequent as on any product of the
 validation, where that tells products apart, as the shipped one does); the lot's
-counterfeits are of one kind, or of several that differ less; printings are of one
-nature each.
+counterfeits are of one kind, or of several that differ less; they are called no less
+often than genuine units of the product; printings are of one nature each, and photos
+were not put into one for what had them called.
 """
 
 import math
@@ -174,7 +175,7 @@ def _answered_units(
 def _rogan_gladen(
     findings: Findings | Printing, validation: Validation
 ) -> float | None:
-    false = pooled(validation.genuine).mean
+    false = min(1.0, pooled(validation.genuine).mean * validation.photos)
     true = pooled(validation.counterfeit).mean
     if true <= false:
         return None
@@ -258,8 +259,9 @@ def _expected(
     """
     places = np.sin((np.arange(_STEPS) + 0.5) / _STEPS * math.pi / 2) ** 2
     sizes = np.array([one.size for one in printings], np.float64)
-    parts = (*printings, *unlinked)
-    lrs = np.array([one.log10_lr(beside(one, parts, validation)) for one in printings])
+    lrs = np.array(
+        [one.log10_lr(beside(one, unlinked, validation)) for one in printings]
+    )
     # (step, printing): probability of counterfeit given the step's probability.
     odds = np.log(places / (1 - places))[:, None] - math.log(10) * lrs[None]
     log_marginal = np.log(1 - places)[:, None] + np.logaddexp(0.0, odds)

@@ -120,7 +120,7 @@ def _found_in(items: Standard, seen: Sequence[Members]) -> _Found | None:
     if len(items) < 2 * least:
         return None
     shared = Shared.of(items)
-    group = Group.of(shared.taken_from(items))
+    group = Group.of(shared.taken_from(items), items)
     parts: list[tuple[float, Members]] = []
     tried: set[bytes] = set()
     for one in (*seen, *_settled(group, least)):
@@ -197,15 +197,17 @@ def _refined(group: Group, members: Members, least: int) -> Members | None:
 # --- groups that are one after all ----------------------------------------------------
 
 
-def merged(standard: Standard, groups: Indices) -> Indices:
-    """Put together again what differs less from each other than from the first group.
+def merged(standard: Standard, groups: Indices, genuine: int | None = None) -> Indices:
+    """Put together again what differs less from each other than from genuine items.
 
     A print that hardly registers is laid over its reference in a few ways, which leave
     gaps as well.
 
     Args:
         standard: the items that groups were learned from.
-        groups: (items,), numbered from 0, which is the first.
+        groups: (items,), numbered from 0.
+        genuine: that of genuine items, which nothing is put into; the largest stands
+            for it where none is.
 
     Returns:
         The new number of each.
@@ -214,7 +216,7 @@ def merged(standard: Standard, groups: Indices) -> Indices:
     while True:
         left = [int(n) for n in np.unique(into)]
         members = {n: np.isin(groups, np.flatnonzero(into == n)) for n in left}
-        left.sort(key=lambda n: (-int(members[n].sum()), n))
+        left.sort(key=lambda n: (n != genuine, -int(members[n].sum()), n))
         if len(left) <= 2:  # noqa: PLR2004 - the first, and two to put together
             return into
         means = {n: standard.mean(members[n]) for n in left}
@@ -234,7 +236,7 @@ def merged(standard: Standard, groups: Indices) -> Indices:
 
 
 _OTHER = 0.8
-"""Of the square of how far a printing lies from the first group."""
+"""Of the square of how far a printing lies from genuine items."""
 
 
 def _likeness(

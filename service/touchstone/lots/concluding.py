@@ -18,7 +18,7 @@ from touchstone.engine.homogeneity import (
 )
 from touchstone.engine.printings import GENUINE, UNASSIGNED, printings
 from touchstone.engine.profile import Profile
-from touchstone.engine.rates import Validation
+from touchstone.engine.rates import Trials, Validation
 from touchstone.engine.repeats import Repeat, UnitCode, repeated
 from touchstone.engine.share import Findings, Share, share_of_counterfeits
 from touchstone.engine.triage import Entry, Exhibit, triage
@@ -52,12 +52,18 @@ class PrintingFound:
     """The reference that its items were compared with."""
     items: tuple[int, ...]
     """Positions in the lot, of photos."""
+    is_apart: bool
+    """Whether other items of that reference were told from it."""
     units: int
     """Packages that those show; each is counted in one printing alone."""
     exemplar: int
     """The item that shows it most plainly."""
     inconsistent: int
     answered: int
+    inconsistent_here: int
+    """Of all units that it printed, by their photos of its reference alone: what other
+    photos of them show is not of this print."""
+    answered_here: int
     median_log10_lr: float | None
     log10_lr: float
     """Of all its items together, genuine against counterfeit."""
@@ -72,6 +78,7 @@ class PrintingFound:
             self.answered,
             silent,
             self.specimen_id,
+            Trials(self.inconsistent_here, self.answered_here),
         )
 
 
@@ -128,15 +135,18 @@ def conclude_on(
     # 4. What the laboratory should look at, given all that.
     lot, items = records.lot, records.items
     units = _units(items)
+    validation = validation.of_units(_photos_each(items, units.values()))
     found, of_unit = _printings(items, units, tell)
-    unlinked = _unlinked(units, of_unit)
+    unlinked = _unlinked(items, found)
     found = _weighed(found, unlinked, validation)
     counted = [one.counts for one in found if one.units]
+    # What nothing was told from may be of two sources that were not told apart.
+    apart = [one.counts for one in found if one.units and one.is_apart]
     share = share_of_counterfeits(
         _findings(units.values()),
         validation,
         population=_population(lot, len(units)),
-        printings=counted,
+        printings=apart,
         unlinked=unlinked,
     )
     singles = [
@@ -247,6 +257,12 @@ def _findings(units: Iterable[LotItem]) -> Findings:
     return Findings(called, len(answered), len(stand) - len(answered))
 
 
+def _photos_each(items: Iterable[LotItem], stand: Iterable[LotItem]) -> float:
+    """Return how many answered photos an answered unit has, on average."""
+    units = sum(map(_is_answered, stand))
+    return sum(map(_is_answered, items)) / units if units else 1.0
+
+
 def _population(lot: Lot, units: int) -> int | None:
     """Units in all; where nobody counted, or fewer than were seen, it is endless."""
     if lot.units_total is None or lot.units_total < units:
@@ -275,7 +291,7 @@ def _printings(
     """Return the printings, and the one that each unit is counted in."""
     told = [one for one in items if one.profile and one.specimen_id]
     told.sort(key=lambda one: (one.specimen_id or "", one.position))
-    groups: list[tuple[str, int, list[LotItem]]] = []
+    groups: list[tuple[str, int, list[LotItem], bool]] = []
     grouped = 0
     tell(grouped, len(told))
     for specimen_id, members in groupby(told, key=lambda one: one.specimen_id or ""):
@@ -292,28 +308,33 @@ def _printings(
                 for one, is_of in zip(some, result.labels, strict=True)
                 if is_of == label
             ]
-            groups.append((specimen_id, some[exemplar].position, of_it))
+            is_apart = len(of_it) < len(some)
+            groups.append((specimen_id, some[exemplar].position, of_it, is_apart))
         grouped += len(some)
         tell(grouped, len(told))
     groups.sort(key=lambda group: (-len(group[2]), group[1]))
     of_unit: dict[str, str] = {}
     found = []
-    for number, (specimen_id, exemplar, of_it) in enumerate(groups, 1):
+    for number, (specimen_id, exemplar, of_it, is_apart) in enumerate(groups, 1):
         # Front and back of a unit may be of two printings: the larger counts it.
         keys = [key for key in dict.fromkeys(map(_key, of_it)) if key not in of_unit]
         of_unit |= dict.fromkeys(keys, str(number))
         stand = [units[key] for key in keys]
         counts = _findings(stand)
+        here = _findings(_units(of_it).values())
         ratios = sorted(ratio for one in of_it if (ratio := _ratio(one)) is not None)
         found.append(
             PrintingFound(
                 number=number,
                 specimen_id=specimen_id,
                 items=tuple(one.position for one in of_it),
+                is_apart=is_apart,
                 units=len(keys),
                 exemplar=exemplar,
                 inconsistent=counts.inconsistent,
                 answered=counts.answered,
+                inconsistent_here=here.inconsistent,
+                answered_here=here.answered,
                 median_log10_lr=ratios[len(ratios) // 2] if ratios else None,
                 log10_lr=0.0,
             )
@@ -322,20 +343,29 @@ def _printings(
 
 
 def _unlinked(
-    units: Mapping[str, LotItem], of_unit: Mapping[str, str]
+    items: Sequence[LotItem], found: Sequence[PrintingFound]
 ) -> list[Printing]:
-    """Return the units of no printing, those of each reference together."""
+    """Return the units of no printing of a reference, by their photos of that alone."""
+    linked = {position for one in found for position in one.items}
     of_reference: dict[str, list[LotItem]] = {}
-    for key, one in units.items():
-        if key not in of_unit:
-            of_reference.setdefault(one.specimen_id or "", []).append(one)
-    counts = {name: _findings(some) for name, some in of_reference.items()}
-    return [
-        Printing(
-            f"of none, {name}", one.inconsistent, one.answered, one.abstained, name
+    for item in items:
+        if item.specimen_id:
+            of_reference.setdefault(item.specimen_id, []).append(item)
+    rest = []
+    for name, some in sorted(of_reference.items()):
+        gone = {_key(one) for one in some if one.position in linked}
+        units = _units([one for one in some if _key(one) not in gone])
+        counts = _findings(units.values())
+        rest.append(
+            Printing(
+                f"of none, {name}",
+                counts.inconsistent,
+                counts.answered,
+                counts.abstained,
+                name,
+            )
         )
-        for name, one in counts.items()
-    ]
+    return rest
 
 
 def _weighed(
@@ -344,11 +374,10 @@ def _weighed(
     validation: Validation,
 ) -> tuple[PrintingFound, ...]:
     """Weigh each printing by all of its units, beside the others of its product."""
-    parts = [*(one.counts for one in found), *unlinked]
     return tuple(
         replace(
             one,
-            log10_lr=one.counts.log10_lr(beside(one.counts, parts, validation)),
+            log10_lr=one.counts.log10_lr(beside(one.counts, unlinked, validation)),
         )
         for one in found
     )

@@ -110,10 +110,16 @@ class PrintingOut(BaseModel):
     number: int
     specimen_id: str
     items: list[str]
+    is_apart: bool
+    """Whether other photos of that reference were told from it; if not, it is not
+    counted as one in the share."""
     units: int
     exemplar: PhotoOut
     inconsistent: int
     answered: int
+    inconsistent_here: int
+    """By photos of that reference alone, as ``answered_here``."""
+    answered_here: int
     median_log10_lr: float | None
     log10_lr: float
 

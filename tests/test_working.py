@@ -2,14 +2,16 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stub_assessing import PEPPER, MakeStub
 
-from touchstone.errors import StorageError
-from touchstone.lots import Desk
+from touchstone.errors import BusyError, StorageError, TouchstoneError
+from touchstone.lots import Desk, Workers
 from touchstone.lots.photos import file_locator
 from touchstone.lots.working import is_dead, report_due, work, worker_name
 from touchstone.store import (
@@ -107,3 +109,121 @@ def test_only_a_worker_of_this_very_machine_is_known_to_be_dead() -> None:
     elsewhere = f"{socket.gethostname()}/another/1:999999999:/x"
     assert not is_dead(elsewhere)
     assert not is_dead("nonsense")
+
+
+# --- while the database is away, or busy --------------------------------------------
+
+AWAY = StorageError("The database cannot be reached.", is_away=True)
+BUSY = BusyError("The database is busy.")
+
+
+@pytest.fixture
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("touchstone.lots.working._BUSY_S", 0.0)
+    monkeypatch.setattr("touchstone.lots.working._LOOK_ROUND_EVERY_S", 0.0)
+
+
+def failing(
+    desk: Desk, verb: str, error: TouchstoneError, *, times: int
+) -> Callable[[], int]:
+    """Have a verb of the store fail so often; return what tells how often it was."""
+    store: Any = desk.store
+    act, asked = getattr(store, verb), 0
+
+    def at_first_failing(*args: object, **options: object) -> object:
+        nonlocal asked
+        asked += 1
+        if asked <= times:
+            raise error
+        return act(*args, **options)
+
+    setattr(store, verb, at_first_failing)
+    return lambda: asked
+
+
+def a_report(desk: Desk, folder: Path) -> Job:
+    scored = a_lot(desk, folder, "inconclusive")
+    caller = desk.store.ensure_local_operator()
+    return desk.store.begin_job(caller, scored.lot_id, JobKind.REPORT, examined_by={})
+
+
+@pytest.mark.usefixtures("_hasty")
+@pytest.mark.parametrize("error", [AWAY, BUSY])
+def test_who_looks_round_waits_for_the_database(
+    desk: Desk, error: TouchstoneError
+) -> None:
+    asked = failing(desk, "take_from_dead", error, times=2)
+    rounds = iter((False, True))
+    work(desk, worker_name(), is_stopping=lambda: next(rounds))
+    assert asked() == 3
+
+
+@pytest.mark.usefixtures("_hasty")
+@pytest.mark.parametrize("error", [AWAY, BUSY])
+def test_a_report_in_hand_waits_for_the_database(
+    desk: Desk, tmp_path: Path, error: TouchstoneError
+) -> None:
+    tries = iter((error, error, None))
+
+    def interrupted(job: Job) -> Mapping[str, Any]:
+        del job
+        if problem := next(tries):
+            raise problem
+        return {"files": {}}
+
+    job = a_report(desk, tmp_path)
+    assert report_due(replace(desk, publish=interrupted))
+    found = desk.store.job(desk.store.ensure_local_operator(), job.id)
+    assert (found.state, found.error) == (JobState.DONE, "")
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_a_report_is_not_failed_by_a_database_that_stays_away(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("touchstone.lots.working._AWAY_TRIES", 3)
+
+    def interrupted(job: Job) -> Mapping[str, Any]:
+        del job
+        raise AWAY
+
+    job = a_report(desk, tmp_path)
+    with pytest.raises(StorageError):
+        report_due(replace(desk, publish=interrupted))
+    assert desk.store.job_state(job.id) is JobState.RUNNING  # and is taken for lost
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_what_is_given_back_waits_for_the_database(desk: Desk, tmp_path: Path) -> None:
+    job = a_lot(desk, tmp_path, "disk")
+    asked = failing(desk, "give_back", AWAY, times=2)
+    with pytest.raises(StorageError, match="The disk refused"):
+        work(desk, worker_name(), job_id=job.id)
+    assert asked() == 4  # twice in vain, for the photo, and at the end
+    tally = desk.store.tally(desk.store.ensure_local_operator(), job.lot_id)
+    assert tally.states == {SubmissionState.QUEUED: 1}
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_why_a_worker_ends_is_not_hidden_by_a_database_that_is_away(
+    desk: Desk, tmp_path: Path
+) -> None:
+    a_lot(desk, tmp_path, "inconclusive")
+    failing(desk, "lease", StorageError("The disk refused."), times=1)
+    asked = failing(desk, "give_back", AWAY, times=9)
+    with pytest.raises(StorageError, match="The disk refused"):
+        work(desk, worker_name(), is_stopping=lambda: False)
+    assert asked() == 1
+
+
+def test_who_watches_workers_ends_by_no_database_that_is_away(
+    desk: Desk, tmp_path: Path
+) -> None:
+    a_lot(desk, tmp_path, f"kill-once {tmp_path / 'killed'}", "inconclusive")
+    with Workers(desk.store, MakeStub(tmp_path / "log"), count=1) as workers:
+        (first,) = workers.pids()
+        asked = failing(desk, "take_from_dead", AWAY, times=2)
+        for _ in workers.watched(every_s=0.05):
+            if workers.pids() and workers.pids() != (first,):
+                break
+    assert asked() == 2  # for the one that died, and at the end

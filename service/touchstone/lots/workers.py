@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from touchstone.errors import ConfigurationError, TouchstoneError
-from touchstone.lots.working import MakeDesk, is_dead, work, worker_name
+from touchstone.lots.working import MakeDesk, free_dead, is_dead, work, worker_name
 from touchstone.store import Store
 
 _STARTS = 3
@@ -94,7 +94,7 @@ class Workers:
                 worker.process.kill()
                 worker.process.join()
         self._workers = []
-        self._store.take_from_dead(is_dead)
+        free_dead(self._store)
 
     def pids(self) -> tuple[int, ...]:
         """Return the process ids, for those who watch them."""
@@ -116,7 +116,7 @@ class Workers:
                     f"A worker process died as it started, {_STARTS} times; is there "
                     f"memory for {self._count}? Try fewer workers."
                 )
-        self._store.take_from_dead(is_dead)
+        free_dead(self._store)
         self._workers.append(self._started())
 
     def _listen(self, worker: _Worker) -> None:

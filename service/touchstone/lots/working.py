@@ -112,6 +112,18 @@ def is_dead(name: str) -> bool:
     return False
 
 
+def free_dead(store: Store) -> None:
+    """Free what dead workers of this machine hold.
+
+    Not waited for where the database is away or busy: their leases run out.
+    """
+    try:
+        store.take_from_dead(is_dead)
+    except TouchstoneError as error:
+        if not _tries(error):
+            raise
+
+
 def work(
     desk: Desk,
     name: str,
@@ -142,7 +154,7 @@ def work(
                 if job_id is None and time.monotonic() - asked_at > _LOOK_ROUND_EVERY_S:
                     # Else they would wait behind everybody's photos.
                     report_due(desk)
-                    desk.store.take_from_dead(is_dead)
+                    _patiently(partial(desk.store.take_from_dead, is_dead))
                     asked_at = time.monotonic()
                 leases = _patiently(
                     partial(
@@ -163,7 +175,7 @@ def work(
                 elif job_id is not None or not report_due(desk):
                     time.sleep(_IDLE_S)  # others hold the rest, and may yet lose it
         finally:
-            desk.store.give_back(name)
+            _let_go(desk.store, name)
 
 
 def work_on(
@@ -204,7 +216,17 @@ def work_on(
             _finish_all(desk, leases, is_stopping=lambda: False)
             left -= {one.id for one in leases}
     finally:
-        desk.store.give_back(name)
+        _let_go(desk.store, name)
+
+
+def _let_go(store: Store, name: str) -> None:
+    """Give back, at the end, what is left in hand."""
+    try:
+        store.give_back(name)
+    except TouchstoneError as error:
+        # Who ends waits for nothing, and must not hide why it ends: the leases run out.
+        if not _tries(error):
+            raise
 
 
 def _tell_refused(store: Store, fits: Fitting) -> None:
@@ -222,7 +244,7 @@ def _finish_all(
         if is_stopping():
             return
         if not _patiently(partial(desk.store.may_examine, leased)):
-            desk.store.give_back(leased.worker)
+            _patiently(partial(desk.store.give_back, leased.worker))
             return
         try:
             result, draft = _patiently(partial(examined, desk, leased))
@@ -230,14 +252,16 @@ def _finish_all(
             # It may be this photo alone, as an image that was altered in its store:
             # the attempt counts, so that no photo can hold up all others for ever.
             if not _is_passing(error):
-                desk.store.give_back(leased.worker, tried=leased.id)
+                _patiently(
+                    partial(desk.store.give_back, leased.worker, tried=leased.id)
+                )
             raise
         _patiently(partial(desk.store.finish, leased, result, draft))
 
 
 def _is_passing(error: TouchstoneError) -> bool:
     is_full = isinstance(error, StorageError) and error.is_full
-    return is_full or isinstance(error, BusyError)
+    return is_full or _tries(error) > 0
 
 
 def examined(desk: Desk, leased: Leased) -> tuple[Result, ExaminationDraft | None]:
@@ -264,7 +288,12 @@ def examined(desk: Desk, leased: Leased) -> tuple[Result, ExaminationDraft | Non
 
 
 def report_due(desk: Desk) -> bool:
-    """Make one report or conclusion that a job asks for; False if none does."""
+    """Make one report or conclusion that a job asks for; False if none does.
+
+    Raises:
+        TouchstoneError: the database stayed away or busy for longer than is waited:
+            the job is left to whoever takes it for lost.
+    """
     if desk.publish is None:
         return False
     job = _patiently(desk.store.take_job)
@@ -272,8 +301,10 @@ def report_due(desk: Desk) -> bool:
         return False
     caller = Caller(job.key_id, job.organisation_id, job.role)
     try:
-        result, error = desk.publish(job), ""
+        result, error = _patiently(partial(desk.publish, job)), ""
     except TouchstoneError as refusal:
+        if _tries(refusal):
+            raise
         result, error = None, str(refusal)
     except Exception as defect:
         # It must not stop the workers, who would only come back to it.

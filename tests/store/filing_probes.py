@@ -136,7 +136,9 @@ FILING_PROBES: dict[str, Callable[[Store, Caller, FiledIds], Any]] = {
         caller, ids.job, JobState.CANCELLED
     ),
     "retry_failed": lambda store, caller, ids: store.retry_failed(caller, ids.job),
-    "end_job": lambda store, caller, ids: store.end_job(caller, ids.job, result={}),
+    "end_job": lambda store, caller, ids: store.end_job(
+        caller, ids.job, started_at=None, result={}
+    ),
     "close_origin": lambda store, caller, ids: store.close_origin(caller, ids.lot),
     "finders": lambda store, caller, ids: store.finders(caller, ids.lot),
     "count_tried": lambda store, caller, ids: store.count_tried(caller, ids.lot),

@@ -7,6 +7,7 @@ from store.world import Clock, World, digest_of, examination_draft
 
 from touchstone.errors import ConflictError, NotFoundError
 from touchstone.store import (
+    Caller,
     CustodyFields,
     Exhibit,
     ExhibitFields,
@@ -19,6 +20,7 @@ from touchstone.store import (
     LotFields,
     LotState,
     Result,
+    Role,
     SubmissionFields,
     SubmissionState,
 )
@@ -44,6 +46,20 @@ def fail(world: World, leased: Leased) -> None:
     assert world.store.finish(leased, Result(error="defect"), None)
 
 
+def taken(world: World) -> Job:
+    job = world.store.take_job()
+    assert job is not None
+    return job
+
+
+def end(world: World, job: Job, *, result: dict[str, object] | None) -> Job:
+    """End a job as the worker does that took it."""
+    caller = Caller(job.key_id, job.organisation_id, job.role)
+    return world.store.end_job(
+        caller, job.id, started_at=job.started_at, result=result, error="late"
+    )
+
+
 def state_of(world: World, lot: Lot) -> LotState:
     return world.store.filed(world.officer, Lot, lot.id).state
 
@@ -56,8 +72,7 @@ def test_a_report_is_not_tried_again_as_a_scoring(world: World) -> None:
     a_job(world, lot)
     fail(world, *world.store.lease("w"))
     report = a_job(world, lot, JobKind.REPORT)
-    assert world.store.take_job()
-    done = world.store.end_job(world.officer, report.id, result={"files": {}})
+    done = end(world, taken(world), result={"files": {}})
     with pytest.raises(ConflictError, match="report"):
         world.store.retry_failed(world.officer, report.id)
     assert world.store.job(world.officer, report.id) == done
@@ -94,11 +109,39 @@ def test_a_report_that_was_cancelled_meanwhile_stays_cancelled(
     world: World, result: dict[str, object] | None
 ) -> None:
     report = a_job(world, a_lot(world, "a"), JobKind.REPORT)
-    assert world.store.take_job()
+    running = taken(world)
     cancelled = world.store.move_job(world.officer, report.id, JobState.CANCELLED)
-    ended = world.store.end_job(world.officer, report.id, result=result, error="late")
-    assert ended == cancelled
+    assert end(world, running, result=result) == cancelled
     assert world.store.job(world.officer, report.id) == cancelled
+
+
+def test_who_lost_a_report_to_another_ends_it_no_more(
+    world: World, clock: Clock
+) -> None:
+    a_job(world, a_lot(world, "a"), JobKind.REPORT)
+    lost = taken(world)
+    clock.advance(minutes=21)
+    running = taken(world)
+    assert (running.id, running.state) == (lost.id, JobState.RUNNING)
+    assert end(world, lost, result=None) == running
+    done = end(world, running, result={"files": {}})
+    assert (done.state, done.result) == (JobState.DONE, {"files": {}})
+
+
+def test_a_report_that_another_went_on_with_is_not_ended_by_the_key_before(
+    world: World,
+) -> None:
+    # The clock stands still: here the key alone tells the two apart.
+    lot = a_lot(world, "a")
+    a_job(world, lot, JobKind.REPORT)
+    before = taken(world)
+    world.store.move_job(world.officer, before.id, JobState.PAUSED)
+    other = world.key(world.authority, Role.OFFICER)
+    world.store.begin_job(other, lot.id, JobKind.REPORT, examined_by={})
+    running = taken(world)
+    assert (running.id, running.key_id) == (before.id, other.key_id)
+    assert end(world, before, result={"files": {}}) == running
+    assert end(world, running, result={}).state is JobState.DONE
 
 
 @pytest.mark.parametrize("state", [JobState.CANCELLED, JobState.PAUSED])

@@ -278,7 +278,7 @@ def test_another_organisation_sees_nothing_of_a_lot(world: World) -> None:
         lambda: store.job(other, job.id),
         lambda: store.move_job(other, job.id, JobState.CANCELLED),
         lambda: store.retry_failed(other, job.id),
-        lambda: store.end_job(other, job.id, result={}),
+        lambda: store.end_job(other, job.id, started_at=None, result={}),
         lambda: store.tally(other, lot.id),
         lambda: list(store.results(other, lot.id)),
         lambda: store.finished_since(other, lot.id, 0),

@@ -309,7 +309,16 @@ def report_due(desk: Desk) -> bool:
     except Exception as defect:
         # It must not stop the workers, who would only come back to it.
         result, error = None, printable(f"Unexpected {type(defect).__name__}: {defect}")
-    _patiently(partial(desk.store.end_job, caller, job.id, result=result, error=error))
+    _patiently(
+        partial(
+            desk.store.end_job,
+            caller,
+            job.id,
+            started_at=job.started_at,
+            result=result,
+            error=error,
+        )
+    )
     return True
 
 

@@ -233,12 +233,15 @@ class Jobs(Database):
         caller: Caller,
         job_id: str,
         *,
+        started_at: datetime | None,
         result: Mapping[str, Any] | None,
         error: str = "",
     ) -> Job:
         """End a job that is no scoring: with its result, or with why there is none.
 
-        One that does not run stays as it is: it was cancelled or paused meanwhile.
+        One that does not run stays as it is: it was cancelled or paused meanwhile. So
+        does one that another took since (``started_at`` of the job as it was taken
+        tells), or that goes on on behalf of another than the caller.
 
         Raises:
             NotFoundError: there is none, or it is another's.
@@ -246,7 +249,8 @@ class Jobs(Database):
         at = self._now()
         with self._writing() as session:
             row = _job(session, caller, job_id)
-            if row.state is not JobState.RUNNING:
+            is_ours = (row.started_at, row.key_id) == (started_at, caller.key_id)
+            if row.state is not JobState.RUNNING or not is_ours:
                 return row.value()
             row.state = JobState.FAILED if result is None else JobState.DONE
             row.result_json = None if result is None else canonical_json(result)

@@ -120,6 +120,60 @@ def test_no_word_is_said_of_a_lot_that_another_works_on(
     assert (done(desk, job), read(desk, job).error) == (0, "")
 
 
+def test_it_is_said_once_the_other_worker_went(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("touchstone.lots.working._LOOK_ROUND_EVERY_S", 0.0)
+    job = a_job(desk, tmp_path, **OURS)
+    assert desk.store.lease("one that fits", limit=1)
+    rounds = Rounds(desk, 3)
+
+    def is_stopping() -> bool:
+        if rounds.asked == 2:
+            desk.store.give_back("one that fits")
+        return rounds()
+
+    work(replace(desk, made_with=OTHERS), worker_name(), is_stopping=is_stopping)
+    assert "other embedder" in read(desk, job).error
+
+
+def test_it_is_said_again_when_somebody_went_on_with_the_lot(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("touchstone.lots.working._LOOK_ROUND_EVERY_S", 0.0)
+    job = a_job(desk, tmp_path, **OURS)
+    caller = desk.store.ensure_local_operator()
+    rounds = Rounds(desk, 3)
+
+    def is_stopping() -> bool:
+        if rounds.asked == 2:
+            assert read(desk, job).error
+            desk.store.move_job(caller, job.id, JobState.PAUSED)
+            desk.store.move_job(caller, job.id, JobState.QUEUED)
+            assert not read(desk, job).error
+        return rounds()
+
+    work(replace(desk, made_with=OTHERS), worker_name(), is_stopping=is_stopping)
+    assert "other embedder" in read(desk, job).error
+
+
+def test_why_a_lot_is_left_is_written_now_and_then_not_at_each_look(
+    desk: Desk, tmp_path: Path
+) -> None:
+    a_job(desk, tmp_path, **OURS)
+    store: Any = desk.store
+    note, noted = store.note_refusal, list[str]()
+
+    def counted(job_id: str, why: str) -> None:
+        noted.append(job_id)
+        note(job_id, why)
+
+    store.note_refusal = counted
+    other = replace(desk, made_with=OTHERS)
+    work(other, worker_name(), is_stopping=Rounds(desk, 3))
+    assert len(noted) == 1
+
+
 def test_a_worker_for_one_lot_that_does_not_fit_it_says_so_and_ends(
     desk: Desk, tmp_path: Path
 ) -> None:

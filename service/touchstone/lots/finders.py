@@ -41,7 +41,7 @@ class Fitting:
     job_id: str | None = None
     """The one job that it is for; it then says why it cannot, and ends."""
     refused: dict[str, str] = field(default_factory=dict)
-    """Why, by the ids of the jobs that it left to others."""
+    """Why, by the ids of the jobs that it left to others since this was cleared."""
 
     def __call__(self, job: Job) -> bool:
         """Tell whether the worker fits a job.
@@ -53,7 +53,7 @@ class Fitting:
             return True
         if self.job_id is not None:
             raise ConflictError(self._words(job))
-        self.refused.setdefault(job.id, self._words(job))
+        self.refused[job.id] = self._words(job)
         return False
 
     def _is_one_of(self, then: Mapping[str, str]) -> bool:

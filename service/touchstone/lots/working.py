@@ -146,7 +146,7 @@ def work(
         TouchstoneError: what stops every photo: a model, the disk, the database. What
             was leased has been given back.
     """
-    fits = Fitting(desk.made_with, job_id)
+    fits, told_at = Fitting(desk.made_with, job_id), dict[str, float]()
     with closing(desk.photos):
         asked_at = time.monotonic()
         try:
@@ -165,7 +165,7 @@ def work(
                         fits=fits,
                     )
                 )
-                _tell_refused(desk.store, fits)
+                _tell_refused(desk.store, fits, told_at)
                 if leases:
                     _finish_all(desk, leases, is_stopping)
                 elif job_id is not None and not _patiently(
@@ -229,12 +229,18 @@ def _let_go(store: Store, name: str) -> None:
             raise
 
 
-def _tell_refused(store: Store, fits: Fitting) -> None:
-    """Say at each job that was left why; once, for it would be said at each look."""
+def _tell_refused(store: Store, fits: Fitting, told_at: dict[str, float]) -> None:
+    """Say at each job that was left why; now and then, not at each look.
+
+    Again, for it is not said while another works on the job, and wiped away when
+    somebody goes on with it.
+    """
+    now = time.monotonic()
     for job_id, why in fits.refused.items():
-        if why:
+        if now - told_at.get(job_id, -_LOOK_ROUND_EVERY_S) >= _LOOK_ROUND_EVERY_S:
             _patiently(partial(store.note_refusal, job_id, why))
-            fits.refused[job_id] = ""
+            told_at[job_id] = now
+    fits.refused.clear()
 
 
 def _finish_all(

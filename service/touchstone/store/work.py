@@ -186,8 +186,12 @@ class Work(Database):
             SubmissionRow.state == SubmissionState.EXAMINING,
             SubmissionRow.leased_until >= now,
         )
+        query = workable(job_id).where(~is_held.exists(), JobRow.error != why)
+        with self._reading() as session:  # mostly said: no reason to write
+            if session.scalar(query) is None:
+                return
         with self._writing() as session:
-            job = session.scalar(workable(job_id).where(~is_held.exists()))
+            job = session.scalar(query)
             if job is not None:
                 job.error = why
 

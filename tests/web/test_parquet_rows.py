@@ -106,6 +106,26 @@ def test_what_is_no_parquet_is_told(tmp_path: Path, content: bytes) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [([[["x"] * 3, None]], ["image"]), ([["a.jpg"], ["b.jpg"]], ["image", "image"])],
+    ids=["lists", "named twice"],
+)
+def test_columns_that_are_no_text_or_named_twice_are_told(
+    tmp_path: Path, cells: list[list[object]], names: list[str]
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "manifest.parquet"
+    table = pyarrow.table([pyarrow.array(one) for one in cells], names=names)
+    parquet.write_table(table, path)
+    with (
+        pytest.raises(InvalidInputError, match="not plain text, or named twice"),
+        open_source(path) as source,
+    ):
+        list(source.items)
+
+
 def test_who_reads_one_row_leaves_no_process_behind(tmp_path: Path) -> None:
     path = written(tmp_path, {"image": [f"{number}.jpg" for number in range(9000)]})
     others = psutil.Process().children()

@@ -91,6 +91,8 @@ def _main(memory_bytes: int, path: str, wanted: Sequence[str]) -> None:
         sys.exit(1)
     except (OSError, pyarrow.ArrowException) as error:
         _say({"refused": getattr(error, "strerror", None) or str(error)})
+    except Exception:  # the library has many names for it
+        _say({"refused": "its columns are not plain text, or named twice."})
 
 
 def _row(columns: dict[str, Any], number: int) -> dict[str, str]:

@@ -159,6 +159,17 @@ def test_who_looks_round_waits_for_the_database(
 
 
 @pytest.mark.usefixtures("_hasty")
+def test_that_the_database_is_waited_for_is_said_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing(desk, "lease", AWAY, times=3)
+    rounds = iter((False, True))
+    work(desk, worker_name(), is_stopping=lambda: next(rounds))
+    (line,) = caplog.messages
+    assert "waits for the database" in line
+
+
+@pytest.mark.usefixtures("_hasty")
 @pytest.mark.parametrize("error", [AWAY, BUSY])
 def test_a_report_in_hand_waits_for_the_database(
     desk: Desk, tmp_path: Path, error: TouchstoneError

@@ -11,7 +11,8 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, make_url, text
+from sqlalchemy.exc import OperationalError
 from store.world import (
     PEPPER,
     World,
@@ -32,6 +33,7 @@ from touchstone.store import (
     canonical_json,
     new_id,
 )
+from touchstone.store.database import translated
 
 
 def test_ids_are_version_7_and_sort_as_they_were_made() -> None:
@@ -269,3 +271,42 @@ def test_a_damaged_database_is_a_storage_error_without_its_secrets(
             store.authenticate(secret)
     assert "api_key" in str(caught.value.__cause__)
     assert "0" * 12 not in f"{caught.value!r} {caught.value.__cause__}"
+
+
+@pytest.mark.parametrize("wrong", [{"username": "nobody"}, {"database": "nowhere"}])
+def test_a_server_that_refuses_us_is_not_away(
+    postgresql_server: str, wrong: dict[str, str]
+) -> None:
+    url = make_url(postgresql_server).set(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(StorageError) as refused:
+        Store.open(url.render_as_string(False), pepper=PEPPER, create=False)
+    assert not refused.value.is_away
+
+
+def test_a_server_that_nobody_runs_is_away() -> None:
+    pytest.importorskip("psycopg")
+    url = "postgresql://postgres@127.0.0.1:1/touchstone"
+    with pytest.raises(StorageError) as refused:
+        Store.open(url, pepper=PEPPER, create=False)
+    assert refused.value.is_away
+
+
+@pytest.mark.parametrize(
+    ("words", "is_away"),
+    [
+        ('FATAL:  password authentication failed for user "touchstone"', False),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "a"', False),
+        ("fe_sendauth: no password supplied", False),
+        ("FATAL:  the database system is starting up", True),
+        ("server closed the connection unexpectedly", True),
+    ],
+)
+def test_whether_a_server_is_away_is_told_by_its_words(
+    words: str, *, is_away: bool
+) -> None:
+    # Of a connection that was never made the driver knows no SQLSTATE.
+    psycopg = pytest.importorskip("psycopg")
+    cause = psycopg.OperationalError(f"connection failed: {words}")
+    with pytest.raises(StorageError) as refused, translated():
+        raise OperationalError("", {}, cause)
+    assert refused.value.is_away is is_away

@@ -1,5 +1,6 @@
 """One worker: leases photos, examines them, finishes each; the same on any machine."""
 
+import logging
 import os
 import socket
 import time
@@ -35,6 +36,7 @@ from touchstone.store import (
 )
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 
 Assess: TypeAlias = Callable[[Leased, bytes], Assessment]
 """What is known of a photo, and its bytes, to what was found; raises BadImageError."""
@@ -342,6 +344,9 @@ def _patiently(act: Callable[[], T]) -> T:
         except TouchstoneError as error:
             if tried >= _tries(error):
                 raise
+            if tried == 0 and not isinstance(error, BusyError):
+                why = printable(str(error.__cause__ or error))[:400]
+                _LOG.warning("A worker waits for the database: %s", why)
             tried += 1
             time.sleep(_BUSY_S)
 

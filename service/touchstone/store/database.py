@@ -6,6 +6,7 @@ anyway, get-or-create needs no retry, and no two writers can deadlock. The price
 commit at a time, is far above what one service can examine.
 """
 
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -53,6 +54,12 @@ _PG_FULL = frozenset({"53100"})
 _PG_BUSY = frozenset({"40001", "40P01", "53300", "55P03", "57014", "57P03"})
 _PG_STOPPED = frozenset({"57P01", "57P02"})
 _PG_NO_CONNECTION = "08"
+_PG_REFUSES_US = re.compile(
+    r"FATAL: .*(authentication failed|no pg_hba\.conf entry|does not exist)"
+    r"|no password supplied"
+)
+"""Classes 28 and 3D in words: of a connection that was never made, the driver knows no
+SQLSTATE. A server that says it in another language passes for away."""
 _SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
@@ -212,9 +219,11 @@ def _is_away(error: exc.SQLAlchemyError) -> bool:
         cause, "sqlite_errorcode"
     ):
         return False
-    # None: the connection broke, or was never made, and nobody was there to say why.
+    # None: the connection broke, or was never made.
     state = getattr(cause, "sqlstate", None)
-    return state is None or state in _PG_STOPPED or state[:2] == _PG_NO_CONNECTION
+    if state is None:
+        return _PG_REFUSES_US.search(str(cause)) is None
+    return state in _PG_STOPPED or state[:2] == _PG_NO_CONNECTION
 
 
 def _is_one_of(

@@ -1,15 +1,23 @@
 """A lot as a whole over HTTP: its sample, its conclusion, its report, its operation."""
 
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from web.conftest import MakeWorld
 from web.test_examinations import FORGED
 from web.test_lots import a_lot, announced, sent, worked
 from web.world import Client, World, encoded, mark, photographed, problem
 
+from touchstone.lots import settled
 from touchstone.lots.working import report_due
+from touchstone.store import Caller
 from touchstone.web import api_conclusions
+from touchstone.web.limits import WebLimits
 
 PHOTOS = {"1.jpg": FORGED, "2.jpg": encoded(photographed(mark(2)))}
 
@@ -101,6 +109,44 @@ def test_what_is_kept_is_said_again_until_something_is_new(world: World) -> None
     newer = world.officer.get(f"{lot}/conclusion").json()
     assert (newer["photos"], newer["unfinished"]) == (3, 1)
     assert newer["basis"] != told["basis"]
+
+
+def test_conclusions_that_wait_for_one_another_hold_up_no_verification(
+    fresh_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = fresh_world(limits=WebLimits(places=2, waiting=2, patience_s=0.5))
+    lot = a_lot(world.officer)
+    may_go_on, is_slow, looked = threading.Event(), threading.Event(), list[str]()
+    conclude_on, kept = settled.conclude_on, settled.Concluder.kept
+
+    def slowly_concluded(*args: Any, **options: Any) -> settled.Conclusion:
+        is_slow.set()
+        assert may_go_on.wait(timeout=30)
+        return conclude_on(*args, **options)
+
+    def noted(self: settled.Concluder, caller: Caller, lot_id: str) -> Any:
+        looked.append(lot_id)
+        return kept(self, caller, lot_id)
+
+    monkeypatch.setattr(settled, "conclude_on", slowly_concluded)
+    monkeypatch.setattr(settled.Concluder, "kept", noted)
+    with ThreadPoolExecutor(2) as clients:
+        try:
+            first = clients.submit(world.officer.get, f"{lot}/conclusion")
+            assert is_slow.wait(timeout=30)
+            before = len(looked)
+            second = clients.submit(world.officer.get, f"{lot}/conclusion")
+            while len(looked) == before:
+                time.sleep(0.01)
+            time.sleep(0.1)  # it now waits for the first
+            examined = world.officer.examine(FORGED)
+            assert examined.status_code == 201, examined.text
+            told = second.result(timeout=30)
+        finally:
+            may_go_on.set()
+        assert first.result(timeout=30).status_code == 200
+    assert (told.status_code, problem(told)) == (503, "busy")
+    assert world.officer.get(f"{lot}/conclusion").status_code == 200
 
 
 def test_a_conclusion_is_described_with_the_job_that_may_answer_instead(

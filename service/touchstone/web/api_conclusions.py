@@ -96,8 +96,11 @@ def read_conclusion(
     if conclusion is None and len(items) > CONCLUDED_AT_ONCE:
         return _begun(parts, caller, records.lot)
     if conclusion is None:
+        # One conclusion is made at a time: who waits for another's must not hold one
+        # of the places that verification needs too.
+        turn: Places = request.app.state.concluding
         places: Places = request.app.state.places
-        with places.taken():
+        with turn.taken(), places.taken():
             conclusion, items = parts.concluder.conclude(caller, lot_id)
     return ConclusionOut.model_validate(conclusion_document(conclusion, items))
 

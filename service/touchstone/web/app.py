@@ -35,6 +35,8 @@ from touchstone.web.schemas import DIGEST, example
 
 _FORM_BYTES = 1_000_000
 """Room for the fields of a form beside its images."""
+_CONCLUDING = 4
+"""Conclusions that may wait for the one that is made; each holds a thread."""
 
 
 def create_app(
@@ -78,6 +80,8 @@ def create_app(
     app.state.metrics = metrics
     app.state.pace = Pace(limits)
     app.state.places = Places(limits)
+    concluding = replace(limits, places=1, waiting=min(limits.waiting, _CONCLUDING))
+    app.state.concluding = Places(concluding)
     app.state.receiving = Places(replace(limits, places=limits.receiving))
     app.state.streams = Streams(limits.streams, Pulse())
     routers = (

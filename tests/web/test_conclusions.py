@@ -14,6 +14,7 @@ from web.test_lots import a_lot, announced, sent, worked
 from web.world import Client, World, encoded, mark, photographed, problem
 
 from touchstone.lots import settled
+from touchstone.lots.concluding import Conclusion, conclude_on
 from touchstone.lots.working import report_due
 from touchstone.store import Caller
 from touchstone.web import api_conclusions
@@ -117,9 +118,9 @@ def test_conclusions_that_wait_for_one_another_hold_up_no_verification(
     world = fresh_world(limits=WebLimits(places=2, waiting=2, patience_s=0.5))
     lot = a_lot(world.officer)
     may_go_on, is_slow, looked = threading.Event(), threading.Event(), list[str]()
-    conclude_on, kept = settled.conclude_on, settled.Concluder.kept
+    kept = settled.Concluder.kept
 
-    def slowly_concluded(*args: Any, **options: Any) -> settled.Conclusion:
+    def slowly_concluded(*args: Any, **options: Any) -> Conclusion:
         is_slow.set()
         assert may_go_on.wait(timeout=30)
         return conclude_on(*args, **options)

@@ -24,7 +24,7 @@ from touchstone.lots import Concluder, conclude, conclusion_document, settled
 from touchstone.lots.basis import Records
 from touchstone.lots.concluding import Conclusion, Tell, conclude_on
 from touchstone.lots.planning import planned
-from touchstone.lots.reporting import Reporter, publish
+from touchstone.lots.reporting import Reporter, _rates, publish
 from touchstone.lots.results import Row, row_document
 from touchstone.store import (
     Caller,
@@ -92,6 +92,19 @@ def draft(name: str, finding: str, of: Enrolled | None) -> ExaminationDraft:
         reference_set_id=of.reference_set.id if of else None,
         product_id="P-1",
     )
+
+
+def test_error_rates_of_groups_that_differ_are_known_less_well() -> None:
+    alike = Validation((Trials(1, 10),) * 40, (Trials(5, 10),) * 10)
+    apart = Validation(
+        (Trials(8, 10),) * 5 + (Trials(0, 10),) * 35,
+        (Trials(0, 10), Trials(10, 10)) * 5,
+    )
+    for one, other in zip(_rates(alike), _rates(apart), strict=True):
+        assert (one.rate, one.cases) == (other.rate, other.cases)
+        assert other.low < one.low < one.rate < one.high < other.high
+    (single,) = _rates(Validation((Trials(3, 300),)))
+    assert (single.low, single.high) == pytest.approx((0.0034, 0.0290), abs=1e-4)
 
 
 def a_scored_lot(store: Store, caller: Caller, **more: object) -> tuple[Lot, list[int]]:

@@ -13,7 +13,7 @@ from typing import Any
 from touchstone.blobs import Blobs
 from touchstone.engine.image import Pixels, decode
 from touchstone.engine.pictures import EvidencePictures
-from touchstone.engine.rates import Validation
+from touchstone.engine.rates import Trials, Validation
 from touchstone.engine.record import read_finding
 from touchstone.engine.wording import FindingKind
 from touchstone.errors import ConfigurationError, NotFoundError
@@ -304,14 +304,14 @@ def _summary(one: PrintingFound, items: dict[int, LotItem]) -> str:
 
 
 def _rates(validation: Validation) -> Iterator[paper.ErrorRate]:
-    for name, groups in (
-        ("genuine packages called inconsistent", validation.genuine),
-        ("counterfeits called inconsistent", validation.counterfeit),
+    for name, group, groups in (
+        ("genuine packages called inconsistent", "products", validation.genuine),
+        ("counterfeits called inconsistent", "kinds", validation.counterfeit),
     ):
         cases = sum(one.answered for one in groups)
         if cases:
             hits = sum(one.inconsistent for one in groups)
-            low, high = _wilson(hits, cases)
+            low, high = _wilson(hits / cases, _effective(groups))
             yield paper.ErrorRate(
                 name=name,
                 rate=hits / cases,
@@ -319,14 +319,33 @@ def _rates(validation: Validation) -> Iterator[paper.ErrorRate]:
                 high=high,
                 confidence=_CONFIDENCE,
                 cases=cases,
-                data=f"simulated photographs, {len(groups)} groups; validation "
-                f"{validation.digest[:12]}",
+                data=f"simulated photographs of {len(groups)} {group}, which differ; "
+                f"validation {validation.digest[:12]}",
             )
 
 
-def _wilson(hits: int, cases: int) -> tuple[float, float]:
+def _effective(groups: Sequence[Trials]) -> float:
+    """Return how many independent cases would tell as much.
+
+    Photos of one product, or of one kind of counterfeit, are called alike (Kish, Survey
+    Sampling, 1965).
+    """
+    cases = sum(one.answered for one in groups)
+    share = sum(one.inconsistent for one in groups) / cases
+    astray = sum((one.inconsistent - share * one.answered) ** 2 for one in groups)
+    spread = astray * len(groups) / max(1, len(groups) - 1)
+    if len(groups) < _FEW_GROUPS or not spread:
+        return cases
+    return min(cases, share * (1 - share) * cases**2 / spread)
+
+
+_FEW_GROUPS = 5
+"""Of which it cannot be told how much they differ."""
+
+
+def _wilson(share: float, cases: float) -> tuple[float, float]:
     """Return the interval of a share (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
-    share, square = hits / cases, _Z**2 / cases
+    square = _Z**2 / cases
     middle = share + square / 2
     spread = _Z * math.sqrt((share * (1 - share) + square / 4) / cases)
     return (

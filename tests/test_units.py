@@ -5,7 +5,7 @@ import pytest
 from engine.test_printings import item
 from simulated_lots import SHIPPED
 
-from touchstone.lots.basis import Records
+from touchstone.lots.basis import Records, basis_of
 from touchstone.lots.concluding import Conclusion, conclude_on
 from touchstone.store import Lot, LotItem, LotState, SubmissionState
 
@@ -39,8 +39,8 @@ def lot() -> Lot:
     return Lot(**blank | {"id": "L", "units_total": None, "state": LotState.SCORED})  # type: ignore[arg-type]
 
 
-def concluded(units: list[dict[str, tuple[int, bool]]]) -> Conclusion:
-    """Conclude on units: of each face its print source, and whether it was called."""
+def records_of(units: list[dict[str, tuple[int, bool]]]) -> Records:
+    """Record units: of each face its print source, and whether it was called."""
     rng = np.random.default_rng(1)
     items = [
         photo(
@@ -53,7 +53,16 @@ def concluded(units: list[dict[str, tuple[int, bool]]]) -> Conclusion:
         for number, unit in enumerate(units)
         for place, face in enumerate(FACES)
     ]
-    return conclude_on(Records(lot(), tuple(items), ()), SHIPPED)
+    return Records(lot(), tuple(items), ())
+
+
+def concluded(units: list[dict[str, tuple[int, bool]]]) -> Conclusion:
+    return conclude_on(records_of(units), SHIPPED)
+
+
+def test_what_is_concluded_of_several_photos_is_found_again_by_its_basis() -> None:
+    records = records_of([dict.fromkeys(FACES, (0, False))] * 6)
+    assert conclude_on(records, SHIPPED).basis == basis_of(records, SHIPPED)
 
 
 @pytest.mark.parametrize("face", FACES)

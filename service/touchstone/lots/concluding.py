@@ -135,16 +135,16 @@ def conclude_on(
     # 4. What the laboratory should look at, given all that.
     lot, items = records.lot, records.items
     units = _units(items)
-    validation = validation.of_units(_photos_each(items, units.values()))
+    of_units = validation.of_units(_photos_each(items, units.values()))
     found, of_unit = _printings(items, units, tell)
     unlinked = _unlinked(items, found)
-    found = _weighed(found, unlinked, validation)
+    found = _weighed(found, unlinked, of_units)
     counted = [one.counts for one in found if one.units]
     # What nothing was told from may be of two sources that were not told apart.
     apart = [one.counts for one in found if one.units and one.is_apart]
     share = share_of_counterfeits(
         _findings(units.values()),
-        validation,
+        of_units,
         population=_population(lot, len(units)),
         printings=apart,
         unlinked=unlinked,
@@ -163,7 +163,7 @@ def conclude_on(
         findings=dict(findings),
         unreadable=sum(bool(one.error) for one in items),
         share=share,
-        composition=composition([*counted, *singles], validation),
+        composition=composition([*counted, *singles], of_units),
         printings=found,
         repeats=_repeats(items),
         elsewhere=records.elsewhere,

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from datetime import UTC
 from hashlib import sha256
 
-from sqlalchemy import exists, select
+from sqlalchemy import Select, exists, select
 
 from touchstone.store.audit import Act, Action, append
 from touchstone.store.database import Database
 from touchstone.store.filing import found, owned
-from touchstone.store.filing_tables import ConclusionRow
+from touchstone.store.filing_tables import ConclusionRow, LotRow
 from touchstone.store.filing_values import KeptConclusion, Lot
 from touchstone.store.tables import AuditEventRow
 from touchstone.store.values import Caller, canonical_json
@@ -26,12 +26,9 @@ class Conclusions(Database):
         Raises:
             NotFoundError: no such lot of the caller's.
         """
-        query = select(ConclusionRow).where(
-            ConclusionRow.basis == basis, ConclusionRow.lot_id == lot_id
-        )
         with self._reading() as session:
-            found(session, caller, Lot, lot_id)
-            row = session.scalar(query)
+            lot = found(session, caller, Lot, lot_id)
+            row = session.scalar(_on(lot, basis))
         return None if row is None else row.value()
 
     def keep_conclusion(
@@ -54,11 +51,7 @@ class Conclusions(Database):
         at = self._now()
         with self._writing() as session:
             lot = owned(session, caller, Lot, lot_id)
-            row = session.scalar(
-                select(ConclusionRow).where(
-                    ConclusionRow.basis == basis, ConclusionRow.lot_id == lot.id
-                )
-            )
+            row = session.scalar(_on(lot, basis))
             if row is not None:
                 return row.value()
             row = ConclusionRow(
@@ -102,6 +95,12 @@ class Conclusions(Database):
                 yield basis
         for (basis,) in self._streaming(never_recorded):
             yield basis
+
+
+def _on(lot: LotRow, basis: str) -> Select[ConclusionRow]:
+    return select(ConclusionRow).where(
+        ConclusionRow.basis == basis, ConclusionRow.lot_id == lot.id
+    )
 
 
 def _detail(kept: KeptConclusion) -> dict[str, object]:

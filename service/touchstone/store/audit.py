@@ -12,14 +12,15 @@ that, and a cut-off end, show only against a checkpoint kept elsewhere.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Select, exists, insert, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from touchstone.errors import InvalidInputError
 from touchstone.store.database import Database
@@ -231,3 +232,45 @@ class Audit(Database):
             found = [row.value() for row in session.scalars(query)]
         items = tuple(found[:limit])
         return Page(items, str(items[-1].seq) if len(found) > limit else None)
+
+
+def unlike_the_log(
+    stream: Callable[[Select[Any]], Iterator[Any]],
+    key: InstrumentedAttribute[str],
+    action: Action,
+    told: Callable[[Any], Mapping[str, object]],
+) -> Iterator[str]:
+    """Yield the keys of rows that are not what the log says was recorded.
+
+    Changed, missing, or there without ever having been recorded. It holds the rows
+    against the chain, so the chain must have been verified first.
+
+    Args:
+        stream: runs a query, row by row.
+        key: of the rows, by which the log names them.
+        action: that records one.
+        told: what the log tells of a row.
+    """
+    recorded = (
+        select(AuditEventRow.object_id, AuditEventRow.detail, key.class_)
+        .outerjoin(key.class_, key == AuditEventRow.object_id)
+        .where(AuditEventRow.action == action.value)
+        .order_by(AuditEventRow.seq)
+    )
+    never_recorded = (
+        select(key)
+        .where(
+            ~exists().where(
+                # It leads the index.
+                AuditEventRow.object_type == Act(action, "").object_type,
+                AuditEventRow.object_id == key,
+                AuditEventRow.action == action.value,
+            )
+        )
+        .order_by(key)
+    )
+    for name, detail, row in stream(recorded):  # None for a row: an outer join
+        if row is None or canonical_json(told(row)) != detail:
+            yield name
+    for (name,) in stream(never_recorded):
+        yield name

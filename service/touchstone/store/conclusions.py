@@ -4,15 +4,14 @@ from collections.abc import Iterator
 from datetime import UTC
 from hashlib import sha256
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, select
 
-from touchstone.store.audit import Act, Action, append
+from touchstone.store.audit import Act, Action, append, unlike_the_log
 from touchstone.store.database import Database
 from touchstone.store.filing import found, owned
 from touchstone.store.filing_tables import ConclusionRow, LotRow
 from touchstone.store.filing_values import KeptConclusion, Lot
-from touchstone.store.tables import AuditEventRow
-from touchstone.store.values import Caller, canonical_json
+from touchstone.store.values import Caller
 
 
 class Conclusions(Database):
@@ -68,33 +67,13 @@ class Conclusions(Database):
             return row.value()
 
     def altered_conclusions(self) -> Iterator[str]:
-        """Yield the bases of conclusions that are not what the audit log says.
-
-        Changed, missing, or there without ever having been recorded. It holds the
-        rows against the chain, so the chain must have been verified first.
-        """
-        recorded = (
-            select(AuditEventRow.object_id, AuditEventRow.detail, ConclusionRow)
-            .outerjoin(ConclusionRow, ConclusionRow.basis == AuditEventRow.object_id)
-            .where(AuditEventRow.action == Action.CONCLUDE.value)
-            .order_by(AuditEventRow.seq)
+        """Yield bases of conclusions of which the audit log tells otherwise."""
+        yield from unlike_the_log(
+            self._streaming,
+            ConclusionRow.basis,
+            Action.CONCLUDE,
+            lambda row: _detail(row.value()),
         )
-        never_recorded = (
-            select(ConclusionRow.basis)
-            .where(
-                ~exists().where(
-                    AuditEventRow.object_type == "conclusion",
-                    AuditEventRow.object_id == ConclusionRow.basis,
-                )
-            )
-            .order_by(ConclusionRow.basis)
-        )
-        for basis, detail, one in self._streaming(recorded):
-            row: ConclusionRow | None = one  # None: an outer join
-            if row is None or canonical_json(_detail(row.value())) != detail:
-                yield basis
-        for (basis,) in self._streaming(never_recorded):
-            yield basis
 
 
 def _on(lot: LotRow, basis: str) -> Select[ConclusionRow]:

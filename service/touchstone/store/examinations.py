@@ -5,15 +5,15 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from sqlalchemy import exists, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from touchstone.store.audit import Act, Action, append
+from touchstone.store.audit import Act, Action, append, unlike_the_log
 from touchstone.store.database import Database
 from touchstone.store.drafts import ExaminationDraft
 from touchstone.store.idempotency import made_before, note_made
 from touchstone.store.scope import checked_id, not_found, readable_by
-from touchstone.store.tables import AuditEventRow, ExaminationRow
+from touchstone.store.tables import ExaminationRow
 from touchstone.store.values import Caller, Examination, Page, canonical_json, new_id
 
 
@@ -102,34 +102,13 @@ class Examinations(Database):
         )
 
     def altered_examinations(self) -> Iterator[str]:
-        """Yield the ids of examinations that are not what the audit log says.
-
-        Changed, missing, or there without ever having been recorded. It holds the
-        rows against the chain, so the chain must have been verified first.
-        """
-        recorded = (
-            select(AuditEventRow.object_id, AuditEventRow.detail, ExaminationRow)
-            .outerjoin(ExaminationRow, ExaminationRow.id == AuditEventRow.object_id)
-            .where(AuditEventRow.action == Action.EXAMINE.value)
-            .order_by(AuditEventRow.seq)
+        """Yield ids of examinations of which the audit log tells otherwise."""
+        yield from unlike_the_log(
+            self._streaming,
+            ExaminationRow.id,
+            Action.EXAMINE,
+            lambda row: _detail(row.value()),
         )
-        never_recorded = (
-            select(ExaminationRow.id)
-            .where(
-                ~exists().where(
-                    AuditEventRow.object_type == "examination",  # it leads the index
-                    AuditEventRow.object_id == ExaminationRow.id,
-                    AuditEventRow.action == Action.EXAMINE.value,
-                )
-            )
-            .order_by(ExaminationRow.id)
-        )
-        for object_id, detail, found in self._streaming(recorded):
-            row: ExaminationRow | None = found  # None: an outer join
-            if row is None or canonical_json(_detail(row.value())) != detail:
-                yield object_id
-        for (examination_id,) in self._streaming(never_recorded):
-            yield examination_id
 
 
 def examination_of(

@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scenes import printed
+from meshed import Mesh, on_border, seen_askew
+from scenes import Pixels, printed
 
+from touchstone.engine import alignment
 from touchstone.engine.alignment import Alignment
 from touchstone.engine.alignment import align as align_within
 from touchstone.engine.normalisation import Map
@@ -96,6 +98,64 @@ def test_an_element_that_moved_on_a_wave_still_strays() -> None:
     print_ = align(LUMA, wave(LUMA)[0], EVERYWHERE)
     gap = np.abs(found.shift - print_.shift)[y : y + height, x : x + width]
     assert gap.mean() < 2
+
+
+def grey(face: Pixels) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+@pytest.mark.parametrize("period_px", [9, 10, 12])
+@pytest.mark.parametrize(
+    ("dx", "dy", "tilt"),
+    [(0.5, -0.3, 0.0), (1.5, 1.0, 0.5), (2.0, -2.0, 1.0), (-2.0, 2.5, 1.0), (3, 3, 1.5)],
+)
+def test_a_border_that_repeats_itself_lies_where_its_surroundings_say(
+    period_px: float, dx: float, dy: float, tilt: float
+) -> None:
+    face = Mesh(period_px).around(FACE.pixels)
+    seen, truth = seen_askew(face, dx, dy, tilt=tilt)
+    found = align(grey(face), grey(seen), EVERYWHERE)
+    gaps = np.linalg.norm(found.shift - truth, axis=2)
+    assert np.percentile(gaps[on_border(face, clear_px=8)], 90) < 0.7
+    assert gaps[~on_border(face)].max() < 0.7
+
+
+def test_a_border_one_period_off_is_no_stray_element() -> None:
+    face, off = Mesh(10).around(FACE.pixels), Mesh(10).around(FACE.pixels)
+    off[:44, 44:-44] = np.roll(off[:44, 44:-44], 2, axis=1)  # not a whole period
+    found = align(grey(face), grey(off), EVERYWHERE)
+    assert found.stray[:20, 30:-30].max() < 1
+    assert np.abs(found.shift[80:-80, 80:-80]).max() < 0.5
+
+
+def test_an_element_within_a_border_that_repeats_itself_still_strays() -> None:
+    number = FACE.first("block", after=13)  # the border covers none of it
+    moved = FACE.moved(number, dx=8, dy=0)
+    mesh = Mesh(10)
+    found = align(
+        grey(mesh.around(FACE.pixels)), grey(mesh.around(moved.pixels)), EVERYWHERE
+    )
+    x, y, width, height = FACE.elements[number].box
+    assert found.stray[y // 2 : (y + height) // 2, x // 2 : (x + width) // 2].max() > 3
+
+
+def test_a_picture_that_repeats_itself_all_over_is_followed_as_it_is() -> None:
+    ys, xs = np.indices(LUMA.shape, np.float32)
+    every = np.asarray(128 + 90 * np.sin(xs * 0.6) * np.sin(ys * 0.6), np.uint8)
+    found = align(every, every, EVERYWHERE)
+    assert np.abs(found.shift).max() < 0.5
+
+
+def test_where_nothing_repeats_itself_no_place_is_looked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What costs more than a glance is for borders alone, and so is what it changes.
+    def never(*_: object) -> None:
+        pytest.fail("a print without a border was taken for one with")
+
+    monkeypatch.setattr(alignment, "followed_near", never)
+    seen, _ = seen_askew(FACE.pixels, 2, -1, tilt=1)
+    align(LUMA, grey(seen), EVERYWHERE)
 
 
 def test_an_element_that_moved_strays_and_the_rest_does_not() -> None:

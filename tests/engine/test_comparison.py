@@ -6,6 +6,7 @@ import pytest
 from blind import BLIND
 from examined import seen_through
 from numpy.typing import NDArray
+from meshed import Mesh, on_border, seen_askew
 from scenes import Box, Pixels, Print, photographed, printed
 
 from touchstone.engine.channels import CHANNELS
@@ -127,6 +128,21 @@ def test_a_changed_element_is_found_where_it_is(seed: int, name: str) -> None:
     assert worst.deviation > USUAL
     assert overlaps(worst, face.elements[number].box)
     assert worst.channel in channels
+
+
+@pytest.mark.parametrize("period_px", [8.0, 9.0, 11.0, 12.0, 14.0])
+def test_another_mesh_is_found_and_the_same_one_is_not(period_px: float) -> None:
+    inner = resized(printed(1).pixels, FRAME)
+    face, other = (Mesh(period).around(inner) for period in (10.0, period_px))
+    border = on_border(face)[::2, ::2]
+    within = np.ones(face.shape[:2], bool)
+    same, forged = (
+        compare(face, seen_askew(shown, 1.5, 1.0, tilt=0.5)[0], within)
+        for shown in (face, other)
+    )
+    assert same.deviation[border].max() < USUAL
+    assert np.percentile(forged.deviation[border], 90) > USUAL
+    assert forged.regions[0].channel in {"structure", "correlation"}
 
 
 def test_a_larger_displacement_deviates_more() -> None:

@@ -8,7 +8,7 @@ as a measurement.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import cv2
@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.image import drawn_from, lengths
+from touchstone.engine.meshes import followed_near, meshes
 from touchstone.engine.normalisation import Luma, Map
 from touchstone.engine.polynomials import monomials
+from touchstone.engine.smooth_rest import Smooth, followed_on, middle, smooth_rest
 
 _cv2: Any = cv2
 
@@ -48,6 +50,8 @@ _LOOP_PX = 0.75
 _MIN_PLACES = 24
 _SUPPORT_PX = 3.0
 _ROUNDS = 3
+_MESH_ROUNDS = 2
+"""The second starts nearer where a bend had carried the first beyond half a period."""
 _SETTLED_PX = 1.75
 """In half-size pixels: what moves less is in its place."""
 
@@ -74,7 +78,9 @@ def align(
     v = cv2.resize(valid, half, interpolation=cv2.INTER_AREA)
     if min(e.shape) < _MIN_FLOW_SIDE_PX:
         return _left_alone(height, width)
-    print_ = _Print(e, _corner(e), _on_grid(v) > _MIN_VALID)
+    corner, is_valid = _corner(e), _on_grid(v) > _MIN_VALID
+    is_mesh = meshes(e, is_valid & (corner > _MIN_CORNER), _CELL)
+    print_ = _Print(e, corner, is_valid, is_mesh)
     shift, moved, found = np.zeros((*e.shape, 2), np.float32), s, None
     # A quick round is enough for most flat faces. What was out of its reach, at the far
     # sides of a bend, is within a later one's, and only a fine flow follows waves.
@@ -136,6 +142,7 @@ class _Print:
     luma: Luma
     corner: Map  # (rows, columns) of the grid
     is_valid: NDArray[np.bool_]  # (rows, columns)
+    is_mesh: NDArray[np.bool_]  # (rows, columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +150,7 @@ class _Followed:
     shift: NDArray[np.float32]  # (h, w, 2)
     is_wavy: bool  # the face bends more than a polynomial of low order does
     places: "_Places"
+    is_telling: NDArray[np.bool_]  # (rows, columns): certain, and of no mesh
     strays: Map  # (rows, columns), full-size pixels
 
 
@@ -152,49 +160,65 @@ def _followed(
     """Follow the flow from ``expected`` to ``seen``; None where too little is found."""
     height, width = seen.shape
     places = _sampled(expected, seen, effort)
-    certain, shifts = places.is_certain, places.shifts
-    if np.count_nonzero(certain) < _MIN_PLACES:
+    if np.count_nonzero(places.is_certain) < _MIN_PLACES:
         return None
     _, basis = _grid(height, width)
-    coefficients = _robust_fit(
-        basis[certain.ravel()], shifts[certain].astype(np.float64)
-    )
-    smooth = (basis @ coefficients).astype(np.float32).reshape(shifts.shape)
-    # The median: elements that moved are fewer than half of the places.
-    usual = _middle(lengths(shifts - smooth)[certain])
-    is_wavy = is_bent or usual > _WAVY_PX
-    for average in _BENT if is_wavy else _FLAT:
-        smooth = smooth + _wide_average(shifts - smooth, certain, average)
+    smooth = smooth_rest(places.shifts, places.is_certain, basis, is_bent=is_bent)
+    telling = places.is_certain & ~expected.is_mesh
+    if not expected.is_mesh.any() or np.count_nonzero(telling) < _MIN_PLACES:
+        telling = places.is_certain  # a mesh alone has nothing else to go by
+    else:
+        alone = smooth_rest(places.shifts, telling, basis, is_bent=is_bent)
+        smooth = min(smooth, alone, key=partial(_mesh_gap, expected, seen))
+        for _ in range(_MESH_ROUNDS):
+            places = _with_mesh(places, expected, seen, smooth)
+            smooth = followed_on(smooth, places.shifts, places.is_certain)
     return _Followed(
-        shift=_grown(smooth, (width, height)),
-        is_wavy=is_wavy,
+        shift=_grown(smooth.shifts, (width, height)),
+        is_wavy=smooth.is_wavy,
         places=places,
-        strays=lengths(shifts - smooth) * np.float32(2),
+        is_telling=telling,
+        strays=lengths(places.shifts - smooth.shifts) * np.float32(2),
     )
+
+
+def _mesh_gap(expected: _Print, seen: Luma, smooth: Smooth) -> float:
+    """Tell how far the pictures differ where the print repeats itself, grey levels."""
+    height, width = seen.shape
+    moved = moved_by(seen, _grown(smooth.shifts, (width, height)))
+    gaps = _on_grid(cv2.blur(cv2.absdiff(moved, expected.luma), (_CELL, _CELL)))
+    return float(gaps[expected.is_mesh].mean())
+
+
+def _with_mesh(
+    places: "_Places", expected: _Print, seen: Luma, smooth: Smooth
+) -> "_Places":
+    """Look again for what repeats itself, near where the smooth part puts it."""
+    mesh = expected.is_mesh
+    shifts, is_certain = places.shifts.copy(), places.is_certain.copy()
+    at = _on_grid(pixel_places(*seen.shape))[mesh]
+    shifts[mesh], is_certain[mesh] = followed_near(
+        expected.luma, seen, at, smooth.shifts[mesh]
+    )
+    return _Places(shifts, places.is_textured, is_certain & places.is_textured)
 
 
 def _told(found: _Followed, shift: NDArray[np.float32]) -> Alignment:
     """Say what stands out of the last round; ``shift``, (h, w, 2), is of them all."""
     height, width = shift.shape[:2]
-    certain, strays = found.places.is_certain, found.strays
-    is_held = certain & (strays < _SUPPORT_PX)
+    telling, strays = found.is_telling, found.strays
+    is_held = found.places.is_certain & (strays < _SUPPORT_PX)
     is_lost = found.places.is_textured & ~is_held
     half = half_size(width, height)
     centres, _ = _grid(half[1], half[0])
     return Alignment(
         shift=shift,
-        stray=_grown(_local_mean(strays, certain), half),
-        level=_middle(strays[certain]),
+        stray=_grown(_local_mean(strays, telling), half),
+        level=middle(strays[telling]),
         is_supported=_supported(
             centres[is_held.ravel()], centres[is_lost.ravel()], (width, height)
         ),
     )
-
-
-def _middle(values: NDArray[np.float32]) -> float:
-    """Return the (upper) median of ``values``, of which there must be some."""
-    middle = values.size // 2
-    return float(np.partition(values, middle)[middle])
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,62 +331,6 @@ def _given_up(strips: list[tuple[int, int]]) -> int:
         elif kept > gone:
             break
     return last
-
-
-_FIT_ROUNDS = 8
-_FIT_SCALE_PX = 0.5
-_FIT_RIDGE = 0.3
-
-
-def _robust_fit(
-    basis: NDArray[np.float64], shifts: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Fit (10, 2) coefficients; the scale of what is an outlier shrinks each round."""
-    ridge = _FIT_RIDGE * np.diag([0.0, 0.1, 0.1] + [1.0] * 7)
-    coefficients = np.zeros((10, 2))
-    coefficients[0] = np.median(shifts, axis=0)
-    # Turned to rows as long as there are places: NumPy is slow on short ones.
-    by_term, by_axis = np.ascontiguousarray(basis.T), np.ascontiguousarray(shifts.T)
-    for number in range(_FIT_ROUNDS):
-        scale = max(_FIT_SCALE_PX, 4.0 * 0.6**number)
-        gaps = by_axis - coefficients.T @ by_term
-        squares = (gaps[0] ** 2 + gaps[1] ** 2) / scale**2
-        robust = 1 / (1 + squares) ** 2
-        weighted = by_term * robust
-        coefficients = np.linalg.solve(
-            weighted @ by_term.T + ridge, weighted @ by_axis.T
-        )
-    return np.asarray(coefficients, np.float64)
-
-
-@dataclass(frozen=True, slots=True)
-class _Average:
-    """Over what the rest is averaged, and how far off it may be."""
-
-    sigma_cells: float
-    most_px: float  # in half-size pixels
-
-
-_FLAT = (_Average(6.0, 1.0),)
-_BENT = (_Average(6.0, 4.0), _Average(4.0, 3.0), _Average(2.5, 2.0))
-"""From wide to narrow: each brings more of a wave within reach of the next, and an
-element that moved by 2 % (6 of these pixels) is in reach of none."""
-_WAVY_PX = 0.2
-"""Half-size pixels that half of the places lie off the polynomial by: on flat faces
-0.04 to 0.15, hardly more where elements moved, on pouches 0.2 to 0.7."""
-_FINE_PRIOR = 0.5
-
-
-def _wide_average(
-    rest: NDArray[np.float32], is_certain: NDArray[np.bool_], average: _Average
-) -> NDArray[np.float32]:
-    """(rows, columns, 2): wide average of small rests; large ones are elements."""
-    small = is_certain & (lengths(rest) < average.most_px)
-    kept = small.astype(np.float32)
-    sums = cv2.merge([rest[..., 0] * kept, rest[..., 1] * kept, kept])
-    wide = cv2.GaussianBlur(sums, (0, 0), average.sigma_cells)
-    prior = np.float32(_FINE_PRIOR / (2 * np.pi * average.sigma_cells**2))
-    return np.asarray(wide[..., :2] / (wide[..., 2:] + prior), np.float32)
 
 
 def _local_mean(

@@ -1,0 +1,183 @@
+"""Print that repeats itself at a small shift: guilloche borders, lattices, line screens.
+
+Such a place looks the same one period on, so it cannot tell by itself where it lies:
+a search from afar ends at any of its periods. It is found by how little the picture
+differs from itself at a shift at which it had come to differ on the way, and it is
+searched for near where its surroundings put it, where only one of its periods is.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from touchstone.engine.image import lengths
+from touchstone.engine.normalisation import Luma
+
+_cv2: Any = cv2  # the stubs know no points that are given to start from
+
+_REACH_PX = 9
+"""Longest period looked for; a longer one the flow tells apart, as its coarse pictures
+still show it, and twice a shorter one lies within (of 4.5 pixels, 9 is a whole shift
+and 4 or 5 is none)."""
+_LEAST_PX = 3
+"""Shortest period looked for; of a finer one a phone sees nothing."""
+_WAYS = ((1, 0), (2, 1), (1, 1), (1, 2), (0, 1), (-1, 2), (-1, 1), (-2, 1))
+"""Along what shifts are tried: borders run along the edges, lattices have periods along
+many ways, and all shifts of half a disc cost three times as much."""
+_ROW_STEP = 3
+"""Of each so many rows one is compared, along all of it: a mesh differs along both."""
+_SAME, _LIKE = 0.45, 0.6
+"""How little of what a place differs on the way is left when it repeats itself, and when
+it may be the rest of what does. Meshes 0.1 to 0.5, most lines of text 0.5 and more,
+codes and pictures 0.7 and more."""
+_MIN_CONTRAST = 6.0
+"""Grey levels by which a place must differ from itself on the way: not paper, noise."""
+_MIN_MESH = 64
+"""Connected places that repeat themselves and make a mesh: a word of many l has fewer."""
+_PATCH_PX = 15
+"""Side of what is laid over each other: three periods and more."""
+_STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.02)
+_LOOP_PX = 0.5
+"""There and back again, from where the surroundings lie on either side."""
+_MOST_PX = 2.0
+"""Further from where its surroundings put it, another period may be as near."""
+
+
+def meshes(luma: Luma, is_textured: NDArray[np.bool_], cell_px: int) -> NDArray[np.bool_]:
+    """Tell which places of a grid lie in print that repeats itself.
+
+    Args:
+        luma: (h, w).
+        is_textured: (rows, columns) of the grid; the others are not looked at.
+        cell_px: its spacing, a multiple of 6; the first place lies half of it inside.
+
+    Returns:
+        (rows, columns)
+    """
+    shifts, half, is_tried = _shifts()
+    gaps = _gaps(luma, is_textured.shape, cell_px, shifts)[:, is_textured]
+    # A place that slides along itself (an edge, a bar) is as like half way: no period.
+    usual = np.minimum(gaps[half], gaps.mean(axis=0))[is_tried]
+    rest = np.where(usual > _MIN_CONTRAST, gaps[is_tried] / (usual + 1e-6), 1.0)
+    least = np.ones(is_textured.shape, np.float32)
+    least[is_textured] = rest.min(axis=0)
+    is_like = least < _LIKE
+    _, labels = cv2.connectedComponents(is_like.astype(np.uint8), connectivity=4)
+    alike = np.bincount(labels[least < _SAME], minlength=int(labels.max()) + 1)
+    return np.asarray((alike >= _MIN_MESH)[labels] & is_like, np.bool_)
+
+
+@lru_cache(maxsize=1)
+def _shifts() -> tuple[
+    tuple[tuple[int, int], ...], NDArray[np.intp], NDArray[np.bool_]
+]:
+    """Shifts (x, y), the number of what lies half way to each, which may be periods."""
+    kept: list[tuple[int, int]] = []
+    half: list[int] = []
+    for x, y in _WAYS:
+        first = len(kept) - 1
+        for times in range(1, int(_REACH_PX / np.hypot(x, y)) + 1):
+            kept.append((times * x, times * y))
+            half.append(first + (times + 1) // 2)
+    is_tried = np.hypot(*np.array(kept).T) >= _LEAST_PX
+    return tuple(kept), np.array(half), is_tried
+
+
+def _gaps(
+    luma: Luma,
+    grid: tuple[int, int],
+    cell_px: int,
+    shifts: tuple[tuple[int, int], ...],
+) -> NDArray[np.float32]:
+    """(shifts, rows, columns): what each place differs from itself by, grey levels."""
+    rows, columns = grid
+    height, width = rows * cell_px, columns * cell_px
+    reach = _REACH_PX
+    padded = cv2.copyMakeBorder(
+        luma[:height, :width],
+        reach,
+        reach + max(0, height - luma.shape[0]),
+        reach,
+        reach + max(0, width - luma.shape[1]),
+        cv2.BORDER_REFLECT_101,
+    )
+    first = reach + _ROW_STEP // 2
+    still = padded[first : first + height : _ROW_STEP, reach : reach + width].copy()
+    # One tall picture of all shifts, so that one call averages the neighbourhoods: the
+    # edges of each are repeated, for it not to see the next.
+    tall = np.empty((len(shifts), rows + 2, columns), np.uint8)
+    for gap, (x, y) in zip(tall, shifts, strict=True):
+        top, left = first + y, reach + x
+        moved = padded[top : top + height : _ROW_STEP, left : left + width]
+        gap[1:-1] = _shrunk(cv2.absdiff(still, moved), (columns, rows))
+    tall[:, 0], tall[:, -1] = tall[:, 1], tall[:, -2]
+    around = cv2.blur(tall.reshape(-1, columns), (3, 3)).reshape(tall.shape)
+    return around[:, 1:-1].astype(np.float32)
+
+
+def _shrunk(gap: NDArray[np.uint8], size_px: tuple[int, int]) -> NDArray[np.uint8]:
+    """Average to the grid, in two steps: OpenCV halves many times faster."""
+    height, width = gap.shape
+    half = cv2.resize(gap, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(half, size_px, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def followed_near(
+    expected: Luma,
+    seen: Luma,
+    places: NDArray[np.float32],
+    guess: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Find places of a mesh again, each near where its surroundings put it.
+
+    By the method of Lucas and Kanade at the one, full scale: it ends at the period that
+    is nearest to where it starts.
+
+    Args:
+        expected: (h, w).
+        seen: (h, w).
+        places: (n, 2), in ``expected``, pixels.
+        guess: (n, 2), by how much their surroundings are displaced in ``seen``.
+
+    Returns:
+        (n, 2) displacements, what was not found by as much as its surroundings; (n,)
+        whether each was found, there and back.
+    """
+    flat, flat_seen = _without_shade(expected), _without_shade(seen)
+    there, is_there = _tracked(flat, flat_seen, places, places + guess)
+    back, is_back = _tracked(flat_seen, flat, there, there - guess)
+    shifts = there - places
+    is_found = (
+        is_there
+        & is_back
+        & (lengths((back - places)[None])[0] < _LOOP_PX)
+        & (lengths((shifts - guess)[None])[0] < _MOST_PX)
+    )
+    return np.where(is_found[:, None], shifts, guess), is_found
+
+
+def _tracked(
+    first: Luma,
+    second: Luma,
+    places: NDArray[np.float32],
+    start: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    ends, status, _ = _cv2.calcOpticalFlowPyrLK(
+        first,
+        second,
+        np.ascontiguousarray(places).reshape(-1, 1, 2),
+        np.ascontiguousarray(start).reshape(-1, 1, 2),
+        winSize=(_PATCH_PX, _PATCH_PX),
+        maxLevel=0,
+        criteria=_STEPS,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )
+    return np.asarray(ends.reshape(-1, 2), np.float32), status.ravel().astype(bool)
+
+
+def _without_shade(luma: Luma) -> Luma:
+    """Leave the print alone: LK takes light that differs for a displacement."""
+    return cv2.addWeighted(luma, 1, cv2.blur(luma, (_PATCH_PX, _PATCH_PX)), -1, 128)

@@ -37,8 +37,9 @@ class Mesh:
 
 def on_border(face: Pixels, *, clear_px: int = 0) -> NDArray[np.bool_]:
     """(h, w): whether a pixel lies on the border, ``clear_px`` inside of the edge."""
-    mask = np.zeros(face.shape[:2], bool)
-    mask[clear_px : mask.shape[0] - clear_px, clear_px : mask.shape[1] - clear_px] = True
+    height, width = face.shape[:2]
+    mask = np.zeros((height, width), bool)
+    mask[clear_px : height - clear_px, clear_px : width - clear_px] = True
     mask[WIDTH_PX:-WIDTH_PX, WIDTH_PX:-WIDTH_PX] = False
     return mask
 
@@ -66,4 +67,5 @@ def seen_askew(
     )
     ys, xs = np.indices((height, width), np.float64)
     ends = np.dstack([xs, ys, np.ones_like(xs)]) @ transform.T
-    return np.asarray(seen, np.uint8), ends[..., :2] / ends[..., 2:] - np.dstack([xs, ys])
+    shifts = ends[..., :2] / ends[..., 2:] - np.dstack([xs, ys])
+    return np.asarray(seen, np.uint8), shifts

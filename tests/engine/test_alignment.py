@@ -5,8 +5,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from meshed import Mesh, on_border, seen_askew
+from numpy.typing import NDArray
 from scenes import Pixels, printed
 
 from touchstone.engine import alignment
@@ -107,7 +107,7 @@ def grey(face: Pixels) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("period_px", [9, 10, 12])
 @pytest.mark.parametrize(
     ("dx", "dy", "tilt"),
-    [(0.5, -0.3, 0.0), (1.5, 1.0, 0.5), (2.0, -2.0, 1.0), (-2.0, 2.5, 1.0), (3, 3, 1.5)],
+    [(0.5, -0.3, 0), (1.5, 1, 0.5), (2, -2, 1), (-2, 2.5, 1), (3, 3, 1.5)],
 )
 def test_a_border_that_repeats_itself_lies_where_its_surroundings_say(
     period_px: float, dx: float, dy: float, tilt: float
@@ -120,9 +120,9 @@ def test_a_border_that_repeats_itself_lies_where_its_surroundings_say(
     assert gaps[~on_border(face)].max() < 0.7
 
 
-def test_a_border_one_period_off_is_no_stray_element() -> None:
+def test_a_border_that_slid_along_itself_is_no_stray_element() -> None:
     face, off = Mesh(10).around(FACE.pixels), Mesh(10).around(FACE.pixels)
-    off[:44, 44:-44] = np.roll(off[:44, 44:-44], 2, axis=1)  # not a whole period
+    off[:44, 44:-44] = np.roll(off[:44, 44:-44], 2, axis=1)  # it has 5 to a period
     found = align(grey(face), grey(off), EVERYWHERE)
     assert found.stray[:20, 30:-30].max() < 1
     assert np.abs(found.shift[80:-80, 80:-80]).max() < 0.5

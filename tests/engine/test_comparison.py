@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from blind import BLIND
 from examined import seen_through
-from numpy.typing import NDArray
 from meshed import Mesh, on_border, seen_askew
+from numpy.typing import NDArray
 from scenes import Box, Pixels, Print, photographed, printed
 
 from touchstone.engine.channels import CHANNELS

@@ -149,7 +149,7 @@ class _Print:
 class _Followed:
     shift: NDArray[np.float32]  # (h, w, 2)
     is_wavy: bool  # the face bends more than a polynomial of low order does
-    places: "_Places"
+    places: "_Places"  # as the flow has them
     is_telling: NDArray[np.bool_]  # (rows, columns): certain, and of no mesh
     strays: Map  # (rows, columns), full-size pixels
 
@@ -165,14 +165,15 @@ def _followed(
     _, basis = _grid(height, width)
     smooth = smooth_rest(places.shifts, places.is_certain, basis, is_bent=is_bent)
     telling = places.is_certain & ~expected.is_mesh
-    if not expected.is_mesh.any() or np.count_nonzero(telling) < _MIN_PLACES:
+    # On waves the quick flow is too far off to say which period is the one.
+    is_rough = smooth.is_wavy and effort is _QUICK
+    if np.count_nonzero(telling) < _MIN_PLACES:
         telling = places.is_certain  # a mesh alone has nothing else to go by
-    else:
+    elif expected.is_mesh.any() and not is_rough:
         alone = smooth_rest(places.shifts, telling, basis, is_bent=is_bent)
         smooth = min(smooth, alone, key=partial(_mesh_gap, expected, seen))
         for _ in range(_MESH_ROUNDS):
-            places = _with_mesh(places, expected, seen, smooth)
-            smooth = followed_on(smooth, places.shifts, places.is_certain)
+            smooth = _with_mesh(smooth, places, expected, seen)
     return _Followed(
         shift=_grown(smooth.shifts, (width, height)),
         is_wavy=smooth.is_wavy,
@@ -191,16 +192,16 @@ def _mesh_gap(expected: _Print, seen: Luma, smooth: Smooth) -> float:
 
 
 def _with_mesh(
-    places: "_Places", expected: _Print, seen: Luma, smooth: Smooth
-) -> "_Places":
-    """Look again for what repeats itself, near where the smooth part puts it."""
+    smooth: Smooth, places: "_Places", expected: _Print, seen: Luma
+) -> Smooth:
+    """Look for what repeats itself near where the smooth part puts it; follow that."""
     mesh = expected.is_mesh
     shifts, is_certain = places.shifts.copy(), places.is_certain.copy()
     at = _on_grid(pixel_places(*seen.shape))[mesh]
     shifts[mesh], is_certain[mesh] = followed_near(
         expected.luma, seen, at, smooth.shifts[mesh]
     )
-    return _Places(shifts, places.is_textured, is_certain & places.is_textured)
+    return followed_on(smooth, shifts, is_certain)
 
 
 def _told(found: _Followed, shift: NDArray[np.float32]) -> Alignment:

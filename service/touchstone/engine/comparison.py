@@ -22,7 +22,7 @@ from touchstone.engine.normalisation import Luma, Map, match_blur
 from touchstone.engine.pair import AlignedPair, HalvedPair, Mask, aligned_pair, halved
 from touchstone.engine.profile import Profile, profile_of
 
-COMPARISON_VERSION = "7"
+COMPARISON_VERSION = "8"
 """Changes whenever the same pair would give other measurements."""
 
 COMPARISON_SIDE_PX = 640

@@ -1,4 +1,4 @@
-"""Print that repeats itself at a small shift: guilloche borders, lattices, line screens.
+"""Print that repeats itself at a small shift: guilloche borders, lattices, screens.
 
 Such a place looks the same one period on, so it cannot tell by itself where it lies:
 a search from afar ends at any of its periods. It is found by how little the picture
@@ -30,13 +30,13 @@ many ways, and all shifts of half a disc cost three times as much."""
 _ROW_STEP = 3
 """Of each so many rows one is compared, along all of it: a mesh differs along both."""
 _SAME, _LIKE = 0.45, 0.6
-"""How little of what a place differs on the way is left when it repeats itself, and when
-it may be the rest of what does. Meshes 0.1 to 0.5, most lines of text 0.5 and more,
+"""How little of what a place differs on the way is left when it repeats itself, and
+when it may be a rest of what does. Meshes 0.1 to 0.5, most lines of text 0.5 and more,
 codes and pictures 0.7 and more."""
 _MIN_CONTRAST = 6.0
 """Grey levels by which a place must differ from itself on the way: not paper, noise."""
 _MIN_MESH = 64
-"""Connected places that repeat themselves and make a mesh: a word of many l has fewer."""
+"""Places, connected, that make a mesh of 0.03 of a face: a word of many l has fewer."""
 _PATCH_PX = 15
 """Side of what is laid over each other: three periods and more."""
 _STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.02)
@@ -46,7 +46,9 @@ _MOST_PX = 2.0
 """Further from where its surroundings put it, another period may be as near."""
 
 
-def meshes(luma: Luma, is_textured: NDArray[np.bool_], cell_px: int) -> NDArray[np.bool_]:
+def meshes(
+    luma: Luma, is_textured: NDArray[np.bool_], cell_px: int
+) -> NDArray[np.bool_]:
     """Tell which places of a grid lie in print that repeats itself.
 
     Args:
@@ -112,13 +114,13 @@ def _gaps(
     for gap, (x, y) in zip(tall, shifts, strict=True):
         top, left = first + y, reach + x
         moved = padded[top : top + height : _ROW_STEP, left : left + width]
-        gap[1:-1] = _shrunk(cv2.absdiff(still, moved), (columns, rows))
+        gap[1:-1] = _shrunk(np.asarray(cv2.absdiff(still, moved)), (columns, rows))
     tall[:, 0], tall[:, -1] = tall[:, 1], tall[:, -2]
     around = cv2.blur(tall.reshape(-1, columns), (3, 3)).reshape(tall.shape)
     return around[:, 1:-1].astype(np.float32)
 
 
-def _shrunk(gap: NDArray[np.uint8], size_px: tuple[int, int]) -> NDArray[np.uint8]:
+def _shrunk(gap: NDArray[Any], size_px: tuple[int, int]) -> NDArray[np.uint8]:
     """Average to the grid, in two steps: OpenCV halves many times faster."""
     height, width = gap.shape
     half = cv2.resize(gap, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
@@ -180,4 +182,5 @@ def _tracked(
 
 def _without_shade(luma: Luma) -> Luma:
     """Leave the print alone: LK takes light that differs for a displacement."""
-    return cv2.addWeighted(luma, 1, cv2.blur(luma, (_PATCH_PX, _PATCH_PX)), -1, 128)
+    shade = cv2.blur(luma, (_PATCH_PX, _PATCH_PX))
+    return np.asarray(cv2.addWeighted(luma, 1, shade, -1, 128), np.uint8)

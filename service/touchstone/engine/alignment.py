@@ -165,15 +165,17 @@ def _followed(
     _, basis = _grid(height, width)
     smooth = smooth_rest(places.shifts, places.is_certain, basis, is_bent=is_bent)
     telling = places.is_certain & ~expected.is_mesh
-    # On waves the quick flow is too far off to say which period is the one.
-    is_rough = smooth.is_wavy and effort is _QUICK
     if np.count_nonzero(telling) < _MIN_PLACES:
         telling = places.is_certain  # a mesh alone has nothing else to go by
-    elif expected.is_mesh.any() and not is_rough:
+    elif expected.is_mesh.any():
         alone = smooth_rest(places.shifts, telling, basis, is_bent=is_bent)
-        smooth = min(smooth, alone, key=partial(_mesh_gap, expected, seen))
-        for _ in range(_MESH_ROUNDS):
-            smooth = _with_mesh(smooth, places, expected, seen)
+        if effort is _QUICK and alone.is_wavy:
+            # On waves the quick flow is too far off to say which period is the one.
+            smooth = Smooth(smooth.shifts, is_wavy=True)
+        else:
+            smooth = min(smooth, alone, key=partial(_mesh_gap, expected, seen))
+            for _ in range(_MESH_ROUNDS):
+                smooth = _with_mesh(smooth, places, expected, seen)
     return _Followed(
         shift=_grown(smooth.shifts, (width, height)),
         is_wavy=smooth.is_wavy,

@@ -4,7 +4,8 @@ Dense optical flow (dense inverse search, Kroeger et al., ECCV 2016) at half siz
 and back. A robust polynomial of low order through the places where both agree, and a
 wide average of what it leaves, is the misregistration of lens, paper and bend: it is
 followed. What lies elsewhere than its surroundings is a displaced element: it is kept
-as a measurement.
+as a measurement. Print that repeats itself says neither: it is followed at the period
+that is nearest to where its surroundings lie.
 """
 
 from dataclasses import dataclass

@@ -118,13 +118,14 @@ class Deployment:
         *,
         caller: Caller | None = None,
         gtin: str | None = None,
+        category: str = "",
         kind: SpecimenKind = SpecimenKind.KNOWN_GENUINE,
         **fields: Any,
     ) -> Enrolled:
         pixels = shown.pixels if isinstance(shown, Print) else shown
         request = EnrolmentRequest(
             image=encoded(pixels),
-            product=ProductFields(product_id, gtin=gtin),
+            product=ProductFields(product_id, category=category, gtin=gtin),
             kind=kind,
             **fields,
         )

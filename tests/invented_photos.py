@@ -8,7 +8,7 @@ from touchstone_training.benchmark.observations import Observation
 from touchstone_training.measuring import GENUINE
 from touchstone_training.simulator.counterfeits import KINDS
 
-FAMILIES = ("medicine_box", "perfume")
+FAMILIES = ("medicine_carton", "cosmetic_tube")
 BLANK = Observation(
     name="",
     group="",

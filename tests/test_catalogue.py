@@ -338,17 +338,20 @@ def test_searching_while_references_come_and_go_is_safe_and_current(
     assert deployment.parts.catalogue.status().references == 2
 
 
-def test_a_gtin_filled_in_later_is_that_of_the_first_reference_too(
+def test_what_is_filled_in_later_is_said_of_the_first_reference_too(
     deployment: Deployment,
 ) -> None:
     gtin = "4006381333931"
     deployment.enrol(printed(0, size_px=LABEL_PX))
     catalogue = deployment.parts.catalogue
 
-    def first_gtin() -> str | None:
+    def first() -> tuple[str | None, str]:
         view = deployment.store.reference(deployment.brand, 1)
-        return catalogue.reference(view).gtin
+        known = catalogue.reference(view)
+        return known.gtin, known.product_class
 
-    assert first_gtin() is None
+    assert first() == (None, "")
     deployment.enrol(printed(1, size_px=LABEL_PX), gtin=gtin)
-    assert first_gtin() == gtin
+    assert first() == (gtin, "")
+    deployment.enrol(printed(2, size_px=LABEL_PX), category="Personal care")
+    assert first() == (gtin, "personal_care")

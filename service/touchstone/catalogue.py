@@ -33,7 +33,7 @@ from touchstone.engine.features import (
 from touchstone.engine.identification import Candidate
 from touchstone.engine.image import DecodeLimits, Pixels, decode
 from touchstone.engine.index import IndexEntry, ReferenceIndex, Scope
-from touchstone.engine.reference import Reference
+from touchstone.engine.reference import Reference, class_of
 from touchstone.errors import (
     BadImageError,
     IndexDamagedError,
@@ -156,11 +156,13 @@ class Catalogue:
                 variable_regions=specimen.variable_regions,
                 gtin=view.product.gtin,
                 codes=read_codes(pixels),
+                product_class=class_of(view.product.category),
             )
             self._references.put(label, kept)
-        # A product's GTIN may be filled in after its first reference was enrolled.
-        if kept.gtin != view.product.gtin:
-            kept = replace(kept, gtin=view.product.gtin)
+        # What is said of a product may be filled in after its first reference.
+        said = view.product.gtin, class_of(view.product.category)
+        if (kept.gtin, kept.product_class) != said:
+            kept = replace(kept, gtin=said[0], product_class=said[1])
             self._references.put(label, kept)
         return kept
 

@@ -17,7 +17,7 @@ from touchstone.engine.features import Method
 from touchstone.engine.identification import Match
 from touchstone.engine.policy import Expert, Logistic, Mixture, Policy, Term
 from touchstone.engine.quality import Quality
-from touchstone.engine.reference import Reference
+from touchstone.engine.reference import Reference, class_of
 from touchstone.engine.registration import Registration
 from touchstone.engine.verdict import Finding, decide, photo_measurements
 from touchstone.engine.wording import RETAKE, SENTENCES, FindingKind
@@ -53,6 +53,7 @@ def evidence(
     coverage: float = 0.8,
     is_counterfeit: bool = False,
     is_gtin_other: bool | None = None,
+    product_class: str = "",
     resolution: float = 1.2,
     regions: tuple[Region, ...] = (),
     **measured: float,
@@ -76,7 +77,9 @@ def evidence(
         match=Match(
             1, 0.8, registration, agreement=0.9, chroma_gap=0.1, coverage=coverage
         ),
-        reference=Reference(1, picture, (480, 320), is_counterfeit),
+        reference=Reference(
+            1, picture, (480, 320), is_counterfeit, product_class=product_class
+        ),
         seen=picture,
         comparison=Comparison(
             measurements=usual | measured,
@@ -513,3 +516,43 @@ def test_a_policy_that_weighs_what_is_not_measured_says_so() -> None:
     odd = Policy.from_json(json.dumps(fields).encode())
     with pytest.raises(ModelError, match="structure_peak, which is not measured"):
         decided(evidence(), policy=odd)
+
+
+# --- classes of products --------------------------------------------------------------
+
+
+def with_class(**classes: float) -> Policy:
+    fields = whole_calibration()
+    term = {"name": "structure_top", "is_log": False, "offset": 0.0}
+    term |= {"mean": 2.0, "std": 1.0, "weight": 2 * math.log(10)}
+    fields["fusion"] = {"experts": [expert("place", 1.0, term)]}
+    fields["classes"] = {
+        name: {"inconsistent_log10_lr": least} for name, least in classes.items()
+    }
+    return Policy.from_json(json.dumps(fields).encode())
+
+
+def test_a_class_whose_genuine_photos_stray_further_is_accused_later() -> None:
+    rules = with_class(food=-1.5)
+    for product_class, structure, kind in (
+        ("food", 2.5, FindingKind.INCONCLUSIVE),  # log10 LR -1
+        ("food", 2.8, FindingKind.INCONSISTENT_WITH_GENUINE),
+        ("toy", 2.5, FindingKind.INCONSISTENT_WITH_GENUINE),
+        ("", 2.5, FindingKind.INCONSISTENT_WITH_GENUINE),
+    ):
+        one = evidence(product_class=product_class, structure_top=structure)
+        assert decided(one, policy=rules).kind is kind, (product_class, structure)
+
+
+@pytest.mark.parametrize("least", [-0.4, 0.1, -3.1, float("nan")])
+def test_a_threshold_that_accuses_a_class_sooner_or_never_is_refused(
+    least: float,
+) -> None:
+    with pytest.raises(ModelError):
+        with_class(food=-1.0, toy=least)
+
+
+def test_a_category_is_the_class_however_it_is_written() -> None:
+    for category in ("personal_care", "Personal care", " PERSONAL  CARE "):
+        assert class_of(category) == "personal_care"
+    assert class_of("") == ""

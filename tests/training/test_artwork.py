@@ -9,6 +9,7 @@ import pytest
 import zxingcpp
 
 from touchstone.errors import InvalidInputError
+from touchstone.store import PRODUCT_CLASSES
 from touchstone_training.simulator.artwork import (
     FAMILY_NAMES,
     Artwork,
@@ -18,6 +19,7 @@ from touchstone_training.simulator.artwork import (
     sibling,
 )
 from touchstone_training.simulator.elements import TEXT_KINDS, Box
+from touchstone_training.simulator.families import FAMILIES
 from touchstone_training.simulator.typesetting import bundled_fonts, text_width
 
 
@@ -211,3 +213,9 @@ def test_an_unknown_family_is_refused_by_name() -> None:
     with pytest.raises(InvalidInputError, match="no such family: umbrella") as caught:
         design(1, family="umbrella")
     assert caught.value.field == "family"
+
+
+def test_every_family_is_of_a_class_that_lots_know() -> None:
+    classes = {FAMILIES[name].product_class for name in FAMILY_NAMES}
+    assert classes <= set(PRODUCT_CLASSES) - {""}
+    assert len(classes) >= 8

@@ -329,6 +329,16 @@ def report_of(document: Document) -> Document:
 
 
 POLICY_FITTED = {
+    "thresholds": {"inconsistent_log10_lr": -0.71},
+    "classes": {
+        "medicine": {
+            "inconsistent_log10_lr": -1.25,
+            "genuine": 321,
+            "genuine_called": 3,
+            "designs": 60,
+            "designs_called": 2,
+        }
+    },
     "evaluation": {"auroc_out_of_fold": 0.85, "cllr_out_of_fold": 0.69},
     "made_by": {"options": {"designs": 160}},
 }
@@ -363,6 +373,8 @@ def test_the_card_tells_every_measure(document: Document) -> None:
     report = without_nan(report_of(document))
     lines = list(card.measured(report, POLICY_FITTED))
     told = "\n".join(lines)
+    assert "| medicine | -1.25 | 3/321 | " in told
+    assert "| personal care | -0.71 |  | " in told
     for word in (
         "equal error rate", "TPR at 0.1 % FPR", "the subtlest third", "Cllr",
         "abstained", "top region", "sibling", "unknown, not named", "planted",

@@ -12,6 +12,7 @@ from touchstone.engine.policy import Policy
 from touchstone_training.calibration import (
     IDENTIFICATION_TERMS,
     Targets,
+    classes_of,
     cllr,
     policy_document,
 )
@@ -54,7 +55,8 @@ def row(product: int, kind: str) -> Row:
     measured |= {"hidden_fraction": 0.0}
     if kind != GENUINE:
         measured[TELLING[kind]] += 0.5
-    return Row(product, "carton", kind, 0.5, measured, None)
+    family = ("food_carton", "toy_box")[product % 2]
+    return Row(product, family, kind, 0.5, measured, None)
 
 
 ROWS = [
@@ -118,6 +120,33 @@ def test_what_was_fitted_is_a_policy_that_answers_as_the_fit_does() -> None:
         if one.kind != GENUINE:
             assert policy.fusion.likeliest(one.measurements) == WAY_OF[one.kind]
     assert policy.log10_lr_cap == pytest.approx(np.log10(180 / 3), abs=1e-3)
+    assert set(policy.inconsistent_by_class) == {"food", "toy"}
+
+
+def test_a_class_that_strays_further_has_its_own_threshold() -> None:
+    genuine = [one for one in ROWS if one.kind == GENUINE]
+    odds = np.linspace(-0.5, 2, len(genuine))
+    is_toy = np.array([one.family == "toy_box" for one in genuine])
+    odds[np.flatnonzero(is_toy)[:4]] = [-1.1, -1.2, -1.3, -1.4]
+    found = classes_of(genuine, odds, general=-0.7, false_alarm=0.01)
+    assert found["food"] == {
+        "inconsistent_log10_lr": -0.7,
+        "genuine": 90,
+        "genuine_called": 0,
+        "designs": 30,
+        "designs_called": 0,
+    }
+    assert -1.4 <= found["toy"]["inconsistent_log10_lr"] < -1.3
+    assert (found["toy"]["genuine_called"], found["toy"]["designs_called"]) == (1, 1)
+
+
+def test_a_class_strays_no_further_by_what_chance_explains() -> None:
+    genuine = [one for one in ROWS if one.kind == GENUINE]
+    odds = np.linspace(-0.5, 2, len(genuine))
+    odds[:2] = -1.1  # two of 90: three in five such classes have one, one in four two
+    found = classes_of(genuine, odds, general=-0.7, false_alarm=0.01)
+    assert {one["inconsistent_log10_lr"] for one in found.values()} == {-0.7}
+    assert sum(one["genuine_called"] for one in found.values()) == 2
 
 
 def test_the_area_under_the_curve_counts_ties_by_half() -> None:

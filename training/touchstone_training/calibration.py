@@ -16,6 +16,7 @@ from touchstone.engine.channels import CHANNELS
 from touchstone_training.fusion import TermChoice, fit, fit_fusion, out_of_fold
 from touchstone_training.measuring import GENUINE, Row
 from touchstone_training.ranking import auroc
+from touchstone_training.simulator.families import FAMILIES
 
 _Array = NDArray[np.float64]
 
@@ -139,6 +140,12 @@ def policy_document(
             "inconsistent_log10_lr": round(max(inconsistent, -cap), 4),
             "other_gtin_log10_lr": 1.5,
         },
+        "classes": classes_of(
+            [row for row in usable if row.kind == GENUINE],
+            np.clip(genuine, -cap, cap),
+            general=max(inconsistent, -cap),
+            false_alarm=targets.false_alarm,
+        ),
         "quality_limits": {
             **{k: list(v) for k, v in QUALITY_LIMITS.items()},
             **_typical([row.measurements for row in usable if row.kind == GENUINE]),
@@ -165,6 +172,62 @@ def policy_document(
         },
         "made_by": dict(made_by),
     }
+
+
+_CHANCE = 0.1
+"""One class in ten whose genuine photos stray no further than others' is taken for one
+that does: photos of one design are alike, so rather more; that errs towards silence."""
+
+
+def classes_of(
+    genuine: Sequence[Row],
+    log10_lr: _Array,
+    *,
+    general: float,
+    false_alarm: float,
+) -> dict[str, dict[str, float]]:
+    """Set the threshold of inconsistency for each class of products.
+
+    It is the general one where no more of the class's genuine photos lie below it than
+    chance explains, else as far below that as many as stated do.
+
+    Args:
+        genuine: held-back genuine photos.
+        log10_lr: (n,), of each of them.
+        general: the threshold for all classes together.
+        false_alarm: share of genuine photos that may be called inconsistent, 0 to 1.
+
+    Returns:
+        Of each class its threshold, how many genuine photos and designs it goes by, and
+        how many of both are called at it.
+    """
+    by_class = np.array([FAMILIES[row.family].product_class for row in genuine])
+    designs = np.array([row.product for row in genuine])
+    found: dict[str, dict[str, float]] = {}
+    for name in sorted(set(by_class.tolist())):
+        own, of_designs = log10_lr[by_class == name], designs[by_class == name]
+        below = int((own <= general).sum())
+        threshold = general
+        if _at_least(below, len(own), false_alarm) < _CHANCE:
+            threshold = min(general, float(np.quantile(own, false_alarm)))
+        threshold = round(threshold, 4)
+        is_called = own <= threshold
+        found[name] = {
+            "inconsistent_log10_lr": threshold,
+            "genuine": len(own),
+            "genuine_called": int(is_called.sum()),
+            "designs": len(set(of_designs.tolist())),
+            "designs_called": len(set(of_designs[is_called].tolist())),
+        }
+    return found
+
+
+def _at_least(hits: int, total: int, share: float) -> float:
+    """Return the chance of ``hits`` or more in ``total`` tries (binomial)."""
+    fewer = (
+        math.comb(total, k) * share**k * (1 - share) ** (total - k) for k in range(hits)
+    )
+    return 1 - sum(fewer)
 
 
 _SIBLING_MARGIN = 2.0

@@ -37,6 +37,7 @@ from touchstone.retrieval import CLEAR_LEAD
 from touchstone_training.simulator.artwork import Artwork, design, render
 from touchstone_training.simulator.counterfeits import KINDS, counterfeit
 from touchstone_training.simulator.elements import Box
+from touchstone_training.simulator.families import FAMILIES
 from touchstone_training.simulator.photography import Conditions, photograph, to_jpeg
 from touchstone_training.simulator.printing import genuine_print
 from touchstone_training.simulator.scanning import scanned
@@ -178,6 +179,7 @@ def enrolled(
     embedder: Embedder,
     *,
     variable_regions: tuple[tuple[float, float, float, float], ...] = (),
+    product_class: str = "",
 ) -> Enrolled:
     """Do what enrolment does with one reference image."""
     size = pixels.shape[1], pixels.shape[0]
@@ -189,6 +191,7 @@ def enrolled(
             is_counterfeit=False,
             variable_regions=variable_regions,
             codes=read_codes(pixels),
+            product_class=product_class,
         ),
         {
             method: detect(pixels, method, max_side_px=REFERENCE_SIDE_PX)
@@ -215,7 +218,13 @@ def enrolled_artwork(
         (x * scale, y * scale, w * scale, h * scale)
         for x, y, w, h in variable_boxes(artwork)
     ]
-    return enrolled(pixels, label, embedder, variable_regions=tuple(boxes))
+    return enrolled(
+        pixels,
+        label,
+        embedder,
+        variable_regions=tuple(boxes),
+        product_class=FAMILIES[artwork.family].product_class,
+    )
 
 
 def variable_boxes(artwork: Artwork) -> tuple[Box, ...]:

@@ -57,6 +57,9 @@ def calibrate(
     models: Models = Path("models"),
     runs: Runs = Path("runs/calibration"),
     designs: Annotated[int, typer.Option(help="Simulated designs.")] = 100,
+    products: Annotated[
+        int, typer.Option(help="Further designs, of genuine photos alone.")
+    ] = 0,
     version: Annotated[str, typer.Option(help="Of the policy.")] = "0.1.0",
     workers: Workers = 2,
     reuse: Annotated[
@@ -65,7 +68,9 @@ def calibrate(
 ) -> None:
     """Measure simulated and real training photos, and fit calibration.json to them."""
     runs.mkdir(parents=True, exist_ok=True)
-    options = StudyOptions(first_seed=_CALIBRATION_SEED, designs=designs)
+    options = StudyOptions(
+        first_seed=_CALIBRATION_SEED, designs=designs, products=products
+    )
     settings = Settings.load(model_dir=models)
     embedder, localiser = open_embedder(settings), open_localiser(settings)
     if not reuse:

@@ -15,6 +15,7 @@ import numpy as np
 from touchstone.engine.image import Pixels
 from touchstone_training.simulator.artwork import Artwork, design, render, sibling
 from touchstone_training.simulator.counterfeits import counterfeit
+from touchstone_training.simulator.families import FAMILIES
 from touchstone_training.simulator.photography import Conditions, photograph, to_jpeg
 from touchstone_training.simulator.printing import genuine_print
 
@@ -145,7 +146,7 @@ def _write_references(out: Path, references: Sequence[_Reference]) -> None:
                 for box in artwork.variable_regions
             ]
             named = one.product_id, path, artwork.brand, artwork.name
-            category = artwork.family.replace("_", " ")
+            category = FAMILIES[artwork.family].product_class
             rest = artwork.gtin, "front", one.kind, json.dumps(regions)
             rows.writerow([*named, category, *rest])
 

@@ -50,6 +50,10 @@ class StudyOptions:
     designs: int = 100
     genuine: int = 5
     forged: int = 6
+    products: int = 0
+    """Further designs of which only genuine photos are taken: how far these stray
+    differs more from design to design than from photo to photo. They stand alone and
+    tell nothing of matches, among which the real ones would weigh less."""
     difficulty: float = 0.25
     """Mean difficulty of the photographs; each is drawn from 0 to twice this."""
     decoys: int = 3
@@ -61,8 +65,12 @@ class StudyOptions:
 def simulated(
     models: Path, options: StudyOptions, fonts: Sequence[Path] = (), *, workers: int = 1
 ) -> Iterator[tuple[Row, list[Judged]]]:
-    """Measure every sample of the designs, each among decoys, in design order."""
-    seeds = range(options.first_seed, options.first_seed + options.designs)
+    """Measure every sample of the designs, each among decoys, in design order.
+
+    Of the further products no match is told.
+    """
+    count = options.designs + options.products
+    seeds = range(options.first_seed, options.first_seed + count)
     work = partial(_one_design, models=models, options=options, fonts=tuple(fonts))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
@@ -78,21 +86,22 @@ def _one_design(
     settings = Settings.load(model_dir=models, provider="cpu")
     embedder, comparator = open_embedder(settings), open_comparator(settings)
     localiser = open_localiser(settings)
+    is_forged_too = seed < options.first_seed + options.designs
     gallery = gallery_of(
         seed,
         embedder,
-        decoys=options.decoys,
+        decoys=options.decoys if is_forged_too else 0,
         fonts=fonts,
         scanned_share=options.scanned,
     )
     taken = samples(
         seed,
         genuine=options.genuine,
-        forged=options.forged,
+        forged=options.forged if is_forged_too else 0,
         difficulty=options.difficulty,
         fonts=fonts,
     )
-    return [
+    measured = [
         measure(
             sample,
             gallery,
@@ -103,6 +112,7 @@ def _one_design(
         )
         for sample in taken
     ]
+    return [(row, found if is_forged_too else []) for row, found in measured]
 
 
 def real_matches(

@@ -130,6 +130,7 @@ class Policy:
     log10_lr_cap: float
     consistent_log10_lr: float
     inconsistent_log10_lr: float
+    """At most so much calls a print inconsistent, unless its class has its own."""
     quality_limits: Mapping[str, tuple[float, float]]
     """Measurement: (least, most) with which a comparison can be believed."""
     photo_limits: Mapping[str, tuple[float, float]]
@@ -142,6 +143,9 @@ class Policy:
     """False alarm and miss rates of the evaluation behind the thresholds."""
     fitted_on: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the networks whose numbers it was fitted to, where it names them."""
+    inconsistent_by_class: Mapping[str, float] = field(default_factory=dict)
+    """`inconsistent_log10_lr` of classes of products whose genuine photos stray further
+    than others': never above the general one."""
 
     @staticmethod
     def from_json(data: bytes) -> "Policy":
@@ -157,6 +161,10 @@ class Policy:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"The calibration is not usable: {error!r}") from error
         return policy
+
+    def inconsistent_at(self, product_class: str) -> float:
+        """Return the log10 LR that calls a product of this class inconsistent."""
+        return self.inconsistent_by_class.get(product_class, self.inconsistent_log10_lr)
 
     def rank(self, measurements: Mapping[str, float]) -> float:
         """Return the log odds that a candidate is the one in the photo."""
@@ -174,6 +182,8 @@ def _check_order(policy: Policy) -> None:
     """Refuse thresholds that would let everything, or nothing, be consistent."""
     ascending = (
         policy.log10_lr_floor,
+        min(policy.inconsistent_by_class.values(), default=policy.log10_lr_floor),
+        max(policy.inconsistent_by_class.values(), default=policy.log10_lr_floor),
         policy.inconsistent_log10_lr,
         policy.consistent_log10_lr,
         policy.log10_lr_cap,
@@ -212,6 +222,10 @@ def _policy(fields: dict[str, Any], digest: str) -> Policy:
         bands=tuple((float(end), str(words)) for end, words in fields["bands"]),
         other_gtin_log10_lr=float(thresholds["other_gtin_log10_lr"]),
         error_rates={str(k): float(v) for k, v in fields["error_rates"].items()},
+        inconsistent_by_class={
+            str(name): float(one["inconsistent_log10_lr"])
+            for name, one in fields.get("classes", {}).items()
+        },
         fitted_on={
             name: str(digest)
             for name, digest in fields.get("made_by", {}).items()

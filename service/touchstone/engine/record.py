@@ -41,6 +41,7 @@ def evidence_document(evidence: Evidence) -> Document:
         "measurements": _rounded(evidence.measurements()),
         "codes": [_code(code) for code in evidence.codes],
         "is_gtin_other": evidence.is_gtin_other,
+        "product_class": evidence.reference.product_class,
         "regions": [region_document(region) for region in evidence.regions()],
         "frame_regions": [region_document(r) for r in evidence.comparison.regions],
         "frame_px": list(evidence.frame_px),

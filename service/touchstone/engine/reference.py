@@ -28,6 +28,8 @@ class Reference:
     gtin: str | None = None
     codes: tuple[Code, ...] = ()
     """Read from `pixels`, their boxes in its frame."""
+    product_class: str = ""
+    """As `class_of` gives it: the policy may have a threshold of its own for it."""
     framed: Pixels = field(init=False, repr=False)
     """`pixels` in the compared frame, (h, w, 3): the same for every photo."""
     ground: Mask | None = field(init=False, repr=False)
@@ -37,6 +39,11 @@ class Reference:
         frame = frame_of(self.size_px)
         object.__setattr__(self, "framed", resized(self.pixels, frame))
         object.__setattr__(self, "ground", ground_of(self.pixels, frame))
+
+
+def class_of(category: str) -> str:
+    """Return a product's category as policies name classes: ``personal_care``."""
+    return "_".join(category.casefold().replace("_", " ").split())
 
 
 def frame_of(size_px: tuple[int, int]) -> tuple[int, int]:

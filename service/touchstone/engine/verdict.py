@@ -188,7 +188,7 @@ def _by_likelihood(evidence: Evidence, policy: Policy, chosen: int) -> Finding:
     if evidence.reference.is_counterfeit:
         # Only a known counterfeit lies there, and not closely: that clears nobody.
         kind, value = FindingKind.INCONCLUSIVE, min(value, 0.0)
-    elif value <= policy.inconsistent_log10_lr:
+    elif value <= policy.inconsistent_at(evidence.reference.product_class):
         kind = FindingKind.INCONSISTENT_WITH_GENUINE
     elif value >= policy.consistent_log10_lr and not evidence.is_gtin_other:
         kind = FindingKind.CONSISTENT_WITH_GENUINE

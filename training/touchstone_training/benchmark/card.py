@@ -27,7 +27,7 @@ from touchstone_training.benchmark.simulated import SEVERITIES
 CARD = "README.md"
 BEGIN = "<!-- measured: written by `benchmark`, do not edit -->"
 END = "<!-- end of what was measured -->"
-FORMAT = 3
+FORMAT = 4
 """Of the report; a card is written from no other."""
 ALL = "all"
 
@@ -76,7 +76,7 @@ def measured(report: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[s
     )
     yield ""
     yield from _simulated(report["simulated"])
-    yield from _products(report["products"])
+    yield from _products(report["products"], policy)
     yield from _identification(report["identification"])
     if report["real"]:
         yield from _real(report["real"])
@@ -217,7 +217,7 @@ def _area(one: Mapping[str, Any] | None, system: str) -> str:
     return span(one, 2) if system == OURS else number(one["value"])
 
 
-def _products(one: Mapping[str, Any]) -> Iterator[str]:
+def _products(one: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[str]:
     yield "### Genuine prints called inconsistent, by product"
     yield ""
     worst = one["most_false_calls"]
@@ -228,6 +228,27 @@ def _products(one: Mapping[str, Any]) -> Iterator[str]:
         f"{share(one['inconsistent'])} called, {share(one['abstained'])} abstained. "
         "The conclusion on a lot allows for such a product (`validation.json`)."
     )
+    yield ""
+    general = policy["thresholds"]["inconsistent_log10_lr"]
+    yield (
+        "By class of product: the log10 LR at most which a print of it is called "
+        f"inconsistent ({number(general)} for a class that is not listed), how many "
+        "held-back genuine photos it was set by, and what became of genuine photos of "
+        "the unseen designs."
+    )
+    yield ""
+    yield from head(
+        "class", "threshold", "called where it was set", "designs", "called here"
+    )
+    for name, own in one["per_class"].items():
+        fitted = policy["classes"].get(name)
+        yield row(
+            name.replace("_", " "),
+            number(fitted["inconsistent_log10_lr"] if fitted else general),
+            f"{fitted['genuine_called']}/{fitted['genuine']}" if fitted else "",
+            str(own["designs"]),
+            share(own["inconsistent"]),
+        )
     yield ""
 
 

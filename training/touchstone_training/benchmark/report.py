@@ -26,6 +26,7 @@ from touchstone_training.benchmark.scores import (
 from touchstone_training.benchmark.simulated import SEVERITIES, third
 from touchstone_training.measuring import GENUINE
 from touchstone_training.simulator.counterfeits import KINDS, WHOLE_PRINT_KINDS
+from touchstone_training.simulator.families import FAMILIES
 
 Document: TypeAlias = dict[str, Any]
 
@@ -216,8 +217,10 @@ def products_document(genuine: Sequence[Observation]) -> Document:
     ``per_design`` is what a lot rests on, as all of it may be of one product.
     """
     designs: dict[str, list[Observation]] = {}
+    classes: dict[str, list[Observation]] = {}
     for one in genuine:
         designs.setdefault(one.group, []).append(one)
+        classes.setdefault(FAMILIES[one.family].product_class, []).append(one)
     per_design: list[Document] = [
         {
             "design": design,
@@ -234,6 +237,13 @@ def products_document(genuine: Sequence[Observation]) -> Document:
             bool(one["inconsistent"]) for one in per_design
         ),
         "most_false_calls": max(per_design, key=lambda one: int(one["inconsistent"])),
+        "per_class": {
+            name: {
+                "designs": len({one.group for one in own}),
+                "inconsistent": _counted(own, lambda one: one.finding in ALARMS),
+            }
+            for name, own in sorted(classes.items())
+        },
         "per_design": per_design,
     }
 

@@ -31,6 +31,7 @@ from touchstone_training.simulator.counterfeits import (
     edited,
     reprinted,
 )
+from touchstone_training.simulator.families import FAMILIES
 from touchstone_training.simulator.photography import photograph, to_jpeg
 from touchstone_training.simulator.printing import genuine_print
 
@@ -241,7 +242,15 @@ def _write_references(out: Path, plan: LotPlan, fonts: tuple[Path, ...]) -> None
     with (out / "references.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(
-            ["product_id", "image", "brand", "name", "gtin", "variable_regions"]
+            [
+                "product_id",
+                "image",
+                "brand",
+                "name",
+                "category",
+                "gtin",
+                "variable_regions",
+            ]
         )
         for number, design in enumerate(plan.designs):
             artwork = _artwork(design, fonts)
@@ -250,7 +259,8 @@ def _write_references(out: Path, plan: LotPlan, fonts: tuple[Path, ...]) -> None
             (out / path).write_bytes(to_jpeg(pixels, _REFERENCE_QUALITY))
             size = (pixels.shape[1], pixels.shape[0])
             boxes = [_inside(box, size) for box in variable_boxes(artwork)]
-            named = artwork.brand, artwork.name, artwork.gtin
+            category = FAMILIES[artwork.family].product_class
+            named = artwork.brand, artwork.name, category, artwork.gtin
             rows.writerow([_code(number), path, *named, json.dumps(boxes)])
 
 

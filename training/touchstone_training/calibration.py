@@ -83,8 +83,9 @@ class Targets:
     """Genuine photos called inconsistent."""
     missed: float = 0.02
     """Counterfeits called consistent."""
-    wrong_match: float = 0.05
-    """Registered candidates of other products taken for the one in the photo."""
+    unnamed: float = 0.015
+    """Registered candidates that are the product in the photo, not taken for it: the
+    more of them may be, the fewer products that nobody enrolled are named as others."""
 
 
 def policy_document(
@@ -116,7 +117,7 @@ def policy_document(
     consistent = max(0.3, float(np.quantile(fake, 1 - targets.missed)))
     matched = fit(identification_rows, is_true_match, IDENTIFICATION_TERMS)
     logits = matched.logits(identification_rows)
-    accept = float(np.quantile(logits[~is_true_match], 1 - targets.wrong_match))
+    accept = float(np.quantile(logits[is_true_match], targets.unnamed))
     # Without a registration only looks speak: as rarely wrong as one in two hundred.
     strangers = [
         row["similarity"]
@@ -168,6 +169,9 @@ def policy_document(
             "false_matches": int((~is_true_match).sum()),
             "true_matches_accepted": round(
                 float((logits[is_true_match] >= accept).mean()), 4
+            ),
+            "false_matches_accepted": round(
+                float((logits[~is_true_match] >= accept).mean()), 4
             ),
         },
         "made_by": dict(made_by),

@@ -145,6 +145,23 @@ def test_another_mesh_is_found_and_the_same_one_is_not(period_px: float) -> None
     assert forged.regions[0].channel in {"structure", "correlation"}
 
 
+@pytest.mark.parametrize("period_px", [8.0, 9.0, 11.0, 12.0, 14.0])
+def test_on_a_bent_face_another_mesh_is_found_where_the_border_can_be_told(
+    period_px: float,
+) -> None:
+    inner = resized(printed(2).pixels, FRAME)
+    face, other = (Mesh(period).around(inner) for period in (10.0, period_px))
+    border = on_border(face)
+    within = np.ones(face.shape[:2], bool)
+    same, forged = (
+        compare(face, seen_askew(shown, 3, 3, tilt=1.5)[0], within, is_bent=True)
+        for shown in (face, other)
+    )
+    assert same.valid[border].mean() > 0.6
+    assert same.deviation[border[::2, ::2]].max() < USUAL
+    assert forged.deviation[border[::2, ::2]].max() > USUAL
+
+
 def test_a_larger_displacement_deviates_more() -> None:
     face = printed(1)
     number = face.first("block", after=6)

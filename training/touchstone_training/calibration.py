@@ -83,9 +83,12 @@ class Targets:
     """Genuine photos called inconsistent."""
     missed: float = 0.02
     """Counterfeits called consistent."""
+    wrong_match: float = 0.05
+    """Registered candidates of other products taken for the one in it, at most."""
     unnamed: float = 0.015
-    """Registered candidates that are the product in the photo, not taken for it: the
-    more of them may be, the fewer products that nobody enrolled are named as others."""
+    """Registered candidates that are the product in the photo, not taken for it, at
+    least: losing one in seventy keeps most products that nobody enrolled from being
+    named as another, and compared with that."""
 
 
 def policy_document(
@@ -115,9 +118,20 @@ def policy_document(
     cap = math.log10(max(10.0, min(len(genuine), len(fake)) / 3))
     inconsistent = min(-0.3, float(np.quantile(genuine, targets.false_alarm)))
     consistent = max(0.3, float(np.quantile(fake, 1 - targets.missed)))
+    rows_genuine = [row for row in usable if row.kind == GENUINE]
+    classes = classes_of(
+        rows_genuine,
+        np.clip(genuine, -cap, cap),
+        general=max(inconsistent, -cap),
+        false_alarm=targets.false_alarm,
+    )
+    called = sum(one["genuine_called"] for one in classes.values())
     matched = fit(identification_rows, is_true_match, IDENTIFICATION_TERMS)
     logits = matched.logits(identification_rows)
-    accept = float(np.quantile(logits[is_true_match], targets.unnamed))
+    accept = max(
+        float(np.quantile(logits[is_true_match], targets.unnamed)),
+        float(np.quantile(logits[~is_true_match], 1 - targets.wrong_match)),
+    )
     # Without a registration only looks speak: as rarely wrong as one in two hundred.
     strangers = [
         row["similarity"]
@@ -141,20 +155,15 @@ def policy_document(
             "inconsistent_log10_lr": round(max(inconsistent, -cap), 4),
             "other_gtin_log10_lr": 1.5,
         },
-        "classes": classes_of(
-            [row for row in usable if row.kind == GENUINE],
-            np.clip(genuine, -cap, cap),
-            general=max(inconsistent, -cap),
-            false_alarm=targets.false_alarm,
-        ),
+        "classes": classes,
         "quality_limits": {
             **{k: list(v) for k, v in QUALITY_LIMITS.items()},
-            **_typical([row.measurements for row in usable if row.kind == GENUINE]),
+            **_typical([row.measurements for row in rows_genuine]),
         },
         "photo_limits": {k: list(v) for k, v in PHOTO_LIMITS.items()},
         "bands": [list(band) for band in BANDS],
         "error_rates": {
-            "genuine_called_inconsistent": float((genuine <= inconsistent).mean()),
+            "genuine_called_inconsistent": called / len(genuine),
             "counterfeit_called_consistent": float((fake >= consistent).mean()),
         },
         "evaluation": {
@@ -178,9 +187,10 @@ def policy_document(
     }
 
 
-_CHANCE = 0.1
-"""One class in ten whose genuine photos stray no further than others' is taken for one
-that does: photos of one design are alike, so rather more; that errs towards silence."""
+_MIN_DESIGNS_CALLED = 3
+"""Fewer would say more of themselves than of their class."""
+_SURE = 0.95
+_DRAWS = 2000
 
 
 def classes_of(
@@ -192,8 +202,8 @@ def classes_of(
 ) -> dict[str, dict[str, float]]:
     """Set the threshold of inconsistency for each class of products.
 
-    It is the general one where no more of the class's genuine photos lie below it than
-    chance explains, else as far below that as many as stated do.
+    It is the general one, unless the class's genuine photos surely lie below that more
+    often than stated: then as far below as makes them do so as often as stated.
 
     Args:
         genuine: held-back genuine photos.
@@ -206,13 +216,12 @@ def classes_of(
         how many of both are called at it.
     """
     by_class = np.array([FAMILIES[row.family].product_class for row in genuine])
-    designs = np.array([row.product for row in genuine])
+    every_design = np.array([row.product for row in genuine])
     found: dict[str, dict[str, float]] = {}
     for name in sorted(set(by_class.tolist())):
-        own, of_designs = log10_lr[by_class == name], designs[by_class == name]
-        below = int((own <= general).sum())
+        own, designs = log10_lr[by_class == name], every_design[by_class == name]
         threshold = general
-        if _at_least(below, len(own), false_alarm) < _CHANCE:
+        if _strays(own <= general, designs, false_alarm):
             threshold = min(general, float(np.quantile(own, false_alarm)))
         threshold = round(threshold, 4)
         is_called = own <= threshold
@@ -220,18 +229,29 @@ def classes_of(
             "inconsistent_log10_lr": threshold,
             "genuine": len(own),
             "genuine_called": int(is_called.sum()),
-            "designs": len(set(of_designs.tolist())),
-            "designs_called": len(set(of_designs[is_called].tolist())),
+            "designs": len(set(designs.tolist())),
+            "designs_called": len(set(designs[is_called].tolist())),
         }
     return found
 
 
-def _at_least(hits: int, total: int, share: float) -> float:
-    """Return the chance of ``hits`` or more in ``total`` tries (binomial)."""
-    fewer = (
-        math.comb(total, k) * share**k * (1 - share) ** (total - k) for k in range(hits)
-    )
-    return 1 - sum(fewer)
+def _strays(
+    is_called: NDArray[np.bool_], designs: NDArray[np.int64], share: float
+) -> bool:
+    """Tell whether surely more than ``share`` are called, by a bootstrap over designs.
+
+    Photos of one design are alike: taken for independent, every fifth class whose
+    genuine photos stray no further than others' would pass for one that does.
+    """
+    _, number = np.unique(designs, return_inverse=True)
+    photos = np.bincount(number)
+    called = np.bincount(number, weights=is_called)
+    if np.count_nonzero(called) < _MIN_DESIGNS_CALLED:
+        return False
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(photos), size=(_DRAWS, len(photos)))
+    shares = called[drawn].sum(axis=1) / photos[drawn].sum(axis=1)
+    return float((shares > share).mean()) >= _SURE
 
 
 _SIBLING_MARGIN = 2.0

@@ -8,7 +8,7 @@ as a measurement. Print that repeats itself says neither: it is followed at the 
 that is nearest to where its surroundings lie.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -152,6 +152,7 @@ class _Followed:
     is_wavy: bool  # the face bends more than a polynomial of low order does
     places: "_Places"  # as the flow has them
     is_telling: NDArray[np.bool_]  # (rows, columns): certain, and of no mesh
+    is_held: NDArray[np.bool_]  # (rows, columns): found near where its surroundings lie
     strays: Map  # (rows, columns), full-size pixels
 
 
@@ -165,7 +166,7 @@ def _followed(
         return None
     _, basis = _grid(height, width)
     smooth = smooth_rest(places.shifts, places.is_certain, basis, is_bent=is_bent)
-    telling = places.is_certain & ~expected.is_mesh
+    telling, again = places.is_certain & ~expected.is_mesh, places
     if np.count_nonzero(telling) < _MIN_PLACES:
         telling = places.is_certain  # a mesh alone has nothing else to go by
     elif expected.is_mesh.any():
@@ -176,14 +177,21 @@ def _followed(
         else:
             smooth = min(smooth, alone, key=partial(_mesh_gap, expected, seen))
             for _ in range(_MESH_ROUNDS):
-                smooth = _with_mesh(smooth, places, expected, seen)
+                again = _found_again(places, smooth, expected, seen)
+                smooth = followed_on(smooth, again.shifts, again.is_certain)
     return _Followed(
         shift=_grown(smooth.shifts, (width, height)),
         is_wavy=smooth.is_wavy,
         places=places,
         is_telling=telling,
+        is_held=_held(places, smooth) | _held(again, smooth),
         strays=lengths(places.shifts - smooth.shifts) * np.float32(2),
     )
+
+
+def _held(places: "_Places", smooth: Smooth) -> NDArray[np.bool_]:
+    strays = lengths(places.shifts - smooth.shifts)
+    return np.asarray(places.is_certain & (2 * strays < _SUPPORT_PX), np.bool_)
 
 
 def _mesh_gap(expected: _Print, seen: Luma, smooth: Smooth) -> float:
@@ -194,25 +202,24 @@ def _mesh_gap(expected: _Print, seen: Luma, smooth: Smooth) -> float:
     return float(gaps[expected.is_mesh].mean())
 
 
-def _with_mesh(
-    smooth: Smooth, places: "_Places", expected: _Print, seen: Luma
-) -> Smooth:
-    """Look for what repeats itself near where the smooth part puts it; follow that."""
+def _found_again(
+    places: "_Places", smooth: Smooth, expected: _Print, seen: Luma
+) -> "_Places":
+    """Look for what repeats itself near where the smooth part puts it."""
     mesh = expected.is_mesh
     shifts, is_certain = places.shifts.copy(), places.is_certain.copy()
     at = _on_grid(pixel_places(*seen.shape))[mesh]
     shifts[mesh], is_certain[mesh] = followed_near(
         expected.luma, seen, at, smooth.shifts[mesh]
     )
-    return followed_on(smooth, shifts, is_certain)
+    return replace(places, shifts=shifts, is_certain=is_certain)
 
 
 def _told(found: _Followed, shift: NDArray[np.float32]) -> Alignment:
     """Say what stands out of the last round; ``shift``, (h, w, 2), is of them all."""
     height, width = shift.shape[:2]
     telling, strays = found.is_telling, found.strays
-    is_held = found.places.is_certain & (strays < _SUPPORT_PX)
-    is_lost = found.places.is_textured & ~is_held
+    is_lost = found.places.is_textured & ~found.is_held
     half = half_size(width, height)
     centres, _ = _grid(half[1], half[0])
     return Alignment(
@@ -220,7 +227,7 @@ def _told(found: _Followed, shift: NDArray[np.float32]) -> Alignment:
         stray=_grown(_local_mean(strays, telling), half),
         level=middle(strays[telling]),
         is_supported=_supported(
-            centres[is_held.ravel()], centres[is_lost.ravel()], (width, height)
+            centres[found.is_held.ravel()], centres[is_lost.ravel()], (width, height)
         ),
     )
 

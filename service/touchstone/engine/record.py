@@ -36,12 +36,13 @@ def photo_document(photo: Photo, measurements: Mapping[str, float]) -> Document:
 
 def evidence_document(evidence: Evidence) -> Document:
     """Describe what was measured on one match."""
+    product_class = evidence.reference.product_class
     return {
         "registration": registration_document(evidence.match.registration),
         "measurements": _rounded(evidence.measurements()),
         "codes": [_code(code) for code in evidence.codes],
         "is_gtin_other": evidence.is_gtin_other,
-        "product_class": evidence.reference.product_class,
+        **({"product_class": product_class} if product_class else {}),
         "regions": [region_document(region) for region in evidence.regions()],
         "frame_regions": [region_document(r) for r in evidence.comparison.regions],
         "frame_px": list(evidence.frame_px),

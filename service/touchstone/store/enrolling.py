@@ -86,7 +86,9 @@ def add_product(
     )
     session.add(row)
     session.flush()
-    act = Act(Action.CREATE_PRODUCT, row.id, {"product_id": fields.product_id})
+    said = {name: getattr(fields, name) for name in ("product_id", *_COMPARED)}
+    given = {name: value for name, value in said.items() if value}
+    act = Act(Action.CREATE_PRODUCT, row.id, given)
     append(session, [act], caller=caller, at=at)
     return row
 

@@ -238,10 +238,10 @@ def _products(one: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[str
     )
     yield ""
     yield from head(
-        "class", "threshold", "called where it was set", "designs", "called here"
+        "class", "threshold", "called where it was set", "designs here", "called here"
     )
     for name, own in one["per_class"].items():
-        fitted = policy["classes"].get(name)
+        fitted = policy.get("classes", {}).get(name)
         yield row(
             name.replace("_", " "),
             number(fitted["inconsistent_log10_lr"] if fitted else general),

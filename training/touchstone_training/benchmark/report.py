@@ -240,7 +240,10 @@ def products_document(genuine: Sequence[Observation]) -> Document:
         "per_class": {
             name: {
                 "designs": len({one.group for one in own}),
-                "inconsistent": _counted(own, lambda one: one.finding in ALARMS),
+                "inconsistent": _counted(
+                    [one for one in own if one.is_examined],
+                    lambda one: one.finding in ALARMS,
+                ),
             }
             for name, own in sorted(classes.items())
         },

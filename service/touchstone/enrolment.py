@@ -11,6 +11,7 @@ from touchstone.catalogue import WORKING_SIDE_PX, Catalogue
 from touchstone.engine.codes import normalised_gtin
 from touchstone.engine.features import REFERENCE_SIDE_PX, Method, detect
 from touchstone.engine.image import DecodeLimits, Photo, decode
+from touchstone.engine.reference import class_of
 from touchstone.errors import (
     BadImageError,
     ConflictError,
@@ -18,6 +19,7 @@ from touchstone.errors import (
     TouchstoneError,
 )
 from touchstone.store import (
+    PRODUCT_CLASSES,
     Caller,
     Enrolled,
     ProductFields,
@@ -79,6 +81,8 @@ class EnrolmentReport:
     enrolled: int
     already: int
     errors: tuple[RowError, ...]
+    unclassed: tuple[str, ...] = ()
+    """Categories in it that name no class of products: the general threshold holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,7 @@ class Enroller:
         rows = list(_rows(path))
         enrolled = already = 0
         errors: list[RowError] = []
+        unclassed: dict[str, None] = {}
         for done, (line, row) in enumerate(rows, start=1):
             try:
                 request = _request(row, path.parent)
@@ -212,10 +217,13 @@ class Enroller:
             else:
                 enrolled += is_new
                 already += not is_new
+                category = request.product.category
+                if class_of(category) not in PRODUCT_CLASSES:
+                    unclassed[category] = None
             if progress is not None:
                 progress(done, len(rows))
         self.catalogue.save()
-        return EnrolmentReport(enrolled, already, tuple(errors))
+        return EnrolmentReport(enrolled, already, tuple(errors), tuple(unclassed))
 
 
 def _row_error(line: int, error: TouchstoneError) -> RowError:

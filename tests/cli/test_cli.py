@@ -181,10 +181,10 @@ def test_every_finding_has_an_exit_code() -> None:
 def test_the_same_references_twice_are_enrolled_once(run: Run, world: Path) -> None:
     references = world / "references" / "references.csv"
     first = run("enrol", references, "--json")
-    assert first.lines == [{"enrolled": 3, "already": 0, "errors": []}]
+    assert first.lines == [{"enrolled": 3, "already": 0, "errors": [], "unclassed": []}]
     assert first.code == 0
     again = run("enrol", references, "--json")
-    assert again.lines == [{"enrolled": 0, "already": 3, "errors": []}]
+    assert again.lines == [{"enrolled": 0, "already": 3, "errors": [], "unclassed": []}]
 
 
 def test_a_bad_row_is_reported_and_the_good_ones_are_enrolled(
@@ -202,6 +202,21 @@ def test_a_bad_row_is_reported_and_the_good_ones_are_enrolled(
         (4, "product_id"),
     ]
     assert "line 3" in ran.err
+
+
+def test_a_category_that_names_no_class_is_told(
+    run: Run, world: Path, tmp_path: Path
+) -> None:
+    one, other = (world / "references" / f"{number}.jpg" for number in (0, 1))
+    table = tmp_path / "references.csv"
+    table.write_text(
+        f"product_id,image,category\nP-0,{one},Personal care\nP-1,{other},Soaps\n"
+    )
+    ran = run("enrol", table, "--json")
+    assert ran.code == 0
+    assert ran.lines[0]["unclassed"] == ["Soaps"]
+    assert "'Soaps' names no class" in ran.err
+    assert "personal_care" in ran.err
 
 
 def test_a_table_without_its_columns_is_a_wrong_call(run: Run, tmp_path: Path) -> None:

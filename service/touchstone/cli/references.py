@@ -11,6 +11,7 @@ from touchstone.cli.exits import Exit
 from touchstone.cli.options import Data, Json, settings_with
 from touchstone.cli.output import complain, emit, progress_bar, say
 from touchstone.enrolment import EnrolmentReport
+from touchstone.store import PRODUCT_CLASSES
 
 
 def enrol(
@@ -54,3 +55,8 @@ def tell(report: EnrolmentReport) -> None:
         f"{report.enrolled} enrolled, {report.already} enrolled before, "
         f"{len(report.errors)} refused."
     )
+    for category in report.unclassed:
+        say(
+            f"{category!r} names no class of products: the general threshold holds. "
+            f"Classes: {', '.join(name for name in PRODUCT_CLASSES if name)}."
+        )

@@ -4,12 +4,12 @@ Dense optical flow (dense inverse search, Kroeger et al., ECCV 2016) at half siz
 and back. A robust polynomial of low order through the places where both agree, and a
 wide average of what it leaves, is the misregistration of lens, paper and bend: it is
 followed. What lies elsewhere than its surroundings is a displaced element: it is kept
-as a measurement. Print that repeats itself says neither: it is followed at the period
-that is nearest to where its surroundings lie.
+as a measurement. Print that repeats itself says neither: it is followed from place to
+place, beginning where its surroundings say best where it lies.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import cv2
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.image import drawn_from, lengths
-from touchstone.engine.meshes import followed_near, meshes
+from touchstone.engine.meshes import followed_on_mesh, meshes
 from touchstone.engine.normalisation import Luma, Map
 from touchstone.engine.polynomials import monomials
 from touchstone.engine.smooth_rest import Smooth, followed_on, middle, smooth_rest
@@ -53,6 +53,9 @@ _SUPPORT_PX = 3.0
 _ROUNDS = 3
 _MESH_ROUNDS = 2
 """The second starts nearer where a bend had carried the first beyond half a period."""
+_MESH_AVERAGE_CELLS = 0.8
+_MESH_PRIOR = 0.05
+"""Over hardly more than itself each place of a mesh is followed: it is known well."""
 _SETTLED_PX = 1.75
 """In half-size pixels: what moves less is in its place."""
 
@@ -167,6 +170,7 @@ def _followed(
     _, basis = _grid(height, width)
     smooth = smooth_rest(places.shifts, places.is_certain, basis, is_bent=is_bent)
     telling, again = places.is_certain & ~expected.is_mesh, places
+    shifts = smooth.shifts
     if np.count_nonzero(telling) < _MIN_PLACES:
         telling = places.is_certain  # a mesh alone has nothing else to go by
     elif expected.is_mesh.any():
@@ -175,12 +179,21 @@ def _followed(
             # On waves the quick flow is too far off to say which period is the one.
             smooth = Smooth(smooth.shifts, is_wavy=True)
         else:
-            smooth = min(smooth, alone, key=partial(_mesh_gap, expected, seen))
+            # Nor may the flow on a mesh lead: where it goes over from one period to
+            # the next it would be followed, and tear the mesh.
+            near = alone
             for _ in range(_MESH_ROUNDS):
-                again = _found_again(places, smooth, expected, seen)
-                smooth = followed_on(smooth, again.shifts, again.is_certain)
+                found = _found_again(places, near, expected, seen)
+                near = followed_on(near, found.shifts, found.is_certain)
+            on_mesh = near.shifts + _rest_of_mesh(found, near, expected.is_mesh)
+            smooth, shifts, again = min(
+                (smooth, smooth.shifts, places),
+                (alone, alone.shifts, places),
+                (near, on_mesh, found),
+                key=lambda one: _mesh_gap(expected, seen, one[1]),
+            )
     return _Followed(
-        shift=_grown(smooth.shifts, (width, height)),
+        shift=_grown(shifts, (width, height)),
         is_wavy=smooth.is_wavy,
         places=places,
         is_telling=telling,
@@ -189,29 +202,50 @@ def _followed(
     )
 
 
+def _mesh_gap(expected: _Print, seen: Luma, shifts: NDArray[np.float32]) -> float:
+    """Tell how far the pictures differ where the print repeats itself, grey levels."""
+    height, width = seen.shape
+    moved = moved_by(seen, _grown(shifts, (width, height)))
+    gaps = _on_grid(cv2.blur(cv2.absdiff(moved, expected.luma), (_CELL, _CELL)))
+    return float(gaps[expected.is_mesh].mean())
+
+
+def _rest_of_mesh(
+    again: "_Places", smooth: Smooth, is_mesh: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """(rows, columns, 2): by how much a mesh lies beside the smooth part.
+
+    Where a mesh lies says nothing of who printed it, so that it is followed to where it
+    looks the same, be that a period on.
+    """
+    kept = (again.is_certain & is_mesh).astype(np.float32)
+    rest = again.shifts - smooth.shifts
+    sums = cv2.merge([rest[..., 0] * kept, rest[..., 1] * kept, kept])
+    near = cv2.GaussianBlur(sums, (0, 0), _MESH_AVERAGE_CELLS)
+    follows = near[..., :2] / (near[..., 2:] + np.float32(_MESH_PRIOR))
+    return np.asarray(follows * is_mesh[..., None], np.float32)
+
+
 def _held(places: "_Places", smooth: Smooth) -> NDArray[np.bool_]:
     strays = lengths(places.shifts - smooth.shifts)
     return np.asarray(places.is_certain & (2 * strays < _SUPPORT_PX), np.bool_)
 
 
-def _mesh_gap(expected: _Print, seen: Luma, smooth: Smooth) -> float:
-    """Tell how far the pictures differ where the print repeats itself, grey levels."""
-    height, width = seen.shape
-    moved = moved_by(seen, _grown(smooth.shifts, (width, height)))
-    gaps = _on_grid(cv2.blur(cv2.absdiff(moved, expected.luma), (_CELL, _CELL)))
-    return float(gaps[expected.is_mesh].mean())
-
-
 def _found_again(
     places: "_Places", smooth: Smooth, expected: _Print, seen: Luma
 ) -> "_Places":
-    """Look for what repeats itself near where the smooth part puts it."""
+    """Look for what repeats itself anew, from where the smooth part puts it."""
     mesh = expected.is_mesh
-    shifts, is_certain = places.shifts.copy(), places.is_certain.copy()
-    at = _on_grid(pixel_places(*seen.shape))[mesh]
-    shifts[mesh], is_certain[mesh] = followed_near(
-        expected.luma, seen, at, smooth.shifts[mesh]
+    shifts, is_found = followed_on_mesh(
+        expected.luma,
+        seen,
+        _on_grid(pixel_places(*seen.shape)),
+        smooth.shifts,
+        mesh,
+        is_wavy=smooth.is_wavy,
     )
+    shifts = np.where(mesh[..., None], shifts, places.shifts)
+    is_certain = np.where(mesh, is_found, places.is_certain)
     return replace(places, shifts=shifts, is_certain=is_certain)
 
 

@@ -1,9 +1,10 @@
 """Print that repeats itself at a small shift: guilloche borders, lattices, screens.
 
 Such a place looks the same one period on, so it cannot tell by itself where it lies:
-a search from afar ends at any of its periods. It is found by how little the picture
-differs from itself at a shift at which it had come to differ on the way, and it is
-searched for near where its surroundings put it, where only one of its periods is.
+a search from afar ends at any of its periods, and beside each other at different ones,
+which tears the mesh. It is found by how little the picture differs from itself at a
+shift at which it had come to differ on the way, and it is searched for from place to
+place, so that all of it ends at one period.
 """
 
 from functools import lru_cache
@@ -42,8 +43,19 @@ _PATCH_PX = 15
 _STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.02)
 _LOOP_PX = 0.5
 """There and back again, from where the surroundings lie on either side."""
-_MOST_PX = 2.0
+_MOST_PX = 4.0
 """Further from where its surroundings put it, another period may be as near."""
+_HOP = (7, 7)
+"""Places (across, down) of which those found tell where the one amid them starts."""
+_HOP_PX, _WAVY_HOP_PX = 0.5, 1.0
+"""It is looked for no further from there: on a flat face a mesh that runs away from its
+surroundings is another one; half of the shortest period is 1.5."""
+_AMID = 0.02
+"""Share of those (weighted) that must have been found: one that is two places off."""
+_TRIES = 3
+"""How often a place is looked for, each time from more neighbours."""
+_WAVES = 120
+"""Border round a face: 53 places long, found from one end and from a few more."""
 
 
 def meshes(
@@ -127,38 +139,81 @@ def _shrunk(gap: NDArray[Any], size_px: tuple[int, int]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(half, size_px, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def followed_near(
+def followed_on_mesh(
     expected: Luma,
     seen: Luma,
     places: NDArray[np.float32],
     guess: NDArray[np.float32],
+    is_mesh: NDArray[np.bool_],
+    *,
+    is_wavy: bool,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Find places of a mesh again, each near where its surroundings put it.
+    """Find the places of a mesh again, from one to the next.
 
     By the method of Lucas and Kanade at the one, full scale: it ends at the period that
-    is nearest to where it starts.
+    is nearest to where it starts. Each place starts from where its neighbours were
+    found, so that all of a mesh ends at one period; the first from where its
+    surroundings lie, at the place that lies nearest to that.
 
     Args:
         expected: (h, w).
         seen: (h, w).
-        places: (n, 2), in ``expected``, pixels.
-        guess: (n, 2), by how much their surroundings are displaced in ``seen``.
+        places: (rows, columns, 2), in ``expected``, pixels.
+        guess: (rows, columns, 2), by how much their surroundings are displaced.
+        is_mesh: (rows, columns).
+        is_wavy: whether the face bends more than its surroundings can tell.
 
     Returns:
-        (n, 2) displacements, what was not found by as much as its surroundings; (n,)
-        whether each was found, there and back.
+        (rows, columns, 2) displacements, of what was not found those of the
+        surroundings; (rows, columns) whether each was found, there and back.
     """
-    flat, flat_seen = _without_shade(expected), _without_shade(seen)
-    there, is_there = _tracked(flat, flat_seen, places, places + guess)
-    back, is_back = _tracked(flat_seen, flat, there, there - guess)
-    shifts = there - places
-    is_found = (
+    pair = _without_shade(expected), _without_shade(seen)
+    rest, hop_px = np.zeros_like(guess), _WAVY_HOP_PX if is_wavy else _HOP_PX
+    first, is_first = _found_near(pair, places, guess, is_mesh, _MOST_PX)
+    nearness = np.where(is_first, lengths(first - guess), np.inf)
+    is_found = np.zeros(is_mesh.shape, bool)
+    tries = np.where(is_mesh, _TRIES, 0)
+    for _ in range(_WAVES):
+        kept = is_found.astype(np.float32)
+        sums = cv2.merge([rest[..., 0] * kept, rest[..., 1] * kept, kept])
+        around = cv2.GaussianBlur(sums, _HOP, 0)
+        is_next = (around[..., 2] > _AMID) & ~is_found & (tries > 0)
+        if not is_next.any():
+            left = np.where(is_found | (tries < _TRIES), np.inf, nearness)
+            seed = np.unravel_index(left.argmin(), left.shape)
+            if not np.isfinite(left[seed]):
+                break
+            rest[seed], is_found[seed] = first[seed] - guess[seed], True
+            continue
+        start = guess + around[..., :2] / (around[..., 2:] + np.float32(1e-6))
+        there, is_there = _found_near(pair, places, start, is_next, hop_px)
+        is_there &= lengths(there - guess) < _MOST_PX
+        tries[is_next] -= 1
+        rest[is_there] = (there - guess)[is_there]
+        is_found |= is_there
+    return guess + rest, is_found
+
+
+def _found_near(
+    pair: tuple[Luma, Luma],
+    places: NDArray[np.float32],
+    start: NDArray[np.float32],
+    which: NDArray[np.bool_],
+    most_px: float,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Find those of ``places`` near their ``start``; the others are not."""
+    at, near = places[which], start[which]
+    there, is_there = _tracked(*pair, at, at + near)
+    back, is_back = _tracked(pair[1], pair[0], there, there - near)
+    shifts, is_found = start.copy(), np.zeros(which.shape, bool)
+    shifts[which] = there - at
+    is_found[which] = (
         is_there
         & is_back
-        & (lengths((back - places)[None])[0] < _LOOP_PX)
-        & (lengths((shifts - guess)[None])[0] < _MOST_PX)
+        & (lengths((back - at)[None])[0] < _LOOP_PX)
+        & (lengths((there - at - near)[None])[0] < most_px)
     )
-    return np.where(is_found[:, None], shifts, guess), is_found
+    return shifts, is_found
 
 
 def _tracked(

@@ -44,7 +44,7 @@ _STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.02)
 _LOOP_PX = 0.5
 """There and back again, from where the surroundings lie on either side."""
 _MOST_PX = 4.0
-"""Further from where its surroundings put it, another period may be as near."""
+"""Further from where its surroundings put it nothing is looked for."""
 _HOP = (7, 7)
 """Places (across, down) of which those found tell where the one amid them starts."""
 _HOP_PX, _WAVY_HOP_PX = 0.5, 1.0

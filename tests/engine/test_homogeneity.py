@@ -30,7 +30,7 @@ def test_many_calls_speak_against_it() -> None:
 def test_calls_weigh_by_how_often_other_units_of_the_product_are_called() -> None:
     """A product whose genuine units are called as often looks the same by itself."""
     suspect = Printing("A", 20, 60, reference="front")
-    assert -2 < suspect.log10_lr(SHIPPED) < 0
+    assert -3 < suspect.log10_lr(SHIPPED) < 0
     clean = Printing("rest", 1, 100, reference="front")
     alike = Printing("rest", 33, 100, reference="front")
     elsewhere = Printing("rest", 1, 100, reference="back")

@@ -37,13 +37,17 @@ def expert(name: str, share: float, *terms: dict[str, object]) -> dict[str, obje
     return {"name": name, "share": share, "terms": list(terms), "bias": 0.0}
 
 
-def policy(**thresholds: float) -> Policy:
+def policy(classes: dict[str, float] | None = None, **thresholds: float) -> Policy:
     """A policy whose log10 LR is 4 - 2 x structure_top, capped at 3."""
     fields = whole_calibration()
     term = {"name": "structure_top", "is_log": False, "offset": 0.0}
     term |= {"mean": 2.0, "std": 1.0, "weight": 2 * math.log(10)}
     fields["fusion"] = {"experts": [expert("place", 1.0, term)]}
     fields["thresholds"] |= thresholds
+    fields["classes"] = {
+        name: {"inconsistent_log10_lr": least}
+        for name, least in (classes or {}).items()
+    }
     return Policy.from_json(json.dumps(fields).encode())
 
 
@@ -521,19 +525,8 @@ def test_a_policy_that_weighs_what_is_not_measured_says_so() -> None:
 # --- classes of products --------------------------------------------------------------
 
 
-def with_class(**classes: float) -> Policy:
-    fields = whole_calibration()
-    term = {"name": "structure_top", "is_log": False, "offset": 0.0}
-    term |= {"mean": 2.0, "std": 1.0, "weight": 2 * math.log(10)}
-    fields["fusion"] = {"experts": [expert("place", 1.0, term)]}
-    fields["classes"] = {
-        name: {"inconsistent_log10_lr": least} for name, least in classes.items()
-    }
-    return Policy.from_json(json.dumps(fields).encode())
-
-
 def test_a_class_whose_genuine_photos_stray_further_is_accused_later() -> None:
-    rules = with_class(food=-1.5)
+    rules = policy({"food": -1.5})
     for product_class, structure, kind in (
         ("food", 2.5, FindingKind.INCONCLUSIVE),  # log10 LR -1
         ("food", 2.8, FindingKind.INCONSISTENT_WITH_GENUINE),
@@ -549,7 +542,7 @@ def test_a_threshold_that_accuses_a_class_sooner_or_never_is_refused(
     least: float,
 ) -> None:
     with pytest.raises(ModelError):
-        with_class(food=-1.0, toy=least)
+        policy({"food": -1.0, "toy": least})
 
 
 def test_a_category_is_the_class_however_it_is_written() -> None:

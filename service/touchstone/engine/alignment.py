@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.image import drawn_from, lengths
-from touchstone.engine.meshes import followed_on_mesh, meshes
+from touchstone.engine.meshes import followed_on_mesh, meshes, rest_of_mesh
 from touchstone.engine.normalisation import Luma, Map
 from touchstone.engine.polynomials import monomials
 from touchstone.engine.smooth_rest import Smooth, followed_on, middle, smooth_rest
@@ -53,9 +53,6 @@ _SUPPORT_PX = 3.0
 _ROUNDS = 3
 _MESH_ROUNDS = 2
 """The second starts nearer where a bend had carried the first beyond half a period."""
-_MESH_AVERAGE_CELLS = 0.8
-_MESH_PRIOR = 0.05
-"""Over hardly more than itself each place of a mesh is followed: it is known well."""
 _SETTLED_PX = 1.75
 """In half-size pixels: what moves less is in its place."""
 
@@ -185,11 +182,13 @@ def _followed(
             for _ in range(_MESH_ROUNDS):
                 found = _found_again(places, near, expected, seen)
                 near = followed_on(near, found.shifts, found.is_certain)
-            on_mesh = near.shifts + _rest_of_mesh(found, near, expected.is_mesh)
+            rest = rest_of_mesh(
+                found.shifts - near.shifts, found.is_certain, expected.is_mesh
+            )
             smooth, shifts, again = min(
                 (smooth, smooth.shifts, places),
                 (alone, alone.shifts, places),
-                (near, on_mesh, found),
+                (near, near.shifts + rest, found),
                 key=lambda one: _mesh_gap(expected, seen, one[1]),
             )
     return _Followed(
@@ -208,22 +207,6 @@ def _mesh_gap(expected: _Print, seen: Luma, shifts: NDArray[np.float32]) -> floa
     moved = moved_by(seen, _grown(shifts, (width, height)))
     gaps = _on_grid(cv2.blur(cv2.absdiff(moved, expected.luma), (_CELL, _CELL)))
     return float(gaps[expected.is_mesh].mean())
-
-
-def _rest_of_mesh(
-    again: "_Places", smooth: Smooth, is_mesh: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """(rows, columns, 2): by how much a mesh lies beside the smooth part.
-
-    Where a mesh lies says nothing of who printed it, so that it is followed to where it
-    looks the same, be that a period on.
-    """
-    kept = (again.is_certain & is_mesh).astype(np.float32)
-    rest = again.shifts - smooth.shifts
-    sums = cv2.merge([rest[..., 0] * kept, rest[..., 1] * kept, kept])
-    near = cv2.GaussianBlur(sums, (0, 0), _MESH_AVERAGE_CELLS)
-    follows = near[..., :2] / (near[..., 2:] + np.float32(_MESH_PRIOR))
-    return np.asarray(follows * is_mesh[..., None], np.float32)
 
 
 def _held(places: "_Places", smooth: Smooth) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from touchstone.engine.image import lengths
 from touchstone.engine.normalisation import Luma
+from touchstone.engine.smooth_rest import averaged
 
 _cv2: Any = cv2  # the stubs know no points that are given to start from
 
@@ -52,6 +53,8 @@ _HOP_PX, _WAVY_HOP_PX = 0.5, 1.0
 surroundings is another one; half of the shortest period is 1.5."""
 _AMID = 0.02
 """Share of those (weighted) that must have been found: one that is two places off."""
+_OWN_CELLS, _OWN_PRIOR = 0.8, 0.05
+"""Over hardly more than itself each place of a mesh is followed: it is known well."""
 _TRIES = 3
 """How often a place is looked for, each time from more neighbours."""
 _WAVES = 120
@@ -174,10 +177,8 @@ def followed_on_mesh(
     is_found = np.zeros(is_mesh.shape, bool)
     tries = np.where(is_mesh, _TRIES, 0)
     for _ in range(_WAVES):
-        kept = is_found.astype(np.float32)
-        sums = cv2.merge([rest[..., 0] * kept, rest[..., 1] * kept, kept])
-        around = cv2.GaussianBlur(sums, _HOP, 0)
-        is_next = (around[..., 2] > _AMID) & ~is_found & (tries > 0)
+        around, share = averaged(rest, is_found, prior=1e-6, window=_HOP)
+        is_next = (share > _AMID) & ~is_found & (tries > 0)
         if not is_next.any():
             left = np.where(is_found | (tries < _TRIES), np.inf, nearness)
             seed = np.unravel_index(left.argmin(), left.shape)
@@ -185,13 +186,31 @@ def followed_on_mesh(
                 break
             rest[seed], is_found[seed] = first[seed] - guess[seed], True
             continue
-        start = guess + around[..., :2] / (around[..., 2:] + np.float32(1e-6))
-        there, is_there = _found_near(pair, places, start, is_next, hop_px)
+        there, is_there = _found_near(pair, places, guess + around, is_next, hop_px)
         is_there &= lengths(there - guess) < _MOST_PX
         tries[is_next] -= 1
         rest[is_there] = (there - guess)[is_there]
         is_found |= is_there
     return guess + rest, is_found
+
+
+def rest_of_mesh(
+    rest: NDArray[np.float32], is_found: NDArray[np.bool_], is_mesh: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """(rows, columns, 2): by how much a mesh is followed beside the smooth part.
+
+    Where a mesh lies says nothing of who printed it, so that it is followed to where it
+    looks the same, be that a period on.
+
+    Args:
+        rest: (rows, columns, 2), by how much each place was found beside that.
+        is_found: (rows, columns), whether it was.
+        is_mesh: (rows, columns).
+    """
+    follows, _ = averaged(
+        rest, is_found & is_mesh, prior=_OWN_PRIOR, sigma_cells=_OWN_CELLS
+    )
+    return np.asarray(follows * is_mesh[..., None], np.float32)
 
 
 def _found_near(

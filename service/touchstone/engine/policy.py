@@ -182,8 +182,7 @@ def _check_order(policy: Policy) -> None:
     """Refuse thresholds that would let everything, or nothing, be consistent."""
     ascending = (
         policy.log10_lr_floor,
-        min(policy.inconsistent_by_class.values(), default=policy.log10_lr_floor),
-        max(policy.inconsistent_by_class.values(), default=policy.log10_lr_floor),
+        *sorted(policy.inconsistent_by_class.values()),
         policy.inconsistent_log10_lr,
         policy.consistent_log10_lr,
         policy.log10_lr_cap,

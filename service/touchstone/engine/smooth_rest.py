@@ -113,8 +113,32 @@ def _wide_average(
 ) -> NDArray[np.float32]:
     """(rows, columns, 2): wide average of small rests; large ones are elements."""
     small = is_certain & (lengths(rest) < average.most_px)
-    kept = small.astype(np.float32)
-    sums = cv2.merge([rest[..., 0] * kept, rest[..., 1] * kept, kept])
-    wide = cv2.GaussianBlur(sums, (0, 0), average.sigma_cells)
-    prior = np.float32(_FINE_PRIOR / (2 * np.pi * average.sigma_cells**2))
-    return np.asarray(wide[..., :2] / (wide[..., 2:] + prior), np.float32)
+    prior = _FINE_PRIOR / (2 * np.pi * average.sigma_cells**2)
+    return averaged(rest, small, prior=prior, sigma_cells=average.sigma_cells)[0]
+
+
+def averaged(
+    shifts: NDArray[np.float32],
+    kept: NDArray[np.bool_],
+    *,
+    prior: float,
+    sigma_cells: float = 0.0,
+    window: tuple[int, int] = (0, 0),
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Average around each place of a grid over those places that are kept.
+
+    Args:
+        shifts: (rows, columns, 2).
+        kept: (rows, columns).
+        prior: how much no shift at all weighs beside them.
+        sigma_cells: of the Gaussian that weighs them; 0: by the window.
+        window: places (across, down) that it covers; (0, 0): by sigma.
+
+    Returns:
+        (rows, columns, 2); (rows, columns), the share, so weighed, that is kept.
+    """
+    weight = kept.astype(np.float32)
+    sums = cv2.merge([shifts[..., 0] * weight, shifts[..., 1] * weight, weight])
+    wide = cv2.GaussianBlur(sums, window, sigma_cells)
+    mean = wide[..., :2] / (wide[..., 2:] + np.float32(prior))
+    return np.asarray(mean, np.float32), np.asarray(wide[..., 2], np.float32)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from touchstone.engine.alignment import Alignment
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator, planes
+from touchstone.engine.normalisation import relight
 from touchstone.engine.pair import AlignedPair
 from touchstone.errors import ModelError
 
@@ -40,6 +41,7 @@ def pair(
         alignment=Alignment(
             np.zeros((*SIZE, 2), np.float32), nothing, 0.0, np.ones(SIZE, bool)
         ),
+        light=relight(expected, expected, everywhere).light,
         cast=0.0,
     )
 

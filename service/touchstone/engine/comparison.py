@@ -19,14 +19,24 @@ from touchstone.engine.channels import CHANNELS
 from touchstone.engine.comparator import WAYS, Comparator
 from touchstone.engine.image import Pixels, grey
 from touchstone.engine.normalisation import Luma, Map, match_blur
-from touchstone.engine.pair import AlignedPair, HalvedPair, Mask, aligned_pair, halved
+from touchstone.engine.pair import (
+    AlignedPair,
+    HalvedPair,
+    Mask,
+    aligned_pair,
+    drawn_larger,
+    halved,
+)
 from touchstone.engine.profile import Profile, profile_of
 
-COMPARISON_VERSION = "8"
+COMPARISON_VERSION = "9"
 """Changes whenever the same pair would give other measurements."""
 
 COMPARISON_SIDE_PX = 640
 """Long side of the frame in which every pair is compared."""
+CLOSER_SIDE_PX = 960
+"""Long side of the frame in which the comparator looks where both pictures show more:
+a letter of small print is five pixels high in the other, and eight here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,7 @@ def compare(
     comparator: Comparator,
     variable: Mask | None = None,
     is_bent: bool = False,
+    closer: tuple[Pixels, Pixels] | None = None,
 ) -> Comparison:
     """Compare a rectified ``photo`` with its ``reference``.
 
@@ -89,15 +100,20 @@ def compare(
         variable: (h, w), where units differ by design (lot, expiry): not compared.
         is_bent: whether the face bends away from the camera, so that its far sides
             may be out of reach; on a flat face whatever is not found has changed.
+        closer: both once more, each (height, width, 3), larger, where they show more:
+            the comparator then looks at these.
     """
     # 1. Take out light, tone and the smooth rest of the misregistration.
-    # 2. Ask the trained comparator.
+    # 2. Ask the trained comparator, who looks as closely as both pictures allow.
     # 3. Measure each channel in units of what is usual there. At half size: the finest
     #    detail is the comparator's, and they are to say what differs, and how far this
     #    photo as a whole strays from what was learned.
     # 4. Name the places, and sum up each channel in a few numbers.
     pair = aligned_pair(reference, photo, covered, variable=variable, is_bent=is_bent)
-    learned = comparator.differences(pair)
+    looked_at = pair
+    if closer is not None:
+        looked_at = drawn_larger(pair, *closer, is_bent=is_bent)
+    learned = comparator.differences(looked_at)
     half = halved(pair)
     expected, seen, blur_px = match_blur(
         grey(half.expected), grey(half.seen), half.valid
@@ -120,8 +136,8 @@ def compare(
         name: np.asarray(values * np.float32(0.5), np.float32)
         for name, values in maps.items()
     }
-    maps["learned"] = learned.map
-    deviation = learned.map
+    maps["learned"] = _framed(learned.map, half.valid.shape)
+    deviation = maps["learned"]
     for values in maps.values():
         deviation = np.maximum(deviation, values)
     return Comparison(
@@ -147,6 +163,14 @@ def compare(
 
 
 _WHOLE_WINDOW = np.ones((9, 9), np.uint8)
+
+
+def _framed(values: Map, shape: tuple[int, ...]) -> Map:
+    """Draw a map of a closer look in the frame of the others."""
+    if values.shape == shape:
+        return values
+    drawn = cv2.resize(values, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    return np.asarray(drawn, np.float32)
 
 
 # --- numbers and places ---------------------------------------------------------------

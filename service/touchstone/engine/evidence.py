@@ -19,6 +19,7 @@ from touchstone.engine.quality import Quality, measure_quality
 from touchstone.engine.reading import is_gtin_other, read_expected, read_face
 from touchstone.engine.rectification import rectify
 from touchstone.engine.reference import Reference, frame_of, mask_of
+from touchstone.engine.registration import Registration
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,10 @@ def examine(
             frame,
         ),
         is_bent=registration.bend is not None,
+        closer=larger(photo, registration, reference),
     )
     if not is_all and any(one.deviation >= _CLEAR for one in comparison.regions):
         codes = united(codes, read_face(photo, registration))
-    to_frame = registration.reference_size_px[0] / frame[0]
     return Evidence(
         match=match,
         reference=reference,
@@ -117,10 +118,36 @@ def examine(
             float(hidden[covered].mean()) if hidden.any() and covered.any() else 0.0
         ),
         quality=measure_quality(seen, covered),
-        resolution=registration.photo_px_per_reference_px * to_frame,
+        resolution=_resolution(registration, frame),
         codes=codes,
         is_gtin_other=is_gtin_other(photo, registration, codes, reference.gtin),
     )
+
+
+def larger(
+    photo: Pixels, registration: Registration, reference: Reference
+) -> tuple[Pixels, Pixels] | None:
+    """Draw the reference and the photo for a closer look; None where neither gains.
+
+    Returns:
+        both (height, width, 3), in the frame of `CLOSER_SIDE_PX`.
+    """
+    frame = frame_of(reference.size_px)
+    if reference.larger is None or _resolution(registration, frame) < _RESOLVED:
+        return None
+    size = reference.larger.shape[1], reference.larger.shape[0]
+    return reference.larger, rectify(photo, registration, size)[0]
+
+
+_RESOLVED = 0.8
+"""Photo pixels per pixel of the compared frame from which a closer look pays: print is
+told apart better when drawn a little larger than it was photographed."""
+
+
+def _resolution(registration: Registration, frame: tuple[int, int]) -> float:
+    """Photo pixels per pixel of the compared frame."""
+    to_frame = registration.reference_size_px[0] / frame[0]
+    return registration.photo_px_per_reference_px * to_frame
 
 
 _CLEAR = 2.0

@@ -22,10 +22,34 @@ Luma: TypeAlias = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
+class Light:
+    """What tone and light of a photo make of a print, at whatever size it is drawn."""
+
+    tone: NDArray[np.float32]
+    """(1, 256, 3): levels after, of each level before."""
+    gain: Map
+    """(h / 4, w / 4)"""
+    veil: NDArray[np.float32]
+    """(h / 4, w / 4, 3)"""
+
+    def on(self, print_: Pixels) -> Pixels:
+        """Return ``print_``, (height, width, 3), as it looks in this light."""
+        full = print_.shape[1::-1]
+        lit = np.asarray(cv2.LUT(print_, self.tone))
+        gains = cv2.merge([self.gain] * 3)
+        gains = cv2.resize(gains, full, interpolation=cv2.INTER_LINEAR)
+        cv2.multiply(lit, gains, dst=lit)
+        veil = cv2.resize(self.veil, full, interpolation=cv2.INTER_LINEAR)
+        # A conversion that rounds and saturates, several times faster than NumPy's.
+        return np.asarray(cv2.add(lit, veil, dtype=cv2.CV_8U), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
 class Relit:
     """The reference as a genuine print should look under the photo's light."""
 
     expected: Pixels
+    light: Light
     cast: float
     """Spread of the channels' gains, log units."""
 
@@ -34,7 +58,8 @@ def relight(reference: Pixels, photo: Pixels, valid: Map) -> Relit:
     """Give ``reference`` the tone and the light of ``photo``, where ``valid`` is 1."""
     table = _tone(reference, photo, valid)
     gains = np.log((np.maximum(table[0, _MIDDLE], 0) + _LEAST) / (_MIDDLE + _LEAST))
-    return Relit(_lit(reference, photo, valid, table), float(np.std(gains)))
+    light = _light(reference, photo, valid, table)
+    return Relit(light.on(reference), light, float(np.std(gains)))
 
 
 def toned(reference: Pixels, photo: Pixels, valid: Map) -> Pixels:
@@ -144,9 +169,9 @@ _GAIN_RIDGE = np.float32(250)
 _GAP_USUAL = np.float32(25)
 
 
-def _lit(
+def _light(
     reference: Pixels, photo: Pixels, valid: Map, table: NDArray[np.float32]
-) -> Pixels:
+) -> Light:
     """Fit gain and veil (shade multiplies, glare adds) over wide windows.
 
     Strength of light varies over a hand's breadth, its colour only over the whole
@@ -179,13 +204,7 @@ def _lit(
     tint = np.clip(s - lit, -_MOST_TINT, _MOST_TINT).astype(np.float32)
     wide = _TINT_SIGMA_SHARE * max(small)
     veils = [veil + own for own in smooth(list(cv2.split(tint)), weight, wide)]
-    full = (width, height)
-    fitted = np.asarray(cv2.LUT(reference, table))
-    gains = cv2.resize(cv2.merge([gain] * 3), full, interpolation=cv2.INTER_LINEAR)
-    cv2.multiply(fitted, gains, dst=fitted)
-    veil_full = cv2.resize(cv2.merge(veils), full, interpolation=cv2.INTER_LINEAR)
-    # A conversion that rounds and saturates, several times faster than NumPy's.
-    return np.asarray(cv2.add(fitted, veil_full, dtype=cv2.CV_8U), np.uint8)
+    return Light(table, gain, np.asarray(cv2.merge(veils), np.float32))
 
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)

@@ -4,7 +4,7 @@ Light, tone and the smooth rest of the misregistration are estimated from the pa
 itself and taken out; where nothing can be said is left out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import cv2
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from touchstone.engine.alignment import Alignment, align, half_size, moved_by
 from touchstone.engine.image import Pixels, darkest, grey
-from touchstone.engine.normalisation import Map, relight
+from touchstone.engine.normalisation import Light, Map, relight
 
 Mask: TypeAlias = NDArray[np.bool_]
 """(height, width)"""
@@ -31,6 +31,8 @@ class AlignedPair:
     """(h, w): 1 where compared, else 0."""
     alignment: Alignment
     """What was left to follow after registration, and what stands out of it."""
+    light: Light
+    """What tone and light made of the reference."""
     cast: float
     """Spread of the channels' gains, log units."""
     washed: float = 0.0
@@ -66,8 +68,42 @@ def aligned_pair(
         seen=seen,
         valid=valid,
         alignment=found,
+        light=relit.light,
         cast=relit.cast,
         washed=washed,
+    )
+
+
+def drawn_larger(
+    pair: AlignedPair, reference: Pixels, photo: Pixels, *, is_bent: bool = False
+) -> AlignedPair:
+    """Draw a pair larger, where both pictures have more to show.
+
+    Light and where to look are those of the smaller pair; what is a fraction of a pixel
+    there is more than one here, so that the rest is followed once more.
+
+    Args:
+        pair: as `aligned_pair` made it, (h, w).
+        reference: the reference at the larger size, (height, width, 3).
+        photo: the photo in the reference's frame at that size, (height, width, 3).
+        is_bent: as it was for ``pair``.
+    """
+    size = reference.shape[1], reference.shape[0]
+    expected = pair.light.on(reference)
+    valid = np.asarray(
+        cv2.resize(pair.valid, size, interpolation=cv2.INTER_NEAREST), np.float32
+    )
+    grown = cv2.resize(pair.alignment.shift, size, interpolation=cv2.INTER_LINEAR)
+    scale = np.float32(size[0] / pair.valid.shape[1])
+    shift: NDArray[np.float32] = np.asarray(grown, np.float32) * scale
+    near = moved_by(grey(photo), shift)
+    found = align(grey(expected), near, valid, is_bent=is_bent)
+    return replace(
+        pair,
+        expected=expected,
+        seen=moved_by(photo, shift + found.shift),
+        valid=valid,
+        alignment=replace(found, shift=shift + found.shift),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.codes import Box, Code
-from touchstone.engine.comparison import COMPARISON_SIDE_PX
+from touchstone.engine.comparison import CLOSER_SIDE_PX, COMPARISON_SIDE_PX
 from touchstone.engine.extent import ground_of
 from touchstone.engine.image import Pixels, resized
 from touchstone.engine.pair import Mask
@@ -32,12 +32,18 @@ class Reference:
     """As `class_of` gives it: the policy may have a threshold of its own for it."""
     framed: Pixels = field(init=False, repr=False)
     """`pixels` in the compared frame, (h, w, 3): the same for every photo."""
+    larger: Pixels | None = field(init=False, repr=False)
+    """`pixels` in the frame of a closer look, where they have more to show there."""
     ground: Mask | None = field(init=False, repr=False)
     """(h, w) of the compared frame: plain ground around the face, if it shows any."""
 
     def __post_init__(self) -> None:
         frame = frame_of(self.size_px)
         object.__setattr__(self, "framed", resized(self.pixels, frame))
+        larger = None
+        if max(self.pixels.shape) >= COMPARISON_SIDE_PX:
+            larger = resized(self.pixels, frame_of(self.size_px, CLOSER_SIDE_PX))
+        object.__setattr__(self, "larger", larger)
         object.__setattr__(self, "ground", ground_of(self.pixels, frame))
 
 
@@ -46,9 +52,11 @@ def class_of(category: str) -> str:
     return "_".join(category.casefold().replace("_", " ").split())
 
 
-def frame_of(size_px: tuple[int, int]) -> tuple[int, int]:
+def frame_of(
+    size_px: tuple[int, int], side_px: int = COMPARISON_SIDE_PX
+) -> tuple[int, int]:
     """Return the (width, height) at which a reference of ``size_px`` is compared."""
-    scale = COMPARISON_SIDE_PX / max(size_px)
+    scale = side_px / max(size_px)
     # Whole multiples shrink by halves and quarters several times faster than others.
     width, height = (max(16, 4 * round(side * scale / 4)) for side in size_px)
     return width, height

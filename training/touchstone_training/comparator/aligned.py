@@ -20,6 +20,7 @@ from rich.progress import track
 
 from touchstone.bootstrap import use_one_thread
 from touchstone.catalogue import WORKING_SIDE_PX
+from touchstone.engine.evidence import larger
 from touchstone.engine.extent import backdrop
 from touchstone.engine.features import (
     PHOTO_SIDE_PX,
@@ -31,7 +32,7 @@ from touchstone.engine.features import (
 )
 from touchstone.engine.image import Pixels, decode
 from touchstone.engine.occlusion import hands
-from touchstone.engine.pair import AlignedPair, aligned_pair
+from touchstone.engine.pair import AlignedPair, aligned_pair, drawn_larger
 from touchstone.engine.rectification import rectify
 from touchstone.engine.reference import Reference, frame_of, mask_of
 from touchstone.engine.registration import Registration, register
@@ -232,13 +233,18 @@ class _Known:
         behind = backdrop(reference.framed, seen, covered, reference.ground)
         if behind is not None:
             covered &= ~behind
-        return aligned_pair(
+        is_bent = found.bend is not None
+        pair = aligned_pair(
             reference.framed,
             seen,
             covered & ~hands(reference.framed, seen, photo, found, behind=behind),
             variable=mask_of(reference.variable_regions, reference.size_px, frame),
-            is_bent=found.bend is not None,
+            is_bent=is_bent,
         )
+        closer = larger(photo, found, reference)
+        if closer is None:
+            return pair
+        return drawn_larger(pair, *closer, is_bent=is_bent)
 
     def _registrations(self, photo: Pixels) -> Iterator[Registration]:
         for method, reference in self.features.items():

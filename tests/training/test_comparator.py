@@ -14,7 +14,12 @@ from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
 from touchstone.errors import InvalidInputError
 from touchstone_training.comparator.aligned import Packed, pack, packed
 from touchstone_training.comparator.learn import LearnConfig
-from touchstone_training.comparator.lessons import CROP_PX, Lessons, lesson
+from touchstone_training.comparator.lessons import (
+    CROP_PX,
+    Lessons,
+    lesson,
+    with_finger,
+)
 from touchstone_training.comparator.network import STRIDE, ComparatorNet
 from touchstone_training.comparator.pairs import PairOptions, make_pairs
 from touchstone_training.comparator.release import (
@@ -109,6 +114,19 @@ def test_a_lesson_asks_only_where_the_pair_can_be_compared(
         )
         assert not made.counts[valid < 200].any()
         assert made.told[0] or not made.target[made.counts > 0].any()
+
+
+def test_what_a_finger_hides_is_not_asked() -> None:
+    planes = np.full((CROP_PX, CROP_PX, 8), 200, np.uint8)
+    planes[..., 6:] = 255  # all of it is compared, and all of it was changed
+    for seed in range(8):
+        held = with_finger(planes, np.random.default_rng(seed))
+        hidden = held[..., 7] == 0
+        shown = (held[..., 3:6] == planes[..., 3:6]).all(axis=2)
+        assert not (hidden & shown).any()
+        assert 0.002 < hidden.mean() < 0.5
+        assert np.array_equal(held[..., :3], planes[..., :3])
+        assert np.array_equal(held[..., 6], planes[..., 6])
 
 
 def test_batches_are_half_genuine_and_the_same_for_the_same_seed(

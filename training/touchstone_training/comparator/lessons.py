@@ -17,6 +17,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from touchstone.engine.comparator import WAYS
 from touchstone_training.comparator.aligned import Packed
 from touchstone_training.comparator.network import STRIDE
+from touchstone_training.simulator.occlusions import SKINS, finger
 from touchstone_training.simulator.planting import LOCAL_KINDS, planted
 
 _Planes = NDArray[np.uint8]
@@ -25,6 +26,7 @@ _Planes = NDArray[np.uint8]
 CROP_PX = 384
 _SHOW_CHANGE = 0.85
 _PLANT = 0.45
+_HELD = 0.2
 _VISIBLE_LEVELS = 12
 _NEAR_CELLS = 5
 """Cells beside a change say neither yes nor no: the change shines into them."""
@@ -93,7 +95,10 @@ def lesson(
     planes = _cropped(np.load(pair.path, mmap_mode="r"), rng, is_whole=pair.is_whole)
     if pair.is_genuine and rng.random() < _PLANT:
         planes = _with_planted(planes, rng)
-    planes = _photographed(_turned(planes, rng), rng, varied=varied)
+    planes = _turned(planes, rng)
+    if rng.random() < _HELD * varied:
+        planes = with_finger(planes, rng)
+    planes = _photographed(planes, rng, varied=varied)
     changed = (planes[..., 7] > 0) & (planes[..., 6] > 0)
     target = _cells(changed)
     near = cv2.dilate((target > 0).astype(np.uint8), np.ones((_NEAR_CELLS,) * 2))
@@ -193,6 +198,36 @@ def _with_planted(planes: _Planes, rng: np.random.Generator) -> _Planes:
 
 
 # --- what the camera may do -----------------------------------------------------------
+
+
+def with_finger(planes: _Planes, rng: np.random.Generator) -> _Planes:
+    """Lay a finger over what is seen: it is no print, and nothing under it is told.
+
+    Most fingers are left out before anything is compared; those that are not (in deep
+    shade, on board of their colour) are in too few photographs to be learned.
+    """
+    height, width = planes.shape[:2]
+    laid = finger(
+        rng,
+        (width, height),
+        target=(width * rng.uniform(0.03, 0.97), height * rng.uniform(0.03, 0.97)),
+        thickness_px=float(rng.uniform(0.08, 0.3)) * width,
+        skin=int(rng.integers(SKINS)),
+    )
+    if laid is None:
+        return planes
+    shown, place = planes.copy(), np.s_[laid.rows, laid.columns]
+    light = rng.uniform(0.35, 1.1) * rng.uniform(0.92, 1.08, 3)
+    skin = np.clip(laid.pixels * light, 0, 255).astype(np.float32)
+    beneath = shown[place][..., 3:6]
+    over = beneath + laid.alpha * (skin - beneath)
+    shown[place][..., 3:6] = over.round().astype(np.uint8)
+    shown[place][..., 7] *= laid.alpha[..., 0] < _HIDES
+    return shown
+
+
+_HIDES = 0.5
+"""Share of a pixel that a finger covers from which its print cannot be seen."""
 
 
 def _photographed(

@@ -18,6 +18,8 @@ _SKIN = (
     (112, 70, 48),
     (236, 192, 164),
 )
+SKINS = len(_SKIN)
+"""Tones of skin there are."""
 _TIP_TINT = np.array([0.0, 0.04, 0.06], np.float32)
 _NAIL_TONE = np.array([238, 206, 196], np.float32)
 

@@ -26,7 +26,7 @@ _Planes = NDArray[np.uint8]
 CROP_PX = 384
 _SHOW_CHANGE = 0.85
 _PLANT = 0.45
-_HELD = 0.2
+_HELD = 0.15
 _VISIBLE_LEVELS = 12
 _NEAR_CELLS = 5
 """Cells beside a change say neither yes nor no: the change shines into them."""
@@ -96,7 +96,7 @@ def lesson(
     if pair.is_genuine and rng.random() < _PLANT:
         planes = _with_planted(planes, rng)
     planes = _turned(planes, rng)
-    if rng.random() < _HELD * varied:
+    if rng.random() < _HELD:
         planes = with_finger(planes, rng)
     planes = _photographed(planes, rng, varied=varied)
     changed = (planes[..., 7] > 0) & (planes[..., 6] > 0)

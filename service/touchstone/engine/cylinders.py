@@ -8,12 +8,16 @@ a dozen numbers follow a label to its far sides, where a polynomial that was fit
 its middle runs away.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 _Array = NDArray[np.float64]
+_Way: TypeAlias = tuple[float, bool]
+"""The angle that a print takes, and whether it is wound along its x."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +74,19 @@ def fit_cylinder(
     step = -(-len(in_reference) // _ASKED)
     asked = view.every(step)
 
-    def tried(angle: float, is_upright: bool) -> tuple[float, _Array, float, bool]:
-        lifted = _wound(in_reference[::step], size_px, angle, is_upright)
-        start = asked.start(angle, is_upright)
-        return *asked.fitted(start, lifted, _FIRST_ROUNDS), angle, is_upright
+    def best_of(ways: Sequence[_Way]) -> tuple[float, _Array, _Way]:
+        lifted = np.stack([_wound(in_reference[::step], size_px, *w) for w in ways])
+        starts = np.stack([asked.start(*way) for way in ways])
+        explained, matrices = asked.fitted(starts, lifted, _FIRST_ROUNDS)
+        best = int(explained.argmax())
+        return float(explained[best]), matrices[best], ways[best]
 
-    best = max(
-        (tried(angle, upright) for upright in (True, False) for angle in _ANGLES),
-        key=lambda one: one[0],
-    )
-    finer = (tried(best[2] + change, best[3]) for change in (-_FINER, _FINER))
-    _, matrix, angle, is_upright = max((best, *finer), key=lambda one: one[0])
+    coarse = best_of([(angle, way) for way in (True, False) for angle in _ANGLES])
+    angle, is_upright = coarse[2]
+    finer = best_of([(angle + change, is_upright) for change in (-_FINER, _FINER)])
+    _, matrix, (angle, is_upright) = max(coarse, finer, key=lambda one: one[0])
     lifted = _wound(in_reference, size_px, angle, is_upright)
-    _, matrix = view.fitted(matrix, lifted, _LAST_ROUNDS)
+    matrix = view.fitted(matrix[None], lifted[None], _LAST_ROUNDS)[1][0]
     found = Cylinder(view.in_pixels(matrix), float(angle), is_upright)
     gaps = found.points_in_photo(in_reference, size_px) - in_photo
     fits = np.asarray(np.hypot(*gaps.T) < threshold_px, np.bool_)
@@ -125,46 +129,84 @@ class _View:
         return np.column_stack([along / angle, np.zeros(3), across, one])
 
     def fitted(
-        self, matrix: _Array, lifted: _Array, rounds: int
-    ) -> tuple[float, _Array]:
-        """Re-weighted Gauss-Newton from ``matrix``; (how much it explains, (3, 4))."""
-        for _ in range(rounds):
-            weights, step = self._step(matrix, lifted)
-            if not np.isfinite(step).all():
-                return 0.0, matrix
-            matrix = matrix + step
-        weights, _ = self._step(matrix, lifted)
-        return float(weights.sum()), matrix
+        self, matrices: _Array, lifted: _Array, rounds: int
+    ) -> tuple[_Array, _Array]:
+        """Re-weighted Gauss-Newton from several starts at once.
 
-    def _step(self, matrix: _Array, lifted: _Array) -> tuple[_Array, _Array]:
-        image = lifted @ matrix.T
-        depth = np.where(np.abs(image[:, 2]) < 1e-6, 1e-6, image[:, 2])  # noqa: PLR2004 (no division by nothing)
-        seen = image[:, :2] / depth[:, None]
-        gaps = self.in_photo - seen
-        distance = np.hypot(*gaps.T) / self.threshold
-        weights = (distance < _REACH) / (1 + distance**2)
-        if np.count_nonzero(weights) < _LEAST_MATCHES:
-            return weights, np.full((3, 4), np.nan)
+        Args:
+            matrices: (starts, 3, 4).
+            lifted: (starts, 4, n), the points as each of them is wound.
+            rounds: how many steps.
+
+        Returns:
+            how much each explains, (starts,), 0 where too little; (starts, 3, 4).
+        """
+        is_lost = np.zeros(len(matrices), bool)
+        for _ in range(rounds):
+            steps = self._steps(matrices, lifted)
+            is_lost |= ~np.isfinite(steps).all(axis=(1, 2))
+            matrices = np.where(is_lost[:, None, None], matrices, matrices + steps)
+        weights = self._seen(matrices, lifted)[-1]
+        return np.where(is_lost, 0.0, weights.sum(axis=1)), matrices
+
+    def _seen(
+        self, matrices: _Array, lifted: _Array
+    ) -> tuple[_Array, _Array, _Array, _Array]:
+        """(starts, 1, n) depths; (starts, 2, n) places, and gaps; (starts, n) weights.
+
+        Arrays end with the points: NumPy is slow on short rows.
+        """
+        image = matrices @ lifted
+        depth = image[:, 2:]
+        depth = np.where(np.abs(depth) < 1e-6, 1e-6, depth)  # noqa: PLR2004 (no division by nothing)
+        seen = image[:, :2] / depth
+        gaps = self.in_photo.T - seen
+        squares = (gaps[:, 0] ** 2 + gaps[:, 1] ** 2) / self.threshold**2
+        return depth, seen, gaps, (squares < _REACH**2) / (1 + squares)
+
+    def _steps(self, matrices: _Array, lifted: _Array) -> _Array:
+        """(starts, 3, 4); no numbers where too few matches lie near."""
+        depth, seen, gaps, weights = self._seen(matrices, lifted)
+        is_lost = np.count_nonzero(weights, axis=1) < _LEAST_MATCHES
         # d seen / d matrix: lifted / depth for its own row, -seen times that for the
         # last, whose lower right stays one.
-        scaled = lifted / depth[:, None]
-        nothing = np.zeros_like(scaled)
-        slopes = np.concatenate(
-            [
-                np.concatenate([scaled, nothing, -seen[:, :1] * scaled], axis=1),
-                np.concatenate([nothing, scaled, -seen[:, 1:] * scaled], axis=1),
-            ]
-        )[:, :11]
-        weighted = slopes * np.concatenate([weights, weights])[:, None]
-        normal = slopes.T @ weighted
-        right = weighted.T @ gaps.T.ravel()
-        ridge = _DAMPING * (np.diag(normal) + weights.mean())
-        step = np.append(np.linalg.solve(normal + np.diag(ridge), right), 0.0)
-        return weights, step.reshape(3, 4)
+        own = lifted / depth
+        slopes = np.concatenate([own, -seen[:, :1] * own, -seen[:, 1:] * own], axis=1)
+        weighted = slopes * weights[:, None]
+        normal, right = _normal(
+            weighted @ slopes.swapaxes(1, 2), weighted @ gaps.swapaxes(1, 2)
+        )
+        diagonal = np.arange(12)
+        normal[:, diagonal, diagonal] *= 1 + _DAMPING
+        normal[:, diagonal, diagonal] += _DAMPING * weights.mean(axis=1, keepdims=True)
+        normal[is_lost] = np.eye(12)
+        steps = np.zeros((len(matrices), 12))
+        steps[:, :11] = np.linalg.solve(normal[:, :11, :11], right[:, :11])[..., 0]
+        steps[is_lost] = np.nan
+        return steps.reshape(-1, 3, 4)
 
     def in_pixels(self, matrix: _Array) -> _Array:
         """Return ``matrix`` with the photo's pixels for what it maps to."""
         return np.asarray(self.back @ matrix, np.float64)
+
+
+def _normal(products: _Array, pulls: _Array) -> tuple[_Array, _Array]:
+    """(starts, 12, 12) and (starts, 12, 1): of both axes of the photo together.
+
+    Args:
+        products: (starts, 12, 12) of slopes, for x in terms of its own row of the
+            matrix, of y's, and of the last row for each.
+        pulls: (starts, 12, 2) of slopes and gaps along x and y.
+    """
+    own, x, y = slice(4), slice(4, 8), slice(8, 12)
+    normal = np.zeros_like(products)
+    normal[:, own, own] = normal[:, x, x] = products[:, own, own]
+    for row, last in ((own, x), (x, y)):
+        normal[:, row, y] = products[:, own, last]
+        normal[:, y, row] = products[:, last, own]
+    normal[:, y, y] = products[:, x, x] + products[:, y, y]
+    last_pull = pulls[:, x, :1] + pulls[:, y, 1:]
+    return normal, np.concatenate([pulls[:, own, :1], pulls[:, own, 1:], last_pull], 1)
 
 
 def _wound(
@@ -173,14 +215,13 @@ def _wound(
     angle: float,
     is_upright: bool,
 ) -> _Array:
+    """(4, n): (n, 2) points of a print of ``size_px``, wound on a cylinder."""
     unit = np.asarray(points, np.float64) / np.array(size_px) - 0.5
     along, across = unit.T if is_upright else unit.T[::-1]
     turn = angle * along
-    return np.column_stack(
-        [np.sin(turn), np.cos(turn) - 1, across, np.ones_like(across)]
-    )
+    return np.stack([np.sin(turn), np.cos(turn) - 1, across, np.ones_like(across)])
 
 
 def _projected(matrix: _Array, lifted: _Array) -> _Array:
-    image = lifted @ matrix.T
-    return np.asarray(image[:, :2] / image[:, 2:], np.float64)
+    image = matrix @ lifted
+    return np.asarray((image[:2] / image[2:]).T, np.float64)

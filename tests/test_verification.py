@@ -140,7 +140,7 @@ def test_a_variable_region_may_differ(deployment: Deployment) -> None:
 # --- several photos of one item -------------------------------------------------------
 
 
-def test_a_print_is_profiled_once_for_the_photo_that_decides(
+def test_a_print_is_profiled_for_lots_once_for_the_photo_that_decides(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
@@ -155,6 +155,8 @@ def test_a_print_is_profiled_once_for_the_photo_that_decides(
         deployment.brand, [photo(FACE), photo(FORGED, seed=1)]
     )
     assert [one.to_bytes() for one in made] == [found.profile]
+    deployment.verify(photo(FACE))
+    assert len(made) == 1
 
 
 def test_the_gravest_photo_stands_for_the_item(deployment: Deployment) -> None:

@@ -80,7 +80,8 @@ class Assessment:
     serial: str = ""
     """Of this unit, as a code on it says, its GTIN before it; empty if none does."""
     profile: bytes = b""
-    """How its print differs from the reference: `engine.profile.Profile`, packed."""
+    """How its print differs from the reference: `engine.profile.Profile`, packed; empty
+    where nobody asked for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,7 @@ class Verifier:
             photos,
             declared_product=declared_product,
             declared_gtin=declared_gtin,
+            profiled=False,
         )
         examination = self.store.record_examination(caller, assessment.draft)
         return read_examination(examination, assessment.elapsed_ms)
@@ -127,10 +128,12 @@ class Verifier:
         *,
         declared_product: str | None = None,
         declared_gtin: str | None = None,
+        profiled: bool = True,
     ) -> Assessment:
         """Do all that `verify` does but for the record; raises as it does.
 
-        The bytes of the photos are kept: what is drafted is about exactly these.
+        The bytes of the photos are kept: what is drafted is about exactly these. The
+        print is ``profiled`` for those who compare items with each other.
         """
         # To reach a finding that can be defended later, we must:
         #
@@ -161,7 +164,8 @@ class Verifier:
         gravest = min(range(len(seen)), key=lambda n: GRAVITY.index(seen[n].kind))
         if _disagree(seen) and seen[gravest].kind is _CLEARED:
             seen[gravest] = replace(seen[gravest], finding=disagreeing())
-        return self._drafted(seen, gravest, claim, started)
+        drafted = self._drafted(seen, gravest, claim, started)
+        return replace(drafted, profile=seen[gravest].profile) if profiled else drafted
 
     def identify(self, caller: Caller, photo: bytes, *, k: int = 5) -> list[Identified]:
         """Return the at most ``k`` products nearest to ``photo``; nothing is kept.
@@ -286,7 +290,6 @@ class Verifier:
             reference_set_id=draft.reference_set_id,
             elapsed_ms=(time.perf_counter() - started) * 1e3,
             serial=decisive.serial,
-            profile=decisive.profile,
         )
 
     def _made_by(self, index_digest: str) -> Document:

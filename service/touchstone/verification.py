@@ -51,6 +51,10 @@ _USUAL_LIMITS = DecodeLimits()
 MAX_PHOTOS = 8
 """Photos of one item in one examination."""
 
+_IDENTIFIED_SIDE_PX = 800
+"""Long side at which a photo is identified: a face that fills half of it has all the
+pixels that are embedded, and large JPEGs are decoded at half of their size."""
+
 MAX_CANDIDATES = 24
 """References laid over a photo when none of the nearest is beyond doubt: global
 vectors of cluttered photos rank the right one within the first few dozen."""
@@ -173,7 +177,7 @@ class Verifier:
         Raises:
             BadImageError: the photo is not an image we accept.
         """
-        decoded = decode(photo, max_side_px=WORKING_SIDE_PX, limits=self.limits)
+        decoded = decode(photo, max_side_px=_IDENTIFIED_SIDE_PX, limits=self.limits)
         near = self._retriever.near(caller, decoded.pixels, 4 * k)
         found: dict[str, Identified] = {}
         for candidate, view in near.pairs:

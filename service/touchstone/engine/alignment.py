@@ -117,20 +117,19 @@ def _left_alone(height: int, width: int) -> Alignment:
     )
 
 
-@lru_cache(maxsize=64)
-def pixel_places(height: int, width: int) -> NDArray[np.float32]:
-    """(height, width, 2): where each pixel lies; the same for every pair of a size."""
-    ys, xs = np.mgrid[:height, :width].astype(np.float32)
-    places = np.dstack([xs, ys])
-    places.flags.writeable = False
-    return places
-
-
 def moved_by(
     picture: NDArray[np.uint8], shift: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
     """Draw at each place what ``picture`` has at its ``shift``, (h, w, 2), from it."""
-    return drawn_from(picture, pixel_places(*picture.shape[:2]) + shift)
+    height, width = picture.shape[:2]
+    # As complex numbers: both coordinates in one pass along whole rows.
+    places = np.ascontiguousarray(shift).view(np.complex64)[..., 0] + _line(width)
+    places += 1j * _line(height)[:, None]
+    return drawn_from(picture, places.view(np.float32).reshape(height, width, 2))
+
+
+def _line(length: int) -> NDArray[np.complex64]:
+    return np.arange(length, dtype=np.float32).astype(np.complex64)
 
 
 # --- one round, at half size ----------------------------------------------------------
@@ -164,7 +163,7 @@ def _followed(
     places = _sampled(expected, seen, effort)
     if np.count_nonzero(places.is_certain) < _MIN_PLACES:
         return None
-    _, basis = _grid(height, width)
+    basis = _grid(height, width).basis
     smooth = smooth_rest(places.shifts, places.is_certain, basis, is_bent=is_bent)
     telling, again = places.is_certain & ~expected.is_mesh, places
     shifts = smooth.shifts
@@ -222,7 +221,7 @@ def _found_again(
     shifts, is_found = followed_on_mesh(
         expected.luma,
         seen,
-        _on_grid(pixel_places(*seen.shape)),
+        _grid(*seen.shape).places,
         smooth.shifts,
         mesh,
         is_wavy=smooth.is_wavy,
@@ -238,7 +237,7 @@ def _told(found: _Followed, shift: NDArray[np.float32]) -> Alignment:
     telling, strays = found.is_telling, found.strays
     is_lost = found.places.is_textured & ~found.is_held
     half = half_size(width, height)
-    centres, _ = _grid(half[1], half[0])
+    centres = _grid(half[1], half[0]).centres
     return Alignment(
         shift=shift,
         stray=_grown(_local_mean(strays, telling), half),
@@ -266,14 +265,26 @@ def _on_grid(values: NDArray[_T]) -> NDArray[_T]:
     return values[_CELL // 2 :: _CELL, _CELL // 2 :: _CELL]
 
 
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Where the sampled places lie; the same for every pair of a size."""
+
+    places: NDArray[np.float32]  # (rows, columns, 2)
+    centres: NDArray[np.float64]  # (rows * columns, 2)
+    basis: NDArray[np.float64]  # (rows * columns, 10), monomials
+
+
 @lru_cache(maxsize=64)
-def _grid(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the sampled places lie, (n, 2), and their monomials, (n, 10)."""
-    centres = _on_grid(pixel_places(height, width)).reshape(-1, 2) + np.float64(0.5)
-    basis = monomials(centres, (width, height))
-    for kept in (centres, basis):
+def _grid(height: int, width: int) -> _Grid:
+    columns, rows = np.meshgrid(
+        *(np.arange(_CELL // 2, side, _CELL, np.float32) for side in (width, height))
+    )
+    places = np.dstack([columns, rows])
+    centres = places.reshape(-1, 2) + np.float64(0.5)
+    grid = _Grid(places, centres, monomials(centres, (width, height)))
+    for kept in (grid.places, grid.centres, grid.basis):
         kept.flags.writeable = False
-    return centres, basis
+    return grid
 
 
 _MIN_FLOW_SIDE_PX = 32
@@ -308,7 +319,7 @@ def _sampled(expected: _Print, seen: Luma, effort: _Effort) -> _Places:
     there = flow.calc(expected.luma, seen, None)
     back = flow.calc(seen, expected.luma, None)
     shifts = np.ascontiguousarray(_on_grid(there))
-    landed = np.rint(_on_grid(pixel_places(height, width)) + shifts).astype(np.intp)
+    landed = np.rint(_grid(height, width).places + shifts).astype(np.intp)
     rows = landed[..., 1].clip(0, height - 1)
     columns = landed[..., 0].clip(0, width - 1)
     corner = np.minimum(expected.corner, _corner(seen))

@@ -50,7 +50,7 @@ def measure_quality(pixels: Pixels, mask: NDArray[np.bool_] | None = None) -> Qu
         return Quality(0.0, 0.0, 1.0, 0.0)
     return Quality(
         sharpness=_edge_sharpness(luma, inside),
-        glare_fraction=_burnt_px(pixels, inside) / area
+        glare_fraction=_burnt_px(pixels, luma, inside) / area
         if tones[_BURNT:].any()
         else 0.0,
         dark_fraction=float(tones[:_DARK].sum()) / area,
@@ -58,10 +58,15 @@ def measure_quality(pixels: Pixels, mask: NDArray[np.bool_] | None = None) -> Qu
     )
 
 
-def _burnt_px(pixels: Pixels, inside: NDArray[np.uint8] | None) -> int:
-    burnt = cv2.inRange(pixels, (_BURNT,) * 3, (255,) * 3)
+def _burnt_px(
+    pixels: Pixels, luma: NDArray[np.uint8], inside: NDArray[np.uint8] | None
+) -> int:
+    # No channel is darker than the luma at most: there is nothing to count elsewhere.
+    x, y, width, height = cv2.boundingRect(cv2.inRange(luma, (_BURNT,), (255,)))
+    part = np.s_[y : y + height, x : x + width]
+    burnt = cv2.inRange(pixels[part], (_BURNT,) * 3, (255,) * 3)
     if inside is not None:
-        burnt = cv2.bitwise_and(burnt, burnt, mask=inside)
+        burnt = cv2.bitwise_and(burnt, inside[part])
     return cv2.countNonZero(burnt)
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from blind import BlindComparator
 from examined import matches
-from meshed import seen_askew
+from meshed import Mesh, on_border, seen_askew
 from numpy.typing import NDArray
 from scenes import Pixels, photographed, printed
 
+from touchstone.engine import meshes
 from touchstone.engine.comparator import Differences
 from touchstone.engine.comparison import CLOSER_SIDE_PX, COMPARISON_SIDE_PX, compare
 from touchstone.engine.evidence import Evidence, examine
@@ -120,6 +121,27 @@ def test_a_larger_pair_is_laid_over_as_finely_as_it_is_drawn() -> None:
     shift = cv2.resize(pair.alignment.shift, FACE_PX) * np.float32(1.5)
     strayed = np.abs(larger.alignment.shift - shift)[inner]
     assert strayed.max() < 1.5
+
+
+def test_a_border_that_repeats_itself_is_found_at_once_from_near(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    face = Mesh(15).around(large())
+    seen, truth = seen_askew(face, 1.2, 0.7, tilt=0.5)
+    calls = []
+
+    def counted(*given: Any) -> tuple[Any, Any]:
+        calls.append(given)
+        return find_near(*given)
+
+    everywhere = np.ones((FRAME[1], FRAME[0]), bool)
+    pair = aligned_pair(resized(face, FRAME), resized(seen, FRAME), everywhere)
+    find_near = meshes._found_near
+    monkeypatch.setattr(meshes, "_found_near", counted)
+    larger = drawn_larger(pair, face, seen)
+    gaps = np.linalg.norm(larger.alignment.shift - truth, axis=2)
+    assert np.quantile(gaps[on_border(face, clear_px=12)], 0.95) < 0.5
+    assert 0 < len(calls) <= 4
 
 
 def test_what_is_not_compared_is_not_compared_from_near() -> None:

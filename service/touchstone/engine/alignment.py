@@ -58,7 +58,12 @@ _SETTLED_PX = 1.75
 
 
 def align(
-    expected: Luma, seen: Luma, valid: Map, *, is_bent: bool = False
+    expected: Luma,
+    seen: Luma,
+    valid: Map,
+    *,
+    is_bent: bool = False,
+    is_followed: bool = False,
 ) -> Alignment:
     """Align two lumas of one frame.
 
@@ -69,6 +74,7 @@ def align(
         is_bent: whether the face is known to bend: it is then followed over shorter
             ways, as no polynomial of low order is a pouch. One that shows in the flow
             that it does is followed so all the same.
+        is_followed: whether it was before, from afar: all is nearly in its place.
     """
     height, width = expected.shape
     half = half_size(width, height)
@@ -81,7 +87,7 @@ def align(
         return _left_alone(height, width)
     corner, is_valid = _corner(e), _on_grid(v) > _MIN_VALID
     is_mesh = meshes(e, is_valid & (corner > _MIN_CORNER), _CELL)
-    print_ = _Print(e, corner, is_valid, is_mesh)
+    print_ = _Print(e, corner, is_valid, is_mesh, is_followed)
     shift, moved, found = np.zeros((*e.shape, 2), np.float32), s, None
     # A quick round is enough for most flat faces. What was out of its reach, at the far
     # sides of a bend, is within a later one's, and only a fine flow follows waves.
@@ -121,15 +127,11 @@ def moved_by(
     picture: NDArray[np.uint8], shift: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
     """Draw at each place what ``picture`` has at its ``shift``, (h, w, 2), from it."""
-    height, width = picture.shape[:2]
     # As complex numbers: both coordinates in one pass along whole rows.
-    places = np.ascontiguousarray(shift).view(np.complex64)[..., 0] + _line(width)
-    places += 1j * _line(height)[:, None]
-    return drawn_from(picture, places.view(np.float32).reshape(height, width, 2))
-
-
-def _line(length: int) -> NDArray[np.complex64]:
-    return np.arange(length, dtype=np.float32).astype(np.complex64)
+    across, down = (np.arange(n).astype(np.complex64) for n in picture.shape[1::-1])
+    places = np.ascontiguousarray(shift).view(np.complex64)[..., 0] + across
+    places += 1j * down[:, None]
+    return drawn_from(picture, places.view(np.float32).reshape(*places.shape, 2))
 
 
 # --- one round, at half size ----------------------------------------------------------
@@ -143,6 +145,7 @@ class _Print:
     corner: Map  # (rows, columns) of the grid
     is_valid: NDArray[np.bool_]  # (rows, columns)
     is_mesh: NDArray[np.bool_]  # (rows, columns)
+    is_followed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,7 @@ def _found_again(
         smooth.shifts,
         mesh,
         is_wavy=smooth.is_wavy,
+        is_followed=expected.is_followed,
     )
     shifts = np.where(mesh[..., None], shifts, places.shifts)
     is_certain = np.where(mesh, is_found, places.is_certain)
@@ -277,14 +281,17 @@ class _Grid:
 @lru_cache(maxsize=64)
 def _grid(height: int, width: int) -> _Grid:
     columns, rows = np.meshgrid(
-        *(np.arange(_CELL // 2, side, _CELL, np.float32) for side in (width, height))
+        *(
+            np.arange(_CELL // 2, side, _CELL, dtype=np.float32)
+            for side in (width, height)
+        )
     )
     places = np.dstack([columns, rows])
     centres = places.reshape(-1, 2) + np.float64(0.5)
-    grid = _Grid(places, centres, monomials(centres, (width, height)))
-    for kept in (grid.places, grid.centres, grid.basis):
+    basis = monomials(centres, (width, height))
+    for kept in (places, centres, basis):
         kept.flags.writeable = False
-    return grid
+    return _Grid(places, centres, basis)
 
 
 _MIN_FLOW_SIDE_PX = 32
@@ -333,8 +340,8 @@ def _corner(luma: Luma) -> Map:
 
     (rows, columns) of the grid.
     """
-    least = _on_grid(np.asarray(cv2.cornerMinEigenVal(luma, 11, ksize=3), np.float32))
-    return np.sqrt(np.maximum(least, 0))
+    least = _on_grid(cv2.cornerMinEigenVal(luma, 11, ksize=3))
+    return np.asarray(np.sqrt(np.maximum(least, 0)), np.float32)
 
 
 _SUPPORT_SHARE = 0.6

@@ -150,6 +150,7 @@ def followed_on_mesh(
     is_mesh: NDArray[np.bool_],
     *,
     is_wavy: bool,
+    is_followed: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Find the places of a mesh again, from one to the next.
 
@@ -165,6 +166,8 @@ def followed_on_mesh(
         guess: (rows, columns, 2), by how much their surroundings are displaced.
         is_mesh: (rows, columns).
         is_wavy: whether the face bends more than its surroundings can tell.
+        is_followed: whether the mesh was found before, from afar: then each place lies
+            less than half a period from its surroundings, and is looked for there.
 
     Returns:
         (rows, columns, 2) displacements, of what was not found those of the
@@ -172,6 +175,9 @@ def followed_on_mesh(
     """
     pair = _without_shade(expected), _without_shade(seen)
     rest, hop_px = np.zeros_like(guess), _WAVY_HOP_PX if is_wavy else _HOP_PX
+    if is_followed:
+        there, is_there = _found_near(pair, places, guess, is_mesh, _WAVY_HOP_PX)
+        return np.where(is_there[..., None], there, guess), is_there
     first, is_first = _found_near(pair, places, guess, is_mesh, _MOST_PX)
     nearness = np.where(is_first, lengths(first - guess), np.inf)
     is_found = np.zeros(is_mesh.shape, bool)

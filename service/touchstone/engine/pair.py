@@ -97,7 +97,7 @@ def drawn_larger(
     scale = np.float32(size[0] / pair.valid.shape[1])
     shift: NDArray[np.float32] = np.asarray(grown, np.float32) * scale
     near = moved_by(grey(photo), shift)
-    found = align(grey(expected), near, valid, is_bent=is_bent)
+    found = align(grey(expected), near, valid, is_bent=is_bent, is_followed=True)
     return replace(
         pair,
         expected=expected,

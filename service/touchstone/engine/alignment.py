@@ -74,7 +74,7 @@ def align(
         is_bent: whether the face is known to bend: it is then followed over shorter
             ways, as no polynomial of low order is a pouch. One that shows in the flow
             that it does is followed so all the same.
-        is_followed: whether it was before, from afar: all is nearly in its place.
+        is_followed: whether it was before, from afar: what bends is in reach at once.
     """
     height, width = expected.shape
     half = half_size(width, height)
@@ -91,8 +91,8 @@ def align(
     shift, moved, found = np.zeros((*e.shape, 2), np.float32), s, None
     # A quick round is enough for most flat faces. What was out of its reach, at the far
     # sides of a bend, is within a later one's, and only a fine flow follows waves.
-    for number in range(_ROUNDS):
-        if number:
+    for number in range(is_followed and is_bent, _ROUNDS):
+        if found is not None:
             moved = moved_by(s, shift)
         effort = _FINE if number else _QUICK
         further = _followed(print_, moved, effort, is_bent=is_bent)

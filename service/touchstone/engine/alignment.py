@@ -91,7 +91,7 @@ def align(
     shift, moved, found = np.zeros((*e.shape, 2), np.float32), s, None
     # A quick round is enough for most flat faces. What was out of its reach, at the far
     # sides of a bend, is within a later one's, and only a fine flow follows waves.
-    for number in range(is_followed and is_bent, _ROUNDS):
+    for number in range(1 if is_followed and is_bent else 0, _ROUNDS):
         if found is not None:
             moved = moved_by(s, shift)
         effort = _FINE if number else _QUICK

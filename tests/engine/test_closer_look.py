@@ -69,6 +69,7 @@ def test_the_comparator_looks_as_closely_as_both_pictures_allow(
     evidence = looked(enlarged(scale), zoom, comparator)
     assert [max(shape) for shape in comparator.shown] == [side_px]
     assert max(evidence.frame_px) == COMPARISON_SIDE_PX
+    assert evidence.measurements()["closer_look"] == (side_px == CLOSER_SIDE_PX)
     assert evidence.comparison.deviation.shape == (214, 320)
 
 

@@ -98,6 +98,7 @@ def evidence(
         hidden_fraction=0.0,
         face_share=1.0,
         quality=Quality(0.45, 0.01, 0.01, 0.7),
+        is_closer=False,
         resolution=resolution,
         codes=(),
         is_gtin_other=is_gtin_other,

@@ -37,6 +37,8 @@ class Evidence:
     """Share of the face that hands lie over."""
     quality: Quality
     """Of the package face alone."""
+    is_closer: bool
+    """Whether the comparator took a closer look, see `larger`."""
     resolution: float
     """Photo pixels per pixel of the compared frame: below 1 the photo sees less."""
     codes: tuple[Code, ...]
@@ -55,6 +57,7 @@ class Evidence:
             "inlier_residual": self.match.registration.residual_px,
             "hidden_fraction": self.hidden_fraction,
             "resolution": self.resolution,
+            "closer_look": float(self.is_closer),
             "sharpness": self.quality.sharpness,
             "glare_fraction": self.quality.glare_fraction,
             "dark_fraction": self.quality.dark_fraction,
@@ -93,6 +96,7 @@ def examine(
         covered &= ~behind
     codes, is_all = read_expected(photo, registration, reference)
     hidden = hands(reference.framed, seen, photo, registration, behind=behind)
+    closer = larger(photo, registration, reference)
     comparison = compare(
         reference.framed,
         seen,
@@ -104,7 +108,7 @@ def examine(
             frame,
         ),
         is_bent=registration.bend is not None,
-        closer=larger(photo, registration, reference),
+        closer=closer,
     )
     if not is_all and any(one.deviation >= _CLEAR for one in comparison.regions):
         codes = united(codes, read_face(photo, registration))
@@ -118,6 +122,7 @@ def examine(
             float(hidden[covered].mean()) if hidden.any() and covered.any() else 0.0
         ),
         quality=measure_quality(seen, covered),
+        is_closer=closer is not None,
         resolution=_resolution(registration, frame),
         codes=codes,
         is_gtin_other=is_gtin_other(photo, registration, codes, reference.gtin),

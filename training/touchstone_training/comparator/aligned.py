@@ -1,7 +1,7 @@
 """Photographs to aligned pairs, by the engine's own steps, packed for training.
 
-Of each photo one ``.npy``, (h, w, 8) uint8 in the compared frame: the expected print
-(3), the seen one (3), where compared (255 or 0), where changed (255 or 0).
+Of each photo one ``.npy``, (h, w, 8) uint8 in the frame in which the comparator looks:
+the expected print (3), the seen one (3), where compared, where changed (255 or 0).
 """
 
 import json

@@ -152,7 +152,7 @@ def test_a_print_is_profiled_for_lots_once_for_the_photo_that_decides(
     monkeypatch.setattr(comparison, "profile_of", counted)
     deployment.enrol(FACE)
     found = deployment.parts.verifier.assess(
-        deployment.brand, [photo(FACE), photo(FORGED, seed=1)]
+        deployment.brand, [photo(FACE), photo(FORGED, seed=1)], profiled=True
     )
     assert [one.to_bytes() for one in made] == [found.profile]
     deployment.verify(photo(FACE))

@@ -96,6 +96,7 @@ class Application:
                 [photo],
                 declared_product=leased.declared_product or None,
                 declared_gtin=leased.declared_gtin or None,
+                profiled=True,
             )
 
         def make_piece(job: Job) -> Mapping[str, Any]:

@@ -53,7 +53,7 @@ MAX_PHOTOS = 8
 
 _IDENTIFIED_SIDE_PX = 800
 """Long side at which a photo is identified: a face that fills half of it has all the
-pixels that are embedded, and large JPEGs are decoded at half of their size."""
+pixels that are embedded, and JPEGs are decoded smaller."""
 
 MAX_CANDIDATES = 24
 """References laid over a photo when none of the nearest is beyond doubt: global
@@ -120,7 +120,6 @@ class Verifier:
             photos,
             declared_product=declared_product,
             declared_gtin=declared_gtin,
-            profiled=False,
         )
         examination = self.store.record_examination(caller, assessment.draft)
         return read_examination(examination, assessment.elapsed_ms)
@@ -132,7 +131,7 @@ class Verifier:
         *,
         declared_product: str | None = None,
         declared_gtin: str | None = None,
-        profiled: bool = True,
+        profiled: bool = False,
     ) -> Assessment:
         """Do all that `verify` does but for the record; raises as it does.
 

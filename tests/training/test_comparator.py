@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
+from touchstone.engine.comparison import CLOSER_SIDE_PX, COMPARISON_SIDE_PX
 from touchstone.errors import InvalidInputError
 from touchstone_training.comparator.aligned import Packed, pack, packed
 from touchstone_training.comparator.learn import LearnConfig
@@ -89,6 +90,14 @@ def test_an_aligned_pair_lies_where_its_reference_does(pairs: list[Packed]) -> N
     assert together > apart + 0.2
 
 
+def test_pairs_are_as_large_as_the_comparator_is_shown_them(
+    pairs: list[Packed],
+) -> None:
+    sides = {max(np.load(pair.path, mmap_mode="r").shape) for pair in pairs}
+    assert CLOSER_SIDE_PX in sides
+    assert sides <= {CLOSER_SIDE_PX, COMPARISON_SIDE_PX}
+
+
 def test_only_forged_pairs_have_changed_places(pairs: list[Packed]) -> None:
     for pair in pairs:
         has_changed = bool((np.load(pair.path)[..., 7] > 0).any())
@@ -116,7 +125,7 @@ def test_a_lesson_asks_only_where_the_pair_can_be_compared(
         assert made.told[0] or not made.target[made.counts > 0].any()
 
 
-def test_what_a_finger_hides_is_not_asked() -> None:
+def test_what_a_finger_hides_is_no_change() -> None:
     planes = np.full((CROP_PX, CROP_PX, 8), 200, np.uint8)
     planes[..., 6:] = 255  # all of it is compared, and all of it was changed
     for seed in range(8):

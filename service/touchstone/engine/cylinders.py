@@ -147,7 +147,7 @@ class _View:
             is_lost |= ~np.isfinite(steps).all(axis=(1, 2))
             matrices = np.where(is_lost[:, None, None], matrices, matrices + steps)
         weights = self._seen(matrices, lifted)[-1]
-        return np.where(is_lost, 0.0, weights.sum(axis=1)), matrices
+        return np.where(is_lost, 0.0, np.nan_to_num(weights.sum(axis=1))), matrices
 
     def _seen(
         self, matrices: _Array, lifted: _Array

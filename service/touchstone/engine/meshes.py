@@ -174,10 +174,10 @@ def followed_on_mesh(
         surroundings; (rows, columns) whether each was found, there and back.
     """
     pair = _without_shade(expected), _without_shade(seen)
-    rest, hop_px = np.zeros_like(guess), _WAVY_HOP_PX if is_wavy else _HOP_PX
     if is_followed:
         there, is_there = _found_near(pair, places, guess, is_mesh, _WAVY_HOP_PX)
         return np.where(is_there[..., None], there, guess), is_there
+    rest, hop_px = np.zeros_like(guess), _WAVY_HOP_PX if is_wavy else _HOP_PX
     first, is_first = _found_near(pair, places, guess, is_mesh, _MOST_PX)
     nearness = np.where(is_first, lengths(first - guess), np.inf)
     is_found = np.zeros(is_mesh.shape, bool)

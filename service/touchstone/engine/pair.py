@@ -98,12 +98,13 @@ def drawn_larger(
     shift: NDArray[np.float32] = np.asarray(grown, np.float32) * scale
     near = moved_by(grey(photo), shift)
     found = align(grey(expected), near, valid, is_bent=is_bent, is_followed=True)
+    shift += found.shift
     return replace(
         pair,
         expected=expected,
-        seen=moved_by(photo, shift + found.shift),
+        seen=moved_by(photo, shift),
         valid=valid,
-        alignment=replace(found, shift=shift + found.shift),
+        alignment=replace(found, shift=shift),
     )
 
 

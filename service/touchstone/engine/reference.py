@@ -55,7 +55,12 @@ def class_of(category: str) -> str:
 def frame_of(
     size_px: tuple[int, int], side_px: int = COMPARISON_SIDE_PX
 ) -> tuple[int, int]:
-    """Return the (width, height) at which a reference of ``size_px`` is compared."""
+    """Return the (width, height) at which a reference of ``size_px`` is compared.
+
+    Args:
+        size_px: (width, height) of the image as enrolled.
+        side_px: long side of the frame.
+    """
     scale = side_px / max(size_px)
     # Whole multiples shrink by halves and quarters several times faster than others.
     width, height = (max(16, 4 * round(side * scale / 4)) for side in size_px)

@@ -135,9 +135,13 @@ def _where(one: Observation) -> str:
 
 _MISSED: tuple[Rule, ...] = (
     (
+        lambda o: o.kind in FINE_KINDS and not _value(o, "closer_look"),
+        "a closer photo, or a larger reference: the trace is finer than the compared "
+        "frame",
+    ),
+    (
         lambda o: o.kind in FINE_KINDS,
-        "comparing at the photo's own resolution, as the trace is finer than the "
-        "compared frame",
+        "a comparator that was taught what a closer look shows of it",
     ),
     (
         lambda o: o.kind == "cast",
@@ -155,7 +159,7 @@ _MISSED: tuple[Rule, ...] = (
     ),
     (
         lambda o: o.changed_share < _TINY_SHARE,
-        "a finer compared frame, as the change is a few pixels there",
+        "a closer photo, as the change is a few pixels there",
     ),
     (
         lambda o: _value(o, "compared_fraction") < _COVERED,

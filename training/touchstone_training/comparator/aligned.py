@@ -1,7 +1,7 @@
 """Photographs to aligned pairs, by the engine's own steps, packed for training.
 
-Of each photo one ``.npy``, (h, w, 8) uint8 in the compared frame: the expected print
-(3), the seen one (3), where compared (255 or 0), where changed (255 or 0).
+Of each photo one ``.npy``, (h, w, 8) uint8 in the frame in which the comparator looks:
+the expected print (3), the seen one (3), where compared, where changed (255 or 0).
 """
 
 import json
@@ -104,7 +104,7 @@ def _one_design(folder: Path, *, out: Path) -> None:
     target = out / folder.name
     target.mkdir(exist_ok=True)
     meta = json.loads((folder / META).read_text(encoding="utf-8"))
-    reference = _Known.read(folder, meta["variable"])
+    reference = Known.read(folder, meta["variable"])
     rows = []
     for number, row in enumerate(meta["photos"]):
         photo = decode(
@@ -158,7 +158,7 @@ def pack_real(items: Sequence[Item], out: Path) -> int:
         out: gets a folder for each product.
     """
     known = {
-        item.product_id: _Known.of(_decoded(item), [])
+        item.product_id: Known.of(_decoded(item), [])
         for item in items
         if item.kind == "reference"
     }
@@ -193,24 +193,26 @@ def _decoded(item: Item) -> Pixels:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class Known:
     """A reference with its features, as enrolment keeps it."""
 
     reference: Reference
     features: Mapping[Method, Features]
 
     @staticmethod
-    def read(folder: Path, variable: Sequence[Box]) -> "_Known":
+    def read(folder: Path, variable: Sequence[Box]) -> "Known":
+        """Read what `pairs` wrote; ``variable`` as shares of the sides."""
         kept = _read(folder / REFERENCE, cv2.IMREAD_COLOR)
         pixels = np.asarray(cv2.cvtColor(kept, cv2.COLOR_BGR2RGB), np.uint8)
         height, width = pixels.shape[:2]
         boxes = [
             (x * width, y * height, w * width, h * height) for x, y, w, h in variable
         ]
-        return _Known.of(pixels, boxes)
+        return Known.of(pixels, boxes)
 
     @staticmethod
-    def of(pixels: Pixels, boxes: Sequence[Box]) -> "_Known":
+    def of(pixels: Pixels, boxes: Sequence[Box]) -> "Known":
+        """Enrol a picture, (h, w, 3), with its variable ``boxes`` in pixels."""
         size = pixels.shape[1], pixels.shape[0]
         features = {
             method: detect(pixels, method, max_side_px=REFERENCE_SIDE_PX)
@@ -219,15 +221,26 @@ class _Known:
         reference = Reference(
             0, pixels, size, is_counterfeit=False, variable_regions=tuple(boxes)
         )
-        return _Known(reference, features)
+        return Known(reference, features)
 
     def aligned(self, photo: Pixels, *, least_inliers: int = 0) -> AlignedPair | None:
-        """Lay the photo over the reference; None where that fails."""
+        """Lay the photo over the reference, as closely as the comparator looks.
+
+        None where that fails.
+        """
+        looks = self.looks(photo, least_inliers=least_inliers)
+        return looks[-1] if looks else None
+
+    def looks(self, photo: Pixels, *, least_inliers: int = 0) -> list[AlignedPair]:
+        """Lay the photo over the reference: from afar, then closer where that pays.
+
+        Nothing where it cannot be laid over.
+        """
         found = max(
             self._registrations(photo), key=lambda one: one.inliers, default=None
         )
         if found is None or found.inliers < least_inliers:
-            return None
+            return []
         reference, frame = self.reference, frame_of(self.reference.size_px)
         seen, covered = rectify(photo, found, frame)
         behind = backdrop(reference.framed, seen, covered, reference.ground)
@@ -243,8 +256,8 @@ class _Known:
         )
         closer = larger(photo, found, reference)
         if closer is None:
-            return pair
-        return drawn_larger(pair, *closer, is_bent=is_bent)
+            return [pair]
+        return [pair, drawn_larger(pair, *closer, is_bent=is_bent)]
 
     def _registrations(self, photo: Pixels) -> Iterator[Registration]:
         for method, reference in self.features.items():

@@ -25,6 +25,8 @@ from touchstone_training.comparator.learn import LearnConfig
 from touchstone_training.comparator.pairs import FIRST_SEED, make_pairs
 from touchstone_training.comparator.release import average as take_mean
 from touchstone_training.comparator.release import release_comparator
+from touchstone_training.comparator.seeing import closer as look_closer
+from touchstone_training.comparator.seeing import colours as know_colours
 from touchstone_training.comparator.tune import tune as run_tuning
 from touchstone_training.data import read_manifest, split
 from touchstone_training.proving import fonts_of, seal
@@ -135,6 +137,25 @@ def ablate(
     """Measure the served network beside designs that use the embedder's features."""
     share = LearnConfig().held_out_share
     typer.echo(json.dumps(compare_designs(aligned, models, share=share, most=most)))
+
+
+@app.command()
+def closer(
+    *,
+    photographed: _Pairs = Path("runs/pairs"),
+    models: Annotated[Path, typer.Option(help="Folder of served models.")] = Path(
+        "models"
+    ),
+    share: Annotated[float, typer.Option(help="Of the designs, the last.")] = 0.08,
+) -> None:
+    """Measure what a closer look tells of photos that hold it, beside the other."""
+    typer.echo(json.dumps(look_closer(photographed, models, share=share)))
+
+
+@app.command()
+def colours(*, aligned: _Aligned = Path("runs/aligned")) -> None:
+    """Measure how well a changed colour is told by who knows where it lies."""
+    typer.echo(json.dumps(know_colours(aligned)))
 
 
 @app.command()

@@ -201,7 +201,7 @@ def _with_planted(planes: _Planes, rng: np.random.Generator) -> _Planes:
 
 
 def with_finger(planes: _Planes, rng: np.random.Generator) -> _Planes:
-    """Lay a finger over what is seen: it is no print, and nothing under it is told.
+    """Lay a finger over what is seen: it is no change, nor is what it hides.
 
     Most fingers are left out before anything is compared; those that are not (in deep
     shade, on board of their colour) are in too few photographs to be learned.

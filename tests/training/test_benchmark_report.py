@@ -264,11 +264,13 @@ def test_a_failure_is_told_with_what_was_measured_and_what_would_mend_it() -> No
     assert sentence(miss) == (
         "*typo*, severity 0.20, 0.1% of the face, perfume, field, carton, slanted by "
         "22°, fingers: log10 LR +1.4, `inconclusive`; the top region (`colour`, 1.2 "
-        "times what is usual) lies elsewhere. Would mend it: a finer compared frame, "
-        "as the change is a few pixels there."
+        "times what is usual) lies elsewhere. Would mend it: a closer photo, as the "
+        "change is a few pixels there."
     )
     assert "weighing it more" in mending(replace(miss, is_hit=True))
-    assert "resolution" in mending(replace(miss, kind="rescan"))
+    rescan = replace(miss, kind="rescan")
+    assert "a closer photo" in mending(rescan)
+    assert "closer look" in mending(replace(rescan, measurements={"closer_look": 1.0}))
     assert "more such counterfeits" in mending(replace(miss, changed_share=0.1))
 
 

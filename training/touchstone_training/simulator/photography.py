@@ -20,7 +20,7 @@ from touchstone_training.simulator.cameras import Pose
 from touchstone_training.simulator.conditions import Conditions
 from touchstone_training.simulator.covers import Cover
 from touchstone_training.simulator.noise import smooth_noise
-from touchstone_training.simulator.occlusions import finger, sticker
+from touchstone_training.simulator.occlusions import SKINS, finger, sticker
 from touchstone_training.simulator.surfaces import Placed, place
 
 __all__ = ["Conditions", "Image", "SimulatedPhoto", "photograph", "to_jpeg"]
@@ -257,7 +257,7 @@ def _covers(
     box = np.array([[0, 0], artwork_px], np.float64)
     ends = cv2.perspectiveTransform(box[None], placed.photo_from_artwork)[0]
     span = float(np.abs(ends[1] - ends[0]).max())
-    skin = int(rng.integers(5))
+    skin = int(rng.integers(SKINS))
     for _ in range(taken.fingers):
         # A tip rests just inside a side of the package, where a hand would hold it.
         along, inward = rng.uniform(0.1, 0.9), rng.uniform(-0.02, 0.09)

@@ -24,6 +24,7 @@ from touchstone_training.comparator.pairs import META
 from touchstone_training.measuring import GENUINE
 from touchstone_training.ranking import auroc
 from touchstone_training.simulator.counterfeits import WHOLE_PRINT_KINDS
+from touchstone_training.simulator.printing import to_lab
 
 LOOKS = ("afar", "near")
 
@@ -154,13 +155,8 @@ def _chroma_apart(pair: Packed, changed: NDArray[np.uint8]) -> float | None:
     around = (cv2.dilate(place, _RING) > cv2.dilate(place, _EDGE)) & is_seen
     if min(inside.sum(), around.sum()) < _LEAST_PX:
         return None
-    expected, seen = (_lab(planes[..., n : n + 3]) for n in (0, 3))
+    expected, seen = (to_lab(planes[..., n : n + 3]) for n in (0, 3))
     apart = (seen - expected)[..., 1:]
     return float(
         np.linalg.norm(apart[inside].mean(axis=0) - apart[around].mean(axis=0))
     )
-
-
-def _lab(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    levels = np.ascontiguousarray(pixels).astype(np.float32) / np.float32(255)
-    return np.asarray(cv2.cvtColor(levels, cv2.COLOR_RGB2Lab), np.float32)

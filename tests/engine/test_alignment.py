@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from scenes import Pixels, printed
 
 from touchstone.engine import alignment
-from touchstone.engine.alignment import Alignment, moved_by
+from touchstone.engine.alignment import Alignment
 from touchstone.engine.alignment import align as align_within
+from touchstone.engine.flow import QUICK, Places, Print, corner, sampled
+from touchstone.engine.image import moved_by
 from touchstone.engine.normalisation import Map
 
 _cv2: Any = cv2  # the stubs know no single map of two channels
@@ -98,6 +100,80 @@ def test_an_element_that_moved_on_a_wave_still_strays() -> None:
     print_ = align(LUMA, wave(LUMA)[0], EVERYWHERE)
     gap = np.abs(found.shift - print_.shift)[y : y + height, x : x + width]
     assert gap.mean() < 2
+
+
+def dense_text(pitch_px: int) -> NDArray[np.uint8]:
+    """A leaflet: words of chance in lines as close as ``pitch_px``, two columns."""
+    rng = np.random.default_rng(5)
+    page = np.full((640, 432), 245, np.uint8)
+    for left in (16, 228):
+        for below in range(24, 630, pitch_px):
+            letters = rng.choice(list("aceimnorstuvx    "), 32)
+            cv2.putText(
+                page,
+                "".join(letters),
+                (left, below),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                pitch_px / 40,
+                30,
+                1,
+                cv2.LINE_AA,
+            )
+    page[:, 412:] = 245
+    return page
+
+
+def with_a_bent_corner(
+    page: NDArray[np.uint8], most_px: float
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A corner that rises from the table, and where it has what lies at (x, y)."""
+    ys, xs = np.indices(page.shape, np.float32)
+    near = np.clip(1 - (xs / 520 + ys / 600), 0, 1) ** 2 * np.float32(most_px)
+    shift = np.dstack([near / 4, near])
+    at = np.dstack([xs, ys]) - shift
+    seen = _cv2.remap(page, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    to = np.dstack([xs, ys]) + shift
+    return np.asarray(seen, np.uint8), np.asarray(
+        _cv2.remap(shift, to, None, cv2.INTER_LINEAR), np.float32
+    )
+
+
+@pytest.mark.parametrize("most_px", [-18, -16, -12])
+def test_dense_text_on_a_bent_corner_is_not_laid_a_line_off(most_px: float) -> None:
+    page = dense_text(pitch_px=14)
+    seen, truth = with_a_bent_corner(page, most_px)
+    found = align(page, seen, np.ones(page.shape, np.float32))
+    gaps = np.linalg.norm(found.shift - truth, axis=2)[30:300, 24:260]
+    assert np.percentile(gaps, 95) < 1.5  # a line is 14
+
+
+def test_other_text_in_the_same_lines_was_found_and_is_not_certain() -> None:
+    page = dense_text(pitch_px=24)
+    other = page.copy()
+    other[30:330, :216] = page[318:618, :216]  # twelve lines further down
+    places = sampled_of(page, other)
+    is_other = np.zeros(places.is_certain.shape, bool)
+    is_other[5:25, 3:15] = True
+    assert places.is_found[is_other].mean() > 0.9
+    assert places.is_certain[is_other].mean() < 0.7
+    assert places.is_certain[30:, 3:15].mean() > 0.9
+
+
+def sampled_of(expected: NDArray[np.uint8], seen: NDArray[np.uint8]) -> Places:
+    half = (expected.shape[1] // 2, expected.shape[0] // 2)
+    first, second = (
+        np.asarray(cv2.resize(one, half, interpolation=cv2.INTER_AREA), np.uint8)
+        for one in (expected, seen)
+    )
+    corners = corner(first)
+    print_ = Print(
+        luma=first,
+        corner=corners,
+        is_valid=np.ones(corners.shape, bool),
+        is_mesh=np.zeros(corners.shape, bool),
+        is_followed=True,
+    )
+    return sampled(print_, second, QUICK)
 
 
 def grey(face: Pixels) -> NDArray[np.uint8]:

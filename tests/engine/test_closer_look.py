@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from scenes import Pixels, photographed, printed
 
 from touchstone.engine import meshes
-from touchstone.engine.alignment import moved_by
 from touchstone.engine.comparator import Differences
 from touchstone.engine.comparison import CLOSER_SIDE_PX, COMPARISON_SIDE_PX, compare
 from touchstone.engine.evidence import Evidence, examine
-from touchstone.engine.image import resized
+from touchstone.engine.image import moved_by, resized
 from touchstone.engine.normalisation import relight
 from touchstone.engine.pair import AlignedPair, aligned_pair, drawn_larger
 from touchstone.engine.reference import Reference

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from touchstone.engine.cylinders import Cylinder, fit_cylinder
-from touchstone.engine.features import Method
+from touchstone.engine.features import Features, Method, PhotoMatcher
 from touchstone.engine.occlusion import hands
 from touchstone.engine.record import read_registration, registration_document
 from touchstone.engine.rectification import rectify
-from touchstone.engine.registration import Registration
+from touchstone.engine.registration import Registration, register
 
 SIZE = 900, 640
 THRESHOLD = 4.0
@@ -105,6 +105,26 @@ def test_a_part_that_was_moved_is_no_part_of_the_cylinder() -> None:
     assert fitted is not None
     assert fitted[1][is_moved].mean() < 0.1
     assert fitted[1][~is_moved].mean() > 0.97
+
+
+def test_a_bottle_is_known_by_print_at_its_middle_and_a_far_side() -> None:
+    # Between them lies no print, so that nothing leads from the one to the other.
+    rng = np.random.default_rng(3)
+    truth = Cylinder(camera(tilt=0.15, yaw=0.0, distance=4), 2.3, is_upright=True)
+    x = np.concatenate([rng.uniform(440, 640, 200), rng.uniform(40, 160, 80)])
+    points = np.column_stack([x, rng.uniform(0, SIZE[1], len(x))])
+    seen = truth.points_in_photo(points, SIZE) + rng.normal(0, 0.7, points.shape)
+    seen[::6] = rng.uniform(0, 1, seen[::6].shape) * (1280, 960)
+    told = rng.integers(0, 256, (len(points), 32), np.uint8)
+    reference, photo = (
+        Features(Method.ORB, np.asarray(places, np.float32), told, size)
+        for places, size in ((points, SIZE), (seen, (1280, 960)))
+    )
+    found = register(PhotoMatcher(photo), reference)
+    assert isinstance(found, Registration)
+    assert isinstance(found.bend, Cylinder)
+    gaps = found.points_in_photo(points) - truth.points_in_photo(points, SIZE)
+    assert np.hypot(*gaps.T).max() < THRESHOLD
 
 
 def test_where_nothing_agrees_nothing_is_claimed() -> None:

@@ -44,6 +44,28 @@ def test_a_finger_that_comes_from_beyond_the_edge_is_left_out() -> None:
     assert mask.mean() < 0.1
 
 
+def with_nail(photo: Pixels) -> Pixels:
+    """A dark finger of which hardly more than the light nail lies over the face."""
+    held = photo.copy()
+    cv2.line(held, (90, 200), (0, 200), (140, 92, 66), 44, cv2.LINE_AA)
+    cv2.ellipse(held, (86, 200), (24, 21), 0, 0, 360, (235, 190, 165), -1, cv2.LINE_AA)
+    return held
+
+
+def test_a_finger_with_its_nail_over_the_edge_is_left_out() -> None:
+    mask = covered(with_nail(on_grey(FACE.pixels)))
+    assert mask[140:180, 5:40].mean() > 0.8
+    assert mask.mean() < 0.05
+
+
+def test_a_light_patch_beside_a_table_of_the_colour_of_skin_is_compared() -> None:
+    # The table goes on to both sides, as no finger does: it may be bare board.
+    photo = photographed(FACE.pixels, zoom=1.05).pixels.copy()
+    photo[np.abs(photo.astype(int) - TABLE).max(axis=2) < 14] = (140, 92, 66)
+    cv2.rectangle(photo, (66, 180), (110, 220), (235, 190, 165), -1)
+    assert not covered(photo)[130:190, 5:50].any()
+
+
 def test_a_patch_of_the_colour_of_skin_within_the_face_is_print() -> None:
     photo = on_grey(FACE.pixels)
     assert not covered(with_finger(photo, tip=(300, 200), end=(360, 200))).any()

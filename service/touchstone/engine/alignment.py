@@ -1,28 +1,40 @@
 """The smooth rest of the misregistration between two pictures, and what stands out.
 
-Dense optical flow (dense inverse search, Kroeger et al., ECCV 2016) at half size, there
-and back. A robust polynomial of low order through the places where both agree, and a
-wide average of what it leaves, is the misregistration of lens, paper and bend: it is
-followed. What lies elsewhere than its surroundings is a displaced element: it is kept
-as a measurement. Print that repeats itself says neither: it is followed from place to
-place, beginning where its surroundings say best where it lies.
+Dense optical flow at half size, there and back (`flow`). A robust polynomial of low
+order through the places where both agree, and a wide average of what it leaves, is the
+misregistration of lens, paper and bend: it is followed. What lies elsewhere than its
+surroundings is a displaced element: it is kept as a measurement. Print that repeats
+itself says neither: it is followed from place to place, beginning where its
+surroundings say best where it lies.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.engine.image import drawn_from, lengths
+from touchstone.engine.flow import (
+    CELL,
+    FINE,
+    MIN_CORNER,
+    MIN_PLACES,
+    MIN_SIDE_PX,
+    MIN_VALID,
+    QUICK,
+    Effort,
+    Places,
+    Print,
+    corner,
+    grid,
+    grown,
+    on_grid,
+    sampled,
+)
+from touchstone.engine.image import lengths, moved_by
 from touchstone.engine.meshes import followed_on_mesh, meshes, rest_of_mesh
 from touchstone.engine.normalisation import Luma, Map
-from touchstone.engine.polynomials import monomials
 from touchstone.engine.smooth_rest import Smooth, followed_on, middle, smooth_rest
-
-_cv2: Any = cv2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +53,6 @@ class Alignment:
     found where they should be: the far side of a bottle, not a changed element."""
 
 
-_CELL = 6
-"""Spacing of the sampled places, in half-size pixels."""
-_MIN_CORNER = 0.012
-"""Least structure in both directions; an edge can slide along itself."""
-_MIN_VALID = 0.8
-_LOOP_PX = 0.75
-"""There and back again: more than this away, the flow is a guess."""
-_MIN_PLACES = 24
 _SUPPORT_PX = 3.0
 _ROUNDS = 3
 _MESH_ROUNDS = 2
@@ -83,18 +87,18 @@ def align(
         for luma in (expected, seen)
     )
     v = cv2.resize(valid, half, interpolation=cv2.INTER_AREA)
-    if min(e.shape) < _MIN_FLOW_SIDE_PX:
+    if min(e.shape) < MIN_SIDE_PX:
         return _left_alone(height, width)
-    corner, is_valid = _corner(e), _on_grid(v) > _MIN_VALID
-    is_mesh = meshes(e, is_valid & (corner > _MIN_CORNER), _CELL)
-    print_ = _Print(e, corner, is_valid, is_mesh, is_followed)
+    corners, is_valid = corner(e), on_grid(v) > MIN_VALID
+    is_mesh = meshes(e, is_valid & (corners > MIN_CORNER), CELL)
+    print_ = Print(e, corners, is_valid, is_mesh, is_followed)
     shift, moved, found = np.zeros((*e.shape, 2), np.float32), s, None
     # A quick round is enough for most flat faces. What was out of its reach, at the far
     # sides of a bend, is within a later one's, and only a fine flow follows waves.
     for number in range(1 if is_followed and is_bent else 0, _ROUNDS):
         if found is not None:
             moved = moved_by(s, shift)
-        effort = _FINE if number else _QUICK
+        effort = FINE if number else QUICK
         further = _followed(print_, moved, effort, is_bent=is_bent)
         if further is None:
             break
@@ -123,58 +127,36 @@ def _left_alone(height: int, width: int) -> Alignment:
     )
 
 
-def moved_by(
-    picture: NDArray[np.uint8], shift: NDArray[np.float32]
-) -> NDArray[np.uint8]:
-    """Draw at each place what ``picture`` has at its ``shift``, (h, w, 2), from it."""
-    # As complex numbers: both coordinates in one pass along whole rows.
-    across, down = (np.arange(n).astype(np.complex64) for n in picture.shape[1::-1])
-    places = np.ascontiguousarray(shift).view(np.complex64)[..., 0] + across
-    places += 1j * down[:, None]
-    return drawn_from(picture, places.view(np.float32).reshape(*places.shape, 2))
-
-
 # --- one round, at half size ----------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Print:
-    """What is the same in every round."""
-
-    luma: Luma
-    corner: Map  # (rows, columns) of the grid
-    is_valid: NDArray[np.bool_]  # (rows, columns)
-    is_mesh: NDArray[np.bool_]  # (rows, columns)
-    is_followed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Followed:
     shift: NDArray[np.float32]  # (h, w, 2)
     is_wavy: bool  # the face bends more than a polynomial of low order does
-    places: "_Places"  # as the flow has them
+    places: Places  # as the flow has them
     is_telling: NDArray[np.bool_]  # (rows, columns): certain, and of no mesh
     is_held: NDArray[np.bool_]  # (rows, columns): found near where its surroundings lie
     strays: Map  # (rows, columns), full-size pixels
 
 
 def _followed(
-    expected: _Print, seen: Luma, effort: "_Effort", *, is_bent: bool
+    expected: Print, seen: Luma, effort: Effort, *, is_bent: bool
 ) -> _Followed | None:
     """Follow the flow from ``expected`` to ``seen``; None where too little is found."""
     height, width = seen.shape
-    places = _sampled(expected, seen, effort)
-    if np.count_nonzero(places.is_certain) < _MIN_PLACES:
+    places = sampled(expected, seen, effort)
+    if np.count_nonzero(places.is_certain) < MIN_PLACES:
         return None
-    basis = _grid(height, width).basis
+    basis = grid(height, width).basis
     smooth = smooth_rest(places.shifts, places.is_certain, basis, is_bent=is_bent)
     telling, again = places.is_certain & ~expected.is_mesh, places
     shifts = smooth.shifts
-    if np.count_nonzero(telling) < _MIN_PLACES:
+    if np.count_nonzero(telling) < MIN_PLACES:
         telling = places.is_certain  # a mesh alone has nothing else to go by
     elif expected.is_mesh.any():
         alone = smooth_rest(places.shifts, telling, basis, is_bent=is_bent)
-        if effort is _QUICK and alone.is_wavy:
+        if effort is QUICK and alone.is_wavy:
             # On waves the quick flow is too far off to say which period is the one.
             smooth = Smooth(smooth.shifts, is_wavy=True)
         else:
@@ -194,7 +176,7 @@ def _followed(
                 key=lambda one: _mesh_gap(expected, seen, one[1]),
             )
     return _Followed(
-        shift=_grown(shifts, (width, height)),
+        shift=grown(shifts, (width, height)),
         is_wavy=smooth.is_wavy,
         places=places,
         is_telling=telling,
@@ -203,36 +185,37 @@ def _followed(
     )
 
 
-def _mesh_gap(expected: _Print, seen: Luma, shifts: NDArray[np.float32]) -> float:
+def _mesh_gap(expected: Print, seen: Luma, shifts: NDArray[np.float32]) -> float:
     """Tell how far the pictures differ where the print repeats itself, grey levels."""
     height, width = seen.shape
-    moved = moved_by(seen, _grown(shifts, (width, height)))
-    gaps = _on_grid(cv2.blur(cv2.absdiff(moved, expected.luma), (_CELL, _CELL)))
+    moved = moved_by(seen, grown(shifts, (width, height)))
+    gaps = on_grid(cv2.blur(cv2.absdiff(moved, expected.luma), (CELL, CELL)))
     return float(gaps[expected.is_mesh].mean())
 
 
-def _held(places: "_Places", smooth: Smooth) -> NDArray[np.bool_]:
+def _held(places: Places, smooth: Smooth) -> NDArray[np.bool_]:
     strays = lengths(places.shifts - smooth.shifts)
-    return np.asarray(places.is_certain & (2 * strays < _SUPPORT_PX), np.bool_)
+    return np.asarray(places.is_found & (2 * strays < _SUPPORT_PX), np.bool_)
 
 
-def _found_again(
-    places: "_Places", smooth: Smooth, expected: _Print, seen: Luma
-) -> "_Places":
+def _found_again(places: Places, smooth: Smooth, expected: Print, seen: Luma) -> Places:
     """Look for what repeats itself anew, from where the smooth part puts it."""
     mesh = expected.is_mesh
-    shifts, is_found = followed_on_mesh(
+    shifts, is_there = followed_on_mesh(
         expected.luma,
         seen,
-        _grid(*seen.shape).places,
+        grid(*seen.shape).places,
         smooth.shifts,
         mesh,
         is_wavy=smooth.is_wavy,
         is_followed=expected.is_followed,
     )
-    shifts = np.where(mesh[..., None], shifts, places.shifts)
-    is_certain = np.where(mesh, is_found, places.is_certain)
-    return replace(places, shifts=shifts, is_certain=is_certain)
+    return replace(
+        places,
+        shifts=np.where(mesh[..., None], shifts, places.shifts),
+        is_found=np.where(mesh, is_there, places.is_found),
+        is_certain=np.where(mesh, is_there, places.is_certain),
+    )
 
 
 def _told(found: _Followed, shift: NDArray[np.float32]) -> Alignment:
@@ -241,107 +224,15 @@ def _told(found: _Followed, shift: NDArray[np.float32]) -> Alignment:
     telling, strays = found.is_telling, found.strays
     is_lost = found.places.is_textured & ~found.is_held
     half = half_size(width, height)
-    centres = _grid(half[1], half[0]).centres
+    centres = grid(half[1], half[0]).centres
     return Alignment(
         shift=shift,
-        stray=_grown(_local_mean(strays, telling), half),
+        stray=grown(_local_mean(strays, telling), half),
         level=middle(strays[telling]),
         is_supported=_supported(
             centres[found.is_held.ravel()], centres[is_lost.ravel()], (width, height)
         ),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """Of each place of the grid, (rows, columns)."""
-
-    shifts: NDArray[np.float32]  # (rows, columns, 2) half-size pixels
-    is_textured: NDArray[np.bool_]
-    is_certain: NDArray[np.bool_]  # textured, and found there and back
-
-
-_T = TypeVar("_T", bound=np.generic)
-
-
-def _on_grid(values: NDArray[_T]) -> NDArray[_T]:
-    """Return (rows, columns[, n]) of (h, w[, n]): what lies at the sampled places."""
-    return values[_CELL // 2 :: _CELL, _CELL // 2 :: _CELL]
-
-
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """Where the sampled places lie; the same for every pair of a size."""
-
-    places: NDArray[np.float32]  # (rows, columns, 2)
-    centres: NDArray[np.float64]  # (rows * columns, 2)
-    basis: NDArray[np.float64]  # (rows * columns, 10), monomials
-
-
-@lru_cache(maxsize=64)
-def _grid(height: int, width: int) -> _Grid:
-    columns, rows = np.meshgrid(
-        *(
-            np.arange(_CELL // 2, side, _CELL, dtype=np.float32)
-            for side in (width, height)
-        )
-    )
-    places = np.dstack([columns, rows])
-    centres = places.reshape(-1, 2) + np.float64(0.5)
-    basis = monomials(centres, (width, height))
-    for kept in (places, centres, basis):
-        kept.flags.writeable = False
-    return _Grid(places, centres, basis)
-
-
-_MIN_FLOW_SIDE_PX = 32
-"""Below it OpenCV chooses its scales by the width alone, and reads beyond the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Effort:
-    """How finely dense inverse search looks; the rest is OpenCV's fast preset."""
-
-    finest_scale: int  # halvings of the half-size picture at which it ends
-    stride: int  # between patches of 8 pixels
-    descents: int  # steps of each patch
-    refinements: int  # of the variational kind
-
-
-_QUICK = _Effort(finest_scale=2, stride=4, descents=16, refinements=2)
-"""Of the preset's five refinements: what more add is lost in the smooth fit."""
-_FINE = _Effort(finest_scale=1, stride=6, descents=8, refinements=0)
-"""One scale finer halves the error on waves (patches of the quick one span 64 pixels
-of the full size, as much as a crease); the rest is what measured the same without."""
-
-
-def _sampled(expected: _Print, seen: Luma, effort: _Effort) -> _Places:
-    """Sample the flow on a grid."""
-    height, width = seen.shape
-    flow = _cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    flow.setFinestScale(effort.finest_scale)
-    flow.setPatchStride(effort.stride)
-    flow.setGradientDescentIterations(effort.descents)
-    flow.setVariationalRefinementIterations(effort.refinements)
-    there = flow.calc(expected.luma, seen, None)
-    back = flow.calc(seen, expected.luma, None)
-    shifts = np.ascontiguousarray(_on_grid(there))
-    landed = np.rint(_grid(height, width).places + shifts).astype(np.intp)
-    rows = landed[..., 1].clip(0, height - 1)
-    columns = landed[..., 0].clip(0, width - 1)
-    corner = np.minimum(expected.corner, _corner(seen))
-    is_textured = (corner > _MIN_CORNER) & expected.is_valid
-    loop = lengths(shifts + back[rows, columns])
-    return _Places(shifts, is_textured, is_textured & (loop < _LOOP_PX))
-
-
-def _corner(luma: Luma) -> Map:
-    """Square root of the structure tensor's smaller eigenvalue (Shi and Tomasi).
-
-    (rows, columns) of the grid.
-    """
-    least = _on_grid(cv2.cornerMinEigenVal(luma, 11, ksize=3))
-    return np.asarray(np.sqrt(np.maximum(least, 0)), np.float32)
 
 
 _SUPPORT_SHARE = 0.6
@@ -387,14 +278,3 @@ def _local_mean(
     sums = cv2.merge([strays * kept, kept])
     around = cv2.boxFilter(sums, -1, (5, 5), normalize=False)
     return np.asarray(around[..., 0] / (around[..., 1] + np.float32(3.0)), np.float32)
-
-
-def _grown(grid: NDArray[np.float32], size_px: tuple[int, int]) -> NDArray[np.float32]:
-    """Interpolate between the sampled places, (height, width[, 2])."""
-    width, height = size_px
-    columns, rows = grid.shape[1] * _CELL, grid.shape[0] * _CELL
-    full = cv2.resize(grid, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    right, below = max(0, width - columns), max(0, height - rows)
-    if right or below:
-        full = cv2.copyMakeBorder(full, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    return np.asarray(full[:height, :width], np.float32)

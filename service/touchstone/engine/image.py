@@ -357,6 +357,17 @@ def drawn_from(
     return np.asarray(drawn, np.uint8)
 
 
+def moved_by(
+    picture: NDArray[np.uint8], shift: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Draw at each place what ``picture`` has at its ``shift``, (h, w, 2), from it."""
+    # As complex numbers: both coordinates in one pass along whole rows.
+    across, down = (np.arange(n).astype(np.complex64) for n in picture.shape[1::-1])
+    places = np.ascontiguousarray(shift).view(np.complex64)[..., 0] + across
+    places += 1j * down[:, None]
+    return drawn_from(picture, places.view(np.float32).reshape(*places.shape, 2))
+
+
 def grey(pixels: Pixels) -> NDArray[np.uint8]:
     """Return the luma of ``pixels``: (height, width)."""
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)

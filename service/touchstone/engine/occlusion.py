@@ -6,6 +6,9 @@ ends there.
 A masked place is never free: it counts against how much could be compared.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +60,8 @@ def hands(
     if behind is not None:
         beside = cv2.resize(behind.astype(np.uint8), small) > 0
     face = float((~beside).sum())
-    on_rim = _grown(beside) | _skin_beyond(skin.shape, photo, registration)
+    sides = _beyond(skin.shape, photo, registration)
+    on_rim = _grown(beside) | _beside_skin(skin.shape, sides)
     if not _may_hold(_closed(skin & ~beside), on_rim, _MIN_SHARE * face):
         return np.zeros((height, width), bool)
     # White board in the light of a lamp has the colour of skin, but not beside what
@@ -76,8 +80,8 @@ def hands(
         patch = labels == number
         if skin[patch].mean() < _ALL_SKIN:  # words and lines: print of that colour
             continue
-        if _goes_on_behind(patch, skin, beside, shown) or _goes_on(
-            patch, skin, shown, photo, registration
+        if _goes_on_behind(patch, skin, beside, shown) or any(
+            _goes_on(patch, skin, shown, side) for side in sides
         ):
             found[patch] = 1
     if not found.any():
@@ -108,35 +112,56 @@ def _may_hold(skin: NDArray[np.uint8], on_rim: Mask, least_px: float) -> bool:
     return bool(is_large[labels[on_rim]].any())
 
 
-def _skin_beyond(
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What the photo shows just beyond one edge of the face, along it."""
+
+    rim: tuple[slice, ...]
+    """Which of the face's places, (rows, columns), lie along that edge."""
+    across: int
+    """The axis of `rim` that leads over the edge."""
+    colours: Pixels
+    """(1, n, 3)"""
+    is_skin: NDArray[np.bool_]
+    """(n,): false where the photo does not reach."""
+
+    def met_by(self, mask: Mask) -> NDArray[np.bool_]:
+        """(n,): where ``mask``, (rows, columns), meets the edge."""
+        return np.asarray(mask[self.rim].any(axis=self.across), np.bool_)
+
+
+_RIMS = (
+    ((slice(None), _ENDS[0]), 1, -_BEYOND),
+    ((slice(None), _ENDS[1]), 1, 1 + _BEYOND),
+    ((_ENDS[0], slice(None)), 0, -_BEYOND),
+    ((_ENDS[1], slice(None)), 0, 1 + _BEYOND),
+)
+"""Left, right, top, bottom: the edge, the axis over it, where beyond it lies."""
+
+
+def _beyond(
     shape: tuple[int, ...], photo: Pixels, registration: Registration
-) -> Mask:
+) -> list[_Side]:
+    """Look just beyond each edge of the face, of (rows, columns)."""
+    sides = []
+    for rim, across, where in _RIMS:
+        count = shape[1 - across]
+        points = np.full((count, 2), where)
+        points[:, across] = (np.arange(count) + 0.5) / count
+        x, y, is_inside = _pixels_at(points, photo, registration)
+        colours = np.zeros((1, count, 3), np.uint8)
+        colours[0, is_inside] = photo[y[is_inside], x[is_inside]]
+        is_skin = is_inside & _skin(colours).ravel()
+        sides.append(_Side(rim, across, colours, is_skin))
+    return sides
+
+
+def _beside_skin(shape: tuple[int, ...], sides: Sequence[_Side]) -> Mask:
     """(rows, columns): true along each edge of the face where skin lies beyond it."""
-    rows, columns = shape
-    low, high = -_BEYOND, 1 + _BEYOND
-    down, across = (np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns
-    points = np.concatenate(
-        [
-            np.column_stack([np.full(rows, low), down]),
-            np.column_stack([np.full(rows, high), down]),
-            np.column_stack([across, np.full(columns, low)]),
-            np.column_stack([across, np.full(columns, high)]),
-        ]
-    )
-    x, y, inside = _pixels_at(points, photo, registration)
-    is_skin = np.zeros(len(points), bool)
-    if not inside.any():  # the face fills the photo
-        return np.zeros((rows, columns), bool)
-    is_skin[inside] = _skin(photo[y[inside], x[inside]].reshape(1, -1, 3)).ravel()
-    left, right, top, bottom = np.split(
-        is_skin, np.cumsum([rows, rows, columns]).tolist()
-    )
-    rim: Mask = np.zeros((rows, columns), bool)
-    rim[:, :_ENDS_PX] |= left[:, None]
-    rim[:, -_ENDS_PX:] |= right[:, None]
-    rim[:_ENDS_PX] |= top
-    rim[-_ENDS_PX:] |= bottom
-    return rim
+    mask: Mask = np.zeros(shape[:2], bool)
+    for side in sides:
+        mask[side.rim] |= np.expand_dims(side.is_skin, side.across)
+    return mask
 
 
 def _pixels_at(
@@ -179,44 +204,42 @@ def _grown(mask: Mask) -> Mask:
 
 
 def _alike(beyond: Pixels, within: Pixels) -> bool:
-    """Tell whether two sets of pixels, (n, 3), are of one thing in one light."""
+    """Tell whether two sets of pixels, (n, 3), may be of one thing in one light."""
     if not (len(beyond) and len(within)):
         return False
-    gap = np.median(beyond, axis=0) - np.median(within, axis=0)
-    return bool(np.abs(gap).max() <= _ONE_COLOUR)
+    gaps = np.abs(within - np.median(beyond, axis=0)).max(axis=1)
+    return bool((gaps <= _ONE_COLOUR).mean() >= _OF_ONE_COLOUR)
 
 
 _ONE_COLOUR = 40
 """Levels; board that a missing element bares is lighter than the table beside it."""
+_OF_ONE_COLOUR = 0.25
+"""Share of a patch: there is a nail on most fingers, and a shaded side."""
 
 
-def _goes_on(
-    patch: Mask,
-    skin: Mask,
-    shown: Pixels,
-    photo: Pixels,
-    registration: Registration,
-) -> bool:
-    """Tell whether the photo shows skin just beyond where ``patch`` meets an edge."""
-    rows, columns = patch.shape
-    low, high = -_BEYOND, 1 + _BEYOND
-    left, right = (np.flatnonzero(patch[:, part].any(1)) for part in _ENDS)
-    top, bottom = (np.flatnonzero(patch[part].any(0)) for part in _ENDS)
-    beyond = [
-        *((low, (y + 0.5) / rows) for y in left),
-        *((high, (y + 0.5) / rows) for y in right),
-        *(((x + 0.5) / columns, low) for x in top),
-        *(((x + 0.5) / columns, high) for x in bottom),
-    ]
-    if not beyond:
+def _goes_on(patch: Mask, skin: Mask, shown: Pixels, side: _Side) -> bool:
+    """Tell whether the same skin goes on in the photo where ``patch`` meets a side."""
+    met = side.met_by(patch)
+    if not met.any() or side.is_skin[met].mean() < _GOES_ON:
         return False
-    x, y, inside = _pixels_at(np.array(beyond), photo, registration)
-    if inside.mean() < _GOES_ON:
-        return False
-    around = np.ascontiguousarray(photo[y[inside], x[inside]].reshape(1, -1, 3))
-    beyond_is_skin = _skin(around)
-    if beyond_is_skin.mean() < _GOES_ON:
-        return False
-    rim = np.ones(patch.shape, bool)
-    rim[_ENDS_PX:-_ENDS_PX, _ENDS_PX:-_ENDS_PX] = False
-    return _alike(around[beyond_is_skin], shown[patch & rim & skin])
+    return _is_strip(side.is_skin, met) or _alike(
+        side.colours[0, met & side.is_skin], shown[patch & skin]
+    )
+
+
+def _is_strip(is_skin: NDArray[np.bool_], met: NDArray[np.bool_]) -> bool:
+    """Tell whether the skin beyond is about as wide as what meets it: a finger.
+
+    The nail, and what lies in the finger's own shadow, has another colour than the
+    finger has there; but a table goes on to both sides.
+    """
+    ends = np.flatnonzero(np.diff(is_skin, prepend=False, append=False))
+    runs = ends.reshape(-1, 2)
+    touched = [(a, b) for a, b in runs if met[a:b].any()]
+    first, last = touched[0][0], touched[-1][1]
+    is_open = first == 0 or last == len(is_skin)
+    return not is_open and last - first <= _STRIP_WIDTH * np.count_nonzero(met)
+
+
+_STRIP_WIDTH = 2.0
+"""Of what meets the edge: fingers widen, and lie across it at a slant."""

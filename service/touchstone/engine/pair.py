@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.engine.alignment import Alignment, align, half_size, moved_by
-from touchstone.engine.image import Pixels, darkest, grey
+from touchstone.engine.alignment import Alignment, align, half_size
+from touchstone.engine.image import Pixels, darkest, grey, moved_by
 from touchstone.engine.normalisation import Light, Map, relight
 
 Mask: TypeAlias = NDArray[np.bool_]

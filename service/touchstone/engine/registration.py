@@ -228,6 +228,11 @@ _BEND_REACH = 8.0
 _BEND_MIN_INLIERS = 40
 _BEND_GAIN = 1.04
 """The bend must explain this many times the homography's matches to be believed."""
+_LEFT_OUT = 0.1
+"""Share of the face whose matches the homography leaves out, from which it may be of a
+bottle's middle alone."""
+_WOUND_GAIN = 1.15
+"""What a cylinder alone must explain: chance matches are many, and everywhere."""
 _BEND_RIDGE = 1e-3
 _BEND_ROUNDS = 12
 
@@ -240,16 +245,51 @@ def _fit_bend(
     size_px: tuple[int, int],
     threshold_px: float,
 ) -> tuple[Bend | Cylinder | None, NDArray[np.bool_]]:
-    """Fit the bend by re-weighted least squares on all matches near the homography."""
+    """Fit the bend, if any, that explains clearly more matches than the homography."""
     before = int(is_inlier.sum())
     if before < _BEND_MIN_INLIERS:
         return None, is_inlier
+    bent = _fit_polynomial(
+        homography, matches, before, size_px=size_px, threshold_px=threshold_px
+    )
+    least = before * _BEND_GAIN
+    if bent is None:
+        in_reference, _ = matches
+        left_out = _coverage(in_reference, size_px) - _coverage(
+            in_reference[is_inlier], size_px
+        )
+        if left_out < _LEFT_OUT:
+            return None, is_inlier
+        # Nothing near from where to grow: a bottle whose print is matched in its middle
+        # and at a far side, and not between.
+        least = before * _WOUND_GAIN
+    else:
+        least = max(least, float(bent[1].sum()))
+    wound = fit_cylinder(
+        homography, matches, size_px=size_px, threshold_px=threshold_px
+    )
+    # With fewer numbers it explains as much: that is what the face is, and what lies
+    # between its matches, or beyond them, follows.
+    if wound is not None and wound[1].sum() >= least:
+        return wound
+    return bent or (None, is_inlier)
+
+
+def _fit_polynomial(
+    homography: Homography,
+    matches: tuple[Points, Points],
+    before: int,
+    *,
+    size_px: tuple[int, int],
+    threshold_px: float,
+) -> tuple[Bend, NDArray[np.bool_]] | None:
+    """Fit a polynomial bend; None unless it explains clearly more than ``before``."""
     in_reference, in_photo = matches
     gaps = in_photo - project(homography, in_reference)
     reach = _BEND_REACH * threshold_px
     distance = np.hypot(*gaps.T)
     if (distance < reach).sum() < _BEND_GAIN * before:  # nothing from where to grow
-        return None, is_inlier
+        return None
     basis = monomials(in_reference, size_px)
     coefficients = np.zeros((basis.shape[1], 2))
     unit = np.eye(basis.shape[1])
@@ -262,14 +302,5 @@ def _fit_bend(
         ridge = _BEND_RIDGE * float(np.count_nonzero(near)) * unit
         coefficients = np.linalg.solve(basis.T @ weighted + ridge, weighted.T @ gaps)
         distance = np.hypot(*(gaps - basis @ coefficients).T)
-    bent = distance < threshold_px
-    if bent.sum() < _BEND_GAIN * before:
-        return None, is_inlier
-    wound = fit_cylinder(
-        homography, matches, size_px=size_px, threshold_px=threshold_px
-    )
-    # With fewer numbers it explains as much: that is what the face is, and what lies
-    # between its matches, or beyond them, follows.
-    if wound is not None and wound[1].sum() >= bent.sum():
-        return wound
-    return Bend(coefficients), bent
+    bent = np.asarray(distance < threshold_px, np.bool_)
+    return (Bend(coefficients), bent) if bent.sum() >= _BEND_GAIN * before else None

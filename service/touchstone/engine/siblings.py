@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.engine.alignment import align, moved_by
+from touchstone.engine.alignment import align
 from touchstone.engine.evidence import Evidence
-from touchstone.engine.image import Pixels, grey
+from touchstone.engine.image import Pixels, grey, moved_by
 from touchstone.engine.normalisation import Map, relight
 from touchstone.engine.reference import mask_of
 from touchstone.engine.registration import Registration, project

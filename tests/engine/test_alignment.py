@@ -159,6 +159,16 @@ def test_other_text_in_the_same_lines_was_found_and_is_not_certain() -> None:
     assert places.is_certain[30:, 3:15].mean() > 0.9
 
 
+def test_a_small_label_with_other_text_is_followed_by_what_was_found() -> None:
+    page = np.full((426, 640), 240, np.uint8)
+    text, other = dense_text(pitch_px=18), dense_text(pitch_px=20)
+    page[180:250, 200:370] = text[100:170, 20:190]
+    seen = page.copy()
+    seen[183:253, 202:372] = other[104:174, 26:196]
+    found = align(page, seen, np.ones(page.shape, np.float32))
+    assert found.level > 0 or np.abs(found.shift).max() > 0
+
+
 def sampled_of(expected: NDArray[np.uint8], seen: NDArray[np.uint8]) -> Places:
     half = (expected.shape[1] // 2, expected.shape[0] // 2)
     first, second = (

@@ -1,5 +1,6 @@
 import cv2
 import numpy as np
+import pytest
 from examined import matches
 from numpy.typing import NDArray
 from scenes import TABLE, Pixels, photographed, printed
@@ -58,12 +59,40 @@ def test_a_finger_with_its_nail_over_the_edge_is_left_out() -> None:
     assert mask.mean() < 0.05
 
 
-def test_a_light_patch_beside_a_table_of_the_colour_of_skin_is_compared() -> None:
-    # The table goes on to both sides, as no finger does: it may be bare board.
+def table(kind: str) -> Pixels:
+    """A photo on a brown table, with nothing over the face."""
     photo = photographed(FACE.pixels, zoom=1.05).pixels.copy()
-    photo[np.abs(photo.astype(int) - TABLE).max(axis=2) < 14] = (140, 92, 66)
-    cv2.rectangle(photo, (66, 180), (110, 220), (235, 190, 165), -1)
-    assert not covered(photo)[130:190, 5:50].any()
+    is_table = np.abs(photo.astype(int) - TABLE).max(axis=2) < 14
+    brown = np.full(photo.shape, (140, 92, 66), np.uint8)
+    rng = np.random.default_rng(0)
+    if kind == "grained":
+        for row in range(9, len(brown), 52):
+            brown[row : row + 3] = (60, 60, 66)
+    elif kind == "speckled":
+        is_grey = rng.random(photo.shape[:2]) < 0.1
+        brown[is_grey] = (96, 96, 92)
+    elif kind == "cut off by a seam":
+        brown[230:] = (90, 100, 110)
+    photo[is_table] = brown[is_table]
+    return photo
+
+
+@pytest.mark.parametrize("kind", ["plain", "grained", "speckled", "cut off by a seam"])
+@pytest.mark.parametrize("size_px", [(44, 40), (84, 60)])
+def test_a_light_patch_beside_a_table_of_the_colour_of_skin_is_compared(
+    kind: str, size_px: tuple[int, int]
+) -> None:
+    # The table goes on to both sides, as no finger does: it may be bare board.
+    photo, (width, height) = table(kind), size_px
+    cv2.rectangle(photo, (66, 170), (66 + width, 170 + height), (235, 190, 165), -1)
+    assert not covered(photo)[120:200, 2:100].any()
+
+
+def test_a_patch_is_of_the_table_only_where_it_meets_it() -> None:
+    photo = table("plain")
+    cv2.rectangle(photo, (66, 170), (150, 230), (235, 190, 165), -1)
+    cv2.rectangle(photo, (120, 170), (150, 230), (140, 92, 66), -1)  # shaded, or print
+    assert not covered(photo)[120:200, 2:100].any()
 
 
 def test_a_patch_of_the_colour_of_skin_within_the_face_is_print() -> None:

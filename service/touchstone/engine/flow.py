@@ -26,6 +26,7 @@ CELL = 6
 MIN_CORNER = 0.012
 """Least structure in both directions; an edge can slide along itself."""
 MIN_VALID = 0.8
+"""Share of a place's surroundings that must be compared."""
 MIN_PLACES = 24
 """Fewer tell nothing of how the picture lies."""
 MIN_SIDE_PX = 32
@@ -34,8 +35,10 @@ _LOOP_PX = 0.75
 """There and back again: more than this away, the flow is a guess."""
 _LIKE = 0.45
 """Correlation from which two places may show the same print."""
+_NEWS_PX = 1.0
+"""What lies nearer to where the rest has it tells nothing that the rest does not."""
 _MIN_UNLIKE = 16
-"""Places, from which a search pays: a corner of dense text, not a word."""
+"""Places, over all of the face, from which a search pays: text, not a word of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Print:
     is_mesh: NDArray[np.bool_]
     """(rows, columns)"""
     is_followed: bool
-    """Whether it was before, from afar."""
+    """Whether the pair was aligned before, at a smaller size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +108,13 @@ def sampled(expected: Print, seen: Luma, effort: Effort) -> Places:
     is_textured = (least > MIN_CORNER) & expected.is_valid
     loop = lengths(shifts + back[rows, columns])
     is_found = is_textured & (loop < _LOOP_PX)
-    return _looked_at(Places(shifts, is_textured, is_found, is_found), expected, seen)
+    places = Places(shifts, is_textured, is_found, is_found)
+    return _looked_at(places, expected, seen, is_searched=effort is QUICK)
 
 
-def _looked_at(places: Places, expected: Print, seen: Luma) -> Places:
+def _looked_at(
+    places: Places, expected: Print, seen: Luma, *, is_searched: bool
+) -> Places:
     """Doubt what does not look the same, and search for it where its surroundings lie.
 
     Lines of text are alike enough for a descent to end one line off, there and back,
@@ -121,19 +127,21 @@ def _looked_at(places: Places, expected: Print, seen: Luma) -> Places:
     is_like = (on_grid(likeness(expected.luma, moved)) > _LIKE) | expected.is_mesh
     is_certain = places.is_found & is_like
     unlike = places.is_textured & ~is_certain & ~expected.is_mesh
-    # What was followed from afar lies nearer than a line.
-    is_searched = (
-        not expected.is_followed
-        and np.count_nonzero(unlike) >= _MIN_UNLIKE
-        and np.count_nonzero(is_certain) >= MIN_PLACES
-    )
-    if not is_searched:
+    if np.count_nonzero(is_certain) < MIN_PLACES:
+        return places  # little print, most of it another: what was found must do
+    # What was aligned before lies nearer than a line.
+    if (
+        not is_searched
+        or expected.is_followed
+        or np.count_nonzero(unlike) < _MIN_UNLIKE
+    ):
         return Places(places.shifts, places.is_textured, places.is_found, is_certain)
     lattice = grid(height, width)
     near = smooth_rest(places.shifts, is_certain, lattice.basis, is_bent=True).shifts
     unlike[1::2] = False  # their patches overlap: one in four tells as much
     unlike[:, 1::2] = False
     shifts, is_there = searched(expected.luma, seen, lattice.places, near, unlike)
+    is_there &= lengths(shifts - near) > _NEWS_PX
     return Places(
         np.where(is_there[..., None], shifts, places.shifts),
         places.is_textured,

@@ -46,7 +46,7 @@ def searched(
     guess: NDArray[np.float32],
     which: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Search for places everywhere around where they may lie, to whole pixels.
+    """Search for places everywhere around where they may lie.
 
     Args:
         expected: (h, w).
@@ -59,30 +59,58 @@ def searched(
         (rows, columns, 2) displacements, the guess of what was not found;
         (rows, columns) whether each was.
     """
-    height, width = seen.shape
-    half, reach = _PATCH_PX // 2, _PATCH_PX // 2 + _REACH_PX
-    # Beyond the edge there is what lies on it; no place that is looked for lies there.
-    still, moving = (
-        cv2.copyMakeBorder(one, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
-        for one, rim in ((expected, half), (seen, reach))
-    )
+    half, rim = _PATCH_PX // 2, _PATCH_PX // 2 + 2 * _REACH_PX
+    around = cv2.copyMakeBorder(seen, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
     shifts, is_found = guess.copy(), np.zeros(which.shape, bool)
     for row, column in zip(*np.nonzero(which), strict=True):
         x, y = places[row, column].astype(int)
         dx, dy = np.rint(guess[row, column]).astype(int)
-        left, top = np.clip(x + dx, 0, width - 1), np.clip(y + dy, 0, height - 1)
-        patch = still[y : y + _PATCH_PX, x : x + _PATCH_PX]
-        around = moving[top : top + 2 * reach + 1, left : left + 2 * reach + 1]
-        told = cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED)
-        _, best, _, (right, down) = cv2.minMaxLoc(told)
-        told[
-            max(0, down - _PEAK_PX) : down + _PEAK_PX + 1,
-            max(0, right - _PEAK_PX) : right + _PEAK_PX + 1,
-        ] = -1
-        if best > _FOUND and best - float(told.max()) > _LEAD:
-            shifts[row, column] = (
-                left + right - _REACH_PX - x,
-                top + down - _REACH_PX - y,
-            )
+        # What lies beyond an edge resembles itself: only the picture is looked for.
+        left, top = max(0, x - half), max(0, y - half)
+        patch = expected[top : y + half + 1, left : x + half + 1]
+        left, top = left + dx + rim - _REACH_PX, top + dy + rim - _REACH_PX
+        if min(left, top) < 0:
+            continue
+        window = around[
+            top : top + patch.shape[0] + 2 * _REACH_PX,
+            left : left + patch.shape[1] + 2 * _REACH_PX,
+        ]
+        rest = _peak(window, patch)
+        if rest is not None:
+            shifts[row, column] = dx + rest[0], dy + rest[1]
             is_found[row, column] = True
     return shifts, is_found
+
+
+def _peak(window: Luma, patch: Luma) -> tuple[float, float] | None:
+    """Find ``patch`` in a ``window`` that is larger by the reach on all sides.
+
+    Returns:
+        (x, y) from the middle of it, to a fraction of a pixel; None where nothing
+        leads, or what leads may lie beyond.
+    """
+    whole = 2 * _REACH_PX
+    if (window.shape[0] - patch.shape[0], window.shape[1] - patch.shape[1]) != (
+        whole,
+        whole,
+    ):
+        return None  # the guess leads out of the picture
+    told = cv2.matchTemplate(window, patch, cv2.TM_CCOEFF_NORMED)
+    _, best, _, (x, y) = cv2.minMaxLoc(told)
+    if best <= _FOUND or not (0 < x < whole and 0 < y < whole):
+        return None
+    fine = (
+        x - _REACH_PX + _vertex(*told[y, x - 1 : x + 2].tolist()),
+        y - _REACH_PX + _vertex(*told[y - 1 : y + 2, x].tolist()),
+    )
+    near = np.s_[
+        max(0, y - _PEAK_PX) : y + _PEAK_PX + 1, max(0, x - _PEAK_PX) : x + _PEAK_PX + 1
+    ]
+    told[near] = -1
+    return fine if best - float(told.max()) > _LEAD else None
+
+
+def _vertex(before: float, here: float, after: float) -> float:
+    """Return where the parabola through three values has its vertex, -0.5 to 0.5."""
+    bend = 2 * here - before - after
+    return 0.0 if bend <= 0 else 0.5 * (after - before) / bend

@@ -122,8 +122,10 @@ class _Side:
     """The axis of `rim` that leads over the edge."""
     colours: Pixels
     """(1, n, 3)"""
+    is_inside: NDArray[np.bool_]
+    """(n,): whether the photo reaches there."""
     is_skin: NDArray[np.bool_]
-    """(n,): false where the photo does not reach."""
+    """(n,): false where it does not."""
 
     def met_by(self, mask: Mask) -> NDArray[np.bool_]:
         """(n,): where ``mask``, (rows, columns), meets the edge."""
@@ -143,17 +145,24 @@ def _beyond(
     shape: tuple[int, ...], photo: Pixels, registration: Registration
 ) -> list[_Side]:
     """Look just beyond each edge of the face, of (rows, columns)."""
-    sides = []
-    for rim, across, where in _RIMS:
+    points = []
+    for _, across, where in _RIMS:
         count = shape[1 - across]
-        points = np.full((count, 2), where)
-        points[:, across] = (np.arange(count) + 0.5) / count
-        x, y, is_inside = _pixels_at(points, photo, registration)
-        colours = np.zeros((1, count, 3), np.uint8)
+        points.append(np.full((count, 2), where))
+        points[-1][:, across] = (np.arange(count) + 0.5) / count
+    x, y, is_inside = _pixels_at(np.concatenate(points), photo, registration)
+    colours = np.zeros((1, len(x), 3), np.uint8)
+    is_skin = np.zeros(len(x), bool)
+    if is_inside.any():  # else the face fills the photo
         colours[0, is_inside] = photo[y[is_inside], x[is_inside]]
         is_skin = is_inside & _skin(colours).ravel()
-        sides.append(_Side(rim, across, colours, is_skin))
-    return sides
+    last = np.cumsum([len(one) for one in points])
+    return [
+        _Side(rim, across, colours[:, part], is_inside[part], is_skin[part])
+        for (rim, across, _), part in zip(
+            _RIMS, map(slice, [0, *last[:-1]], last), strict=True
+        )
+    ]
 
 
 def _beside_skin(shape: tuple[int, ...], sides: Sequence[_Side]) -> Mask:
@@ -204,42 +213,61 @@ def _grown(mask: Mask) -> Mask:
 
 
 def _alike(beyond: Pixels, within: Pixels) -> bool:
-    """Tell whether two sets of pixels, (n, 3), may be of one thing in one light."""
+    """Tell whether two sets of pixels, (n, 3), are of one thing in one light."""
     if not (len(beyond) and len(within)):
         return False
-    gaps = np.abs(within - np.median(beyond, axis=0)).max(axis=1)
-    return bool((gaps <= _ONE_COLOUR).mean() >= _OF_ONE_COLOUR)
+    gap = np.median(beyond, axis=0) - np.median(within, axis=0)
+    return bool(np.abs(gap).max() <= _ONE_COLOUR)
 
 
 _ONE_COLOUR = 40
 """Levels; board that a missing element bares is lighter than the table beside it."""
-_OF_ONE_COLOUR = 0.25
-"""Share of a patch: there is a nail on most fingers, and a shaded side."""
 
 
 def _goes_on(patch: Mask, skin: Mask, shown: Pixels, side: _Side) -> bool:
     """Tell whether the same skin goes on in the photo where ``patch`` meets a side."""
     met = side.met_by(patch)
-    if not met.any() or side.is_skin[met].mean() < _GOES_ON:
+    along = np.count_nonzero(patch.any(axis=side.across))
+    if np.count_nonzero(met) < _LEAST_MET * along or not met.any():
         return False
-    return _is_strip(side.is_skin, met) or _alike(
-        side.colours[0, met & side.is_skin], shown[patch & skin]
+    if side.is_skin[met].mean() < _GOES_ON:
+        return False
+    rim = np.zeros(patch.shape, bool)
+    rim[side.rim] = True
+    return _is_strip(side, met) or _alike(
+        side.colours[0, met & side.is_skin], shown[patch & rim & skin]
     )
 
 
-def _is_strip(is_skin: NDArray[np.bool_], met: NDArray[np.bool_]) -> bool:
+_LEAST_MET = 0.3
+"""Share of a patch's extent along an edge that meets it: no finger hangs by a point."""
+
+
+def _is_strip(side: _Side, met: NDArray[np.bool_]) -> bool:
     """Tell whether the skin beyond is about as wide as what meets it: a finger.
 
     The nail, and what lies in the finger's own shadow, has another colour than the
-    finger has there; but a table goes on to both sides.
+    finger has there. A table goes on to both sides, seams and grain between.
+
+    Args:
+        side: of the face.
+        met: (n,), where a patch meets it; some of it.
     """
-    ends = np.flatnonzero(np.diff(is_skin, prepend=False, append=False))
-    runs = ends.reshape(-1, 2)
-    touched = [(a, b) for a, b in runs if met[a:b].any()]
+    ends = np.flatnonzero(np.diff(side.is_skin, prepend=False, append=False))
+    touched = [(a, b) for a, b in ends.reshape(-1, 2) if met[a:b].any()]
     first, last = touched[0][0], touched[-1][1]
-    is_open = first == 0 or last == len(is_skin)
-    return not is_open and last - first <= _STRIP_WIDTH * np.count_nonzero(met)
+    wide = last - first
+    if wide > _STRIP_WIDTH * np.count_nonzero(met):
+        return False
+    return all(
+        side.is_inside[beside].any()
+        and side.is_inside[beside].all()
+        and side.is_skin[beside].mean() < _BESIDE
+        for beside in (slice(max(0, first - wide), first), slice(last, last + wide))
+    )
 
 
 _STRIP_WIDTH = 2.0
 """Of what meets the edge: fingers widen, and lie across it at a slant."""
+_BESIDE = 0.25
+"""Share of as much again on either side that may be of the colour of skin."""

@@ -218,9 +218,15 @@ def _is_plausible(
 
 
 def _coverage(points: NDArray[np.floating], size_px: tuple[int, int]) -> float:
+    return int(np.count_nonzero(_by_cell(points, size_px))) / _GRID**2
+
+
+def _by_cell(
+    points: NDArray[np.floating], size_px: tuple[int, int]
+) -> NDArray[np.intp]:
+    """Count (n, 2) points in each cell of the face, (cells,)."""
     cells = (points / np.array(size_px) * _GRID).astype(int).clip(0, _GRID - 1)
-    occupied = np.bincount(cells[:, 1] * _GRID + cells[:, 0])
-    return int(np.count_nonzero(occupied)) / _GRID**2
+    return np.bincount(cells[:, 1] * _GRID + cells[:, 0], minlength=_GRID**2)
 
 
 _BEND_REACH = 8.0
@@ -231,6 +237,8 @@ _BEND_GAIN = 1.04
 _LEFT_OUT = 0.1
 """Share of the face whose matches the homography leaves out, from which it may be of a
 bottle's middle alone."""
+_MATCHED = 3
+"""Matches in a cell of the face that are hardly all by chance."""
 _WOUND_GAIN = 1.15
 """What a cylinder alone must explain: chance matches are many, and everywhere."""
 _BEND_RIDGE = 1e-3
@@ -255,10 +263,9 @@ def _fit_bend(
     least = before * _BEND_GAIN
     if bent is None:
         in_reference, _ = matches
-        left_out = _coverage(in_reference, size_px) - _coverage(
-            in_reference[is_inlier], size_px
-        )
-        if left_out < _LEFT_OUT:
+        is_matched = _by_cell(in_reference, size_px) >= _MATCHED
+        is_held = _by_cell(in_reference[is_inlier], size_px) > 0
+        if np.mean(is_matched & ~is_held) < _LEFT_OUT:
             return None, is_inlier
         # Nothing near from where to grow: a bottle whose print is matched in its middle
         # and at a far side, and not between.

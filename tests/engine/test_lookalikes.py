@@ -1,5 +1,7 @@
 """Print that looks like other print beside it."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -13,12 +15,12 @@ _Luma = NDArray[np.uint8]
 def printed(seed: int = 0) -> _Luma:
     """Blots of chance: no patch is like another."""
     noise = np.random.default_rng(seed).uniform(0, 255, (160, 200))
-    return np.asarray(
-        cv2.normalize(
-            cv2.GaussianBlur(noise, (0, 0), 1.5), None, 0, 255, cv2.NORM_MINMAX
-        ),
-        np.uint8,
-    )
+    return stretched(cv2.GaussianBlur(noise, (0, 0), 1.5))
+
+
+def stretched(values: NDArray[Any]) -> _Luma:
+    low, high = float(values.min()), float(values.max())
+    return np.asarray((values - low) / (high - low) * 255, np.uint8)
 
 
 def lines(pitch_px: int) -> _Luma:
@@ -72,8 +74,7 @@ def test_it_is_looked_for_around_the_guess() -> None:
 def test_what_lies_beyond_the_reach_is_not_found_on_its_rim(
     dx: float, dy: float
 ) -> None:
-    smooth = np.asarray(cv2.GaussianBlur(printed(), (0, 0), 4), np.uint8)
-    smooth = np.asarray(cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX), np.uint8)
+    smooth = stretched(cv2.GaussianBlur(printed().astype(np.float32), (0, 0), 4))
     shifts, found = looked_for(smooth, displaced(smooth, dx, dy), MIDDLE)
     assert not (np.abs(shifts[found]).max(axis=1, initial=0) > 11.5).any()
 

@@ -60,7 +60,9 @@ def searched(
         (rows, columns) whether each was.
     """
     half, rim = _PATCH_PX // 2, _PATCH_PX // 2 + 2 * _REACH_PX
-    around = cv2.copyMakeBorder(seen, rim, rim, rim, rim, cv2.BORDER_REPLICATE)
+    around = np.asarray(
+        cv2.copyMakeBorder(seen, rim, rim, rim, rim, cv2.BORDER_REPLICATE), np.uint8
+    )
     shifts, is_found = guess.copy(), np.zeros(which.shape, bool)
     for row, column in zip(*np.nonzero(which), strict=True):
         x, y = places[row, column].astype(int)

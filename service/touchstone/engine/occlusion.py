@@ -251,10 +251,15 @@ def _is_strip(side: _Side, met: NDArray[np.bool_]) -> bool:
 
     Args:
         side: of the face.
-        met: (n,), where a patch meets it; some of it.
+        met: (n,), where a patch meets it, beyond which there is some skin.
     """
-    ends = np.flatnonzero(np.diff(side.is_skin, prepend=False, append=False))
+    tone = np.median(side.colours[0, met & side.is_skin], axis=0)
+    gaps = np.abs(side.colours[0] - tone).max(axis=1)
+    is_alike = side.is_skin & (gaps <= _ONE_COLOUR)
+    ends = np.flatnonzero(np.diff(is_alike, prepend=False, append=False))
     touched = [(a, b) for a, b in ends.reshape(-1, 2) if met[a:b].any()]
+    if not touched:
+        return False
     first, last = touched[0][0], touched[-1][1]
     wide = last - first
     if wide > _STRIP_WIDTH * np.count_nonzero(met):
@@ -262,7 +267,7 @@ def _is_strip(side: _Side, met: NDArray[np.bool_]) -> bool:
     return all(
         side.is_inside[beside].any()
         and side.is_inside[beside].all()
-        and side.is_skin[beside].mean() < _BESIDE
+        and is_alike[beside].mean() < _BESIDE
         for beside in (slice(max(0, first - wide), first), slice(last, last + wide))
     )
 
@@ -270,4 +275,4 @@ def _is_strip(side: _Side, met: NDArray[np.bool_]) -> bool:
 _STRIP_WIDTH = 2.0
 """Of what meets the edge: fingers widen, and lie across it at a slant."""
 _BESIDE = 0.25
-"""Share of as much again on either side that may be of the colour of skin."""
+"""Share of as much again on either side that may be of the strip's own colour."""

@@ -7,6 +7,7 @@ test: 0 sources are told apart, or so many.
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -16,26 +17,11 @@ from touchstone.engine.share import Findings, Share, share_of_counterfeits
 
 SHARES = (0.0, 0.02, 0.1, 0.3, 0.7, 1.0)
 
-SHIPPED_KINDS = (
-    (2, 20), (1, 18), (1, 19), (0, 21), (0, 4), (10, 14), (5, 14), (16, 20), (2, 20),
-    (9, 22), (0, 19), (14, 17), (12, 20), (13, 19), (4, 20), (14, 20), (9, 16),
-)  # fmt: skip
-"""What the benchmark of the policy 0.7.0 counted, by kind of counterfeit."""
-SHIPPED_PRODUCTS = {
-    (3, 10): 1, (2, 10): 2, (2, 7): 1, (1, 10): 6, (1, 9): 3, (1, 8): 2, (0, 10): 62,
-    (0, 9): 38, (0, 8): 19, (0, 7): 7, (0, 6): 2, (0, 5): 1,
-}  # fmt: skip
-"""And how many of its designs had how many false calls."""
-SHIPPED = Validation(
-    genuine=tuple(
-        Trials(*counts)
-        for counts, designs in SHIPPED_PRODUCTS.items()
-        for _ in range(designs)
-    ),
-    counterfeit=tuple(Trials(*kind) for kind in SHIPPED_KINDS),
-    genuine_abstained=120,
-    counterfeit_abstained=79,
+SHIPPED = Validation.from_json(
+    (Path(__file__).parents[1] / "models" / "validation.json").read_bytes()
 )
+"""What the benchmark of the shipped policy counted."""
+SHIPPED_KINDS = tuple(kind for kind in SHIPPED.counterfeit if kind.answered)
 
 
 @dataclass(frozen=True)
@@ -94,8 +80,8 @@ class Quality:
 
 
 def _as_shipped(rng: np.random.Generator) -> float:
-    called, answered = SHIPPED_KINDS[int(rng.integers(len(SHIPPED_KINDS)))]
-    return called / answered
+    kind = SHIPPED_KINDS[int(rng.integers(len(SHIPPED_KINDS)))]
+    return kind.inconsistent / kind.answered
 
 
 def _product_as_shipped(rng: np.random.Generator) -> float:

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
 from touchstone.engine.comparison import CLOSER_SIDE_PX, COMPARISON_SIDE_PX
-from touchstone.errors import InvalidInputError
+from touchstone.errors import InvalidInputError, ModelError
 from touchstone_training.comparator.aligned import Packed, pack, packed
 from touchstone_training.comparator.learn import LearnConfig
 from touchstone_training.comparator.lessons import (
@@ -28,6 +29,7 @@ from touchstone_training.comparator.release import (
     release_comparator,
     to_onnx,
 )
+from touchstone_training.comparator.restoring import restore, restored
 from touchstone_training.comparator.tune import (
     as_learned,
     held_out,
@@ -37,6 +39,7 @@ from touchstone_training.comparator.tune import (
 from touchstone_training.embedder.export import without_folders
 from touchstone_training.measuring import GENUINE
 
+MODELS = Path(__file__).parents[2] / "models"
 EASY = PairOptions(genuine=1, forged=2, difficulty=0.0)
 
 
@@ -146,26 +149,71 @@ def test_batches_are_half_genuine_and_the_same_for_the_same_seed(
         assert torch.equal(one, other)
 
 
+def answers(model: bytes, planes: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    digest = hashlib.sha256(model).hexdigest()
+    manifest = ComparatorManifest("x", "0", digest)
+    served = OnnxComparator.from_bytes(model, manifest, provider="cpu")
+    return list(served.answer(planes))
+
+
 def test_the_served_file_answers_as_the_network_for_any_frame() -> None:
     torch.manual_seed(0)
     net = ComparatorNet().eval()
     model = to_onnx(net)
-
-    served = OnnxComparator.from_bytes(
-        model,
-        ComparatorManifest("x", "0", hashlib.sha256(model).hexdigest()),
-        provider="cpu",
-    )
     rng = np.random.default_rng(0)
     for side in ((64, 64), (160, 128), (640, 464)):
         planes = rng.integers(0, 256, (1, *side, 8)).astype(np.uint8)
         planes[..., 6] = 255
-        cells, told = served.answer(planes)
+        cells, told = answers(model, planes)
         with torch.inference_mode():
             wanted, wanted_told = net(as_learned(planes))
         assert cells.shape == (side[0] // STRIDE, side[1] // STRIDE)
         np.testing.assert_allclose(cells, wanted[0].numpy(), atol=0.01)
         np.testing.assert_allclose(told, wanted_told[0].numpy(), atol=0.01)
+
+
+def test_what_was_exported_is_restored_to_the_same_network() -> None:
+    torch.manual_seed(1)
+    net = ComparatorNet()
+    for one in net.modules():  # as after training, not as new
+        if isinstance(one, torch.nn.BatchNorm2d):
+            one.running_mean = torch.empty(one.num_features).uniform_(-0.3, 0.3)
+            one.running_var = torch.empty(one.num_features).uniform_(0.5, 2.0)
+            torch.nn.init.uniform_(one.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(one.bias, -0.2, 0.2)
+    again = restored(to_onnx(net.eval()))
+    planes = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 8), np.uint8)
+    with torch.inference_mode():
+        for one, other in zip(
+            net(as_learned(planes)), again(as_learned(planes)), strict=True
+        ):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-3)
+
+
+def test_the_shipped_comparator_is_restored_and_says_of_what(tmp_path: Path) -> None:
+    restore(MODELS, tmp_path)
+    state = torch.load(tmp_path / "best.pt", weights_only=True)
+    net = ComparatorNet().eval()
+    net.load_state_dict(state["net"])
+    manifest = json.loads((MODELS / "comparator.json").read_bytes())
+    made = json.loads(state["provenance"])
+    assert made["restored_from"]["sha256"] == manifest["sha256"]
+    assert made["config"] == manifest["training"]["config"]
+    # Two prints that differ in a block: rounding moves log odds by tenths.
+    planes = np.full((1, 320, 240, 8), 255, np.uint8)
+    planes[:, 60:100, 40:160, :6] = 60
+    planes[:, 200:240, 60:180, 3:6] = 20
+    cells, told = answers((MODELS / "comparator.onnx").read_bytes(), planes)
+    with torch.inference_mode():
+        wanted, wanted_told = (one[0].numpy() for one in net(as_learned(planes)))
+    assert wanted[50:60, 15:45].max() > wanted[:40].max() + 2
+    assert np.corrcoef(cells.ravel(), wanted.ravel())[0, 1] > 0.98
+    np.testing.assert_allclose(told, wanted_told, atol=0.6)
+
+
+def test_another_network_is_not_taken_for_a_comparator() -> None:
+    with pytest.raises(ModelError, match="another network"):
+        restored((MODELS / "localiser.onnx").read_bytes())
 
 
 def test_the_mean_of_checkpoints_says_what_it_is_the_mean_of(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from touchstone_training.comparator.learn import LearnConfig
 from touchstone_training.comparator.pairs import FIRST_SEED, make_pairs
 from touchstone_training.comparator.release import average as take_mean
 from touchstone_training.comparator.release import release_comparator
+from touchstone_training.comparator.restoring import restore as restore_checkpoint
 from touchstone_training.comparator.seeing import closer as look_closer
 from touchstone_training.comparator.seeing import colours as know_colours
 from touchstone_training.comparator.tune import tune as run_tuning
@@ -123,6 +124,18 @@ def average(
 ) -> None:
     """Take the mean of checkpoints' weights, of runs that go on from one another."""
     take_mean(checkpoints, out)
+
+
+@app.command()
+def restore(
+    *,
+    models: Annotated[Path, typer.Option(help="Folder of served models.")] = Path(
+        "models"
+    ),
+    out: Run = Path("runs/restored"),
+) -> None:
+    """Make a checkpoint of the served comparator, for `tune --resume` to go on from."""
+    restore_checkpoint(models, out)
 
 
 @app.command()

@@ -146,7 +146,7 @@ class _Served(nn.Module):
         spare = (0, 0, 0, 0, 0, ENGINE_PLANES - PLANES)
         weight = functional.pad(fused.weight.detach(), spare)
         # Bytes have no half: what is subtracted of them is 128.
-        bias = fused.bias.detach() + weight.sum((1, 2, 3)) * (_ZERO - MIDDLE) / RANGE
+        bias = fused.bias.detach() + weight.sum((1, 2, 3)) * (ZERO - MIDDLE) / RANGE
         out, channels, rows, columns = weight.shape
         self.stem = nn.Conv2d(
             2 * channels,
@@ -167,7 +167,8 @@ class _Served(nn.Module):
         return self.net.above(functional.relu(self.stem(values)), inside[:, None])
 
 
-_ZERO = 128
+ZERO = 128
+"""The byte that stands for no value: bytes have no half, and the middle has one."""
 
 
 def _exported(served: _Served) -> onnx.ModelProto:
@@ -207,7 +208,7 @@ def _fed_with_bytes(model: onnx.ModelProto) -> bytes:
         ],
         {
             "edges": np.array([0, 0, 1, 0, 0, 0, 1, 0], np.int64),
-            "zero": np.array(_ZERO, np.uint8),
+            "zero": np.array(ZERO, np.uint8),
             "twos": np.array([0, 0, -1, 2 * ENGINE_PLANES], np.int64),
             "step": np.array(1 / RANGE, np.float32),
         },
@@ -217,9 +218,9 @@ def _fed_with_bytes(model: onnx.ModelProto) -> bytes:
 
 def _as_values(fed: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
     """Do to the engine's planes what `_fed_with_bytes` has the file do."""
-    edged = np.pad(fed, ((0, 0), (0, 0), (1, 1), (0, 0)), constant_values=_ZERO)
+    edged = np.pad(fed, ((0, 0), (0, 0), (1, 1), (0, 0)), constant_values=ZERO)
     by_twos = edged.reshape(1, fed.shape[1], -1, 2 * ENGINE_PLANES)
-    values = (by_twos.transpose(0, 3, 1, 2).astype(np.float32) - _ZERO) / RANGE
+    values = (by_twos.transpose(0, 3, 1, 2).astype(np.float32) - ZERO) / RANGE
     return {"values": np.asarray(values, np.float32), "inside": inside_of(fed)}
 
 

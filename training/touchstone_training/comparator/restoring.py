@@ -1,0 +1,146 @@
+"""A served comparator back to a checkpoint, from which training can go on.
+
+Checkpoints are large and are not shipped. What is served has every weight, rounded to
+eight bits, with its normalisation folded in: enough to go on from.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import nn
+
+from touchstone.errors import ModelError
+from touchstone_training.comparator.network import MIDDLE, PLANES, RANGE, ComparatorNet
+from touchstone_training.comparator.release import ZERO
+
+
+def restore(models: Path, out: Path) -> None:
+    """Write the comparator that is served in ``models`` to ``out``/best.pt.
+
+    Raises:
+        ModelError: the file is not the one that its manifest names, or no comparator
+            as `ComparatorNet` is.
+    """
+    manifest = json.loads((models / "comparator.json").read_text(encoding="utf-8"))
+    model = (models / manifest["file"]).read_bytes()
+    digest = hashlib.sha256(model).hexdigest()
+    if digest != manifest["sha256"]:
+        raise ModelError(f"{manifest['file']} is not the file that its manifest names.")
+    made: dict[str, Any] = manifest["training"]
+    provenance = {
+        **made,
+        "restored_from": {"version": manifest["version"], "sha256": digest},
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    torch.save(
+        {
+            "net": restored(model).state_dict(),
+            "provenance": json.dumps(provenance),
+            "step": made["step"],
+            "metrics": json.dumps(manifest["held_out"]),
+        },
+        out / "best.pt",
+    )
+
+
+def restored(model: bytes) -> ComparatorNet:
+    """Return the network that `release` exported to ``model``, for evaluation.
+
+    Raises:
+        ModelError: it is another network.
+    """
+    graph = onnx.load_model_from_string(model).graph
+    layers = list(_layers(graph))
+    net = ComparatorNet().eval()
+    convolutions, others = _in_order(net)
+    found = (
+        [one for one in layers if one[0] == "Conv"],
+        [one for one in layers if one[0] == "Gemm"],
+    )
+    if (len(found[0]), len(found[1])) != (len(convolutions), len(others)):
+        raise ModelError("The file holds another network than a comparator.")
+    for number, ((_, weight, bias), (layer, norm)) in enumerate(
+        zip(found[0], convolutions, strict=True)
+    ):
+        if number == 0:
+            weight, bias = _of_stem(weight, bias)  # noqa: PLW2901
+        _give(layer, weight, None if norm is not None else bias)
+        if norm is not None:
+            # Normalisation that was folded in: nothing is left of it but what it adds.
+            size = norm.num_features
+            norm.running_mean = torch.zeros(size)
+            norm.running_var = torch.full((size,), 1.0 - norm.eps)
+            _give(norm, np.ones_like(bias), bias)
+    for (_, weight, bias), linear in zip(found[1], others, strict=True):
+        _give(linear, weight, bias)
+    return net
+
+
+def _give(layer: Any, weight: NDArray[Any], bias: NDArray[Any] | None) -> None:
+    for kept, values in ((layer.weight, weight), (layer.bias, bias)):
+        if values is None:
+            continue
+        if tuple(kept.shape) != values.shape:
+            raise ModelError(
+                f"The file has a layer of {values.shape} where the comparator has one "
+                f"of {tuple(kept.shape)}."
+            )
+        with torch.no_grad():
+            kept.copy_(torch.from_numpy(np.array(values, np.float32)))
+
+
+def _in_order(
+    net: ComparatorNet,
+) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d | None]], list[nn.Linear]]:
+    """Return the convolutions, each with what follows it, and the rest, as they run."""
+    # Modules are told in the order in which they were made, which is that of the run.
+    flat = [one for one in net.modules() if not list(one.children())]
+    convolutions: list[tuple[nn.Conv2d, nn.BatchNorm2d | None]] = []
+    for one, following in zip(flat, [*flat[1:], None], strict=True):
+        if isinstance(one, nn.Conv2d):
+            norm = following if isinstance(following, nn.BatchNorm2d) else None
+            convolutions.append((one, norm))
+    return convolutions, [one for one in flat if isinstance(one, nn.Linear)]
+
+
+def _layers(
+    graph: onnx.GraphProto,
+) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:
+    """Yield kind, weight and bias of each layer, as they run."""
+    kept = {one.name: one for one in graph.initializer}
+    maker = {name: node for node in graph.node for name in node.output}
+
+    def values(name: str) -> NDArray[Any]:
+        if name in kept:
+            return numpy_helper.to_array(kept[name])
+        node = maker[name]
+        if node.op_type != "DequantizeLinear":
+            raise ModelError(f"{node.op_type} makes weights in this file.")
+        levels, step, zero = (
+            numpy_helper.to_array(kept[one]).astype(np.float64) for one in node.input
+        )
+        shape = (-1, *(1,) * (levels.ndim - 1))
+        return np.asarray((levels - zero.reshape(shape)) * step.reshape(shape))
+
+    for node in graph.node:
+        if node.op_type in {"Conv", "Gemm"}:
+            yield node.op_type, values(node.input[1]), values(node.input[2])
+
+
+def _of_stem(
+    weight: NDArray[Any], bias: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Undo what `release` did to the stem, which is served two pixels at a time."""
+    out, twice, rows, half = weight.shape
+    by_pixel = weight.reshape(out, 2, twice // 2, rows, half).transpose(0, 2, 3, 4, 1)
+    plain = by_pixel.reshape(out, twice // 2, rows, 2 * half)
+    offset = plain.sum(axis=(1, 2, 3)) * (ZERO - MIDDLE) / RANGE
+    return plain[:, :PLANES], bias - offset

@@ -5,7 +5,7 @@ by, print that looks alike a line further, is found by comparing what it brought
 together, and searched for anew.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -135,18 +135,18 @@ def _looked_at(
         or expected.is_followed
         or np.count_nonzero(unlike) < _MIN_UNLIKE
     ):
-        return Places(places.shifts, places.is_textured, places.is_found, is_certain)
+        return replace(places, is_certain=is_certain)
     lattice = grid(height, width)
     near = smooth_rest(places.shifts, is_certain, lattice.basis, is_bent=True).shifts
     unlike[1::2] = False  # their patches overlap: one in four tells as much
     unlike[:, 1::2] = False
     shifts, is_there = searched(expected.luma, seen, lattice.places, near, unlike)
     is_there &= lengths(shifts - near) > _NEWS_PX
-    return Places(
-        np.where(is_there[..., None], shifts, places.shifts),
-        places.is_textured,
-        places.is_found | is_there,
-        is_certain | is_there,
+    return replace(
+        places,
+        shifts=np.where(is_there[..., None], shifts, places.shifts),
+        is_found=places.is_found | is_there,
+        is_certain=is_certain | is_there,
     )
 
 

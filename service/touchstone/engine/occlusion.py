@@ -228,14 +228,13 @@ def _goes_on(patch: Mask, skin: Mask, shown: Pixels, side: _Side) -> bool:
     """Tell whether the same skin goes on in the photo where ``patch`` meets a side."""
     met = side.met_by(patch)
     along = np.count_nonzero(patch.any(axis=side.across))
-    if np.count_nonzero(met) < _LEAST_MET * along or not met.any():
+    if np.count_nonzero(met) < _LEAST_MET * along:
         return False
     if side.is_skin[met].mean() < _GOES_ON:
         return False
-    rim = np.zeros(patch.shape, bool)
-    rim[side.rim] = True
+    within = (patch & skin)[side.rim]
     return _is_strip(side, met) or _alike(
-        side.colours[0, met & side.is_skin], shown[patch & rim & skin]
+        side.colours[0, met & side.is_skin], shown[side.rim][within]
     )
 
 

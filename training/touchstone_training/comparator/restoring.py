@@ -58,20 +58,13 @@ def restored(model: bytes) -> ComparatorNet:
         ModelError: it is another network.
     """
     graph = onnx.load_model_from_string(model).graph
-    layers = list(_layers(graph))
     net = ComparatorNet().eval()
     convolutions, others = _in_order(net)
-    found = (
-        [one for one in layers if one[0] == "Conv"],
-        [one for one in layers if one[0] == "Gemm"],
-    )
-    if (len(found[0]), len(found[1])) != (len(convolutions), len(others)):
+    convolved, mixed = (list(_layers(graph, kind)) for kind in ("Conv", "Gemm"))
+    if (len(convolved), len(mixed)) != (len(convolutions), len(others)):
         raise ModelError("The file holds another network than a comparator.")
-    for number, ((_, weight, bias), (layer, norm)) in enumerate(
-        zip(found[0], convolutions, strict=True)
-    ):
-        if number == 0:
-            weight, bias = _of_stem(weight, bias)  # noqa: PLW2901
+    convolved[0] = _of_stem(*convolved[0])
+    for (weight, bias), (layer, norm) in zip(convolved, convolutions, strict=True):
         _give(layer, weight, None if norm is not None else bias)
         if norm is not None:
             # Normalisation that was folded in: nothing is left of it but what it adds.
@@ -79,7 +72,7 @@ def restored(model: bytes) -> ComparatorNet:
             norm.running_mean = torch.zeros(size)
             norm.running_var = torch.full((size,), 1.0 - norm.eps)
             _give(norm, np.ones_like(bias), bias)
-    for (_, weight, bias), linear in zip(found[1], others, strict=True):
+    for (weight, bias), linear in zip(mixed, others, strict=True):
         _give(linear, weight, bias)
     return net
 
@@ -112,9 +105,9 @@ def _in_order(
 
 
 def _layers(
-    graph: onnx.GraphProto,
-) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:
-    """Yield kind, weight and bias of each layer, as they run."""
+    graph: onnx.GraphProto, kind: str
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield weight and bias of each layer of a kind, as they run."""
     kept = {one.name: one for one in graph.initializer}
     maker = {name: node for node in graph.node for name in node.output}
 
@@ -131,8 +124,8 @@ def _layers(
         return np.asarray((levels - zero.reshape(shape)) * step.reshape(shape))
 
     for node in graph.node:
-        if node.op_type in {"Conv", "Gemm"}:
-            yield node.op_type, values(node.input[1]), values(node.input[2])
+        if node.op_type == kind:
+            yield values(node.input[1]), values(node.input[2])
 
 
 def _of_stem(

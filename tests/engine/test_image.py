@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scenes import Pixels, encoded, photographed, printed
 
-from touchstone.engine.image import DecodeLimits, decode, resized
+from touchstone.engine.image import DecodeLimits, decode, lengths, resized
 from touchstone.engine.quality import measure_quality
 from touchstone.errors import (
     BadImageError,
@@ -425,3 +426,18 @@ def test_both_decoders_give_the_same_pixels(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("touchstone.engine.image._has_end", lambda _: False)
     by_pillow = decode(data, max_side_px=300)
     np.testing.assert_array_equal(by_opencv.pixels, by_pillow.pixels)
+
+
+def test_lengths_are_the_same_wherever_in_memory_they_lie() -> None:
+    rng = np.random.default_rng(0)
+    vectors = np.asarray(rng.integers(0, 60, (90, 119, 2)), np.float32)
+    kept: list[NDArray[Any]] = []
+    seen = set()
+    for size in range(1, 200):
+        # What is kept between them pushes each answer to another place in memory.
+        kept.append(np.empty(16 * size, np.uint8))
+        answer = lengths(vectors)
+        kept.append(answer)
+        seen.add(answer.tobytes())
+    assert len(seen) == 1
+    assert np.allclose(answer, np.linalg.norm(vectors, axis=2))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.alignment import Alignment
-from touchstone.engine.image import Pixels
+from touchstone.engine.image import Pixels, magnitude
 from touchstone.engine.normalisation import Luma, Map, smooth
 
 CHANNELS = ("structure", "correlation", "geometry", "colour")
@@ -165,7 +165,7 @@ def colour(expected: Pixels, seen: Pixels) -> Map:
         above = cv2.subtract(values, cv2.dilate(band, _CHROMA_WINDOW))
         below = cv2.subtract(cv2.erode(band, _CHROMA_WINDOW), values)
         beyond.append(cv2.max(above, below).astype(np.float32))
-    wide = cv2.boxFilter(cv2.magnitude(*beyond), -1, (5, 5))
+    wide = cv2.boxFilter(magnitude(*beyond), -1, (5, 5))
     return np.asarray(wide / _USUAL_CHROMA, np.float32)
 
 

@@ -22,7 +22,7 @@ from touchstone.engine.features import (
     Span,
     detect,
 )
-from touchstone.engine.image import Pixels, resized
+from touchstone.engine.image import Pixels, lengths, resized
 from touchstone.engine.rectification import rectify
 from touchstone.engine.reference import Reference
 from touchstone.engine.registration import Registration, register
@@ -239,7 +239,7 @@ def _agreement(
     log_reference, log_seen = cv2.LUT(reference, _LOG), cv2.LUT(seen, _LOG)
     gap = cv2.transform(cv2.subtract(log_seen, log_reference), _CHROMA_AXES)
     rest = cv2.subtract(gap, _light(gap, weight))
-    chroma_gap = cv2.magnitude(*cv2.split(rest))
+    chroma_gap = lengths(rest)
     correlation, contrast = _correlation(
         cv2.transform(log_reference, _GREY_AXIS), cv2.transform(log_seen, _GREY_AXIS)
     )

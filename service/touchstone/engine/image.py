@@ -379,6 +379,16 @@ def darkest(pixels: Pixels) -> NDArray[np.uint8]:
     return np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
 
 
-def lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def lengths(vectors: NDArray[Any]) -> NDArray[np.float32]:
     """(h, w) of (h, w, 2)."""
-    return np.asarray(cv2.magnitude(*cv2.split(vectors)), np.float32)
+    x, y = cv2.split(vectors)
+    return magnitude(x, y)
+
+
+def magnitude(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the lengths of vectors (``x``, ``y``), float32 of (h, w).
+
+    The last digit of OpenCV's own hangs on where in memory the answer comes to lie.
+    """
+    squares = cv2.add(cv2.multiply(x, x), cv2.multiply(y, y))
+    return np.asarray(cv2.sqrt(squares), np.float32)

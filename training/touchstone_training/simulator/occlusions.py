@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.engine.image import magnitude
 from touchstone_training.simulator.covers import Cover, warped_cover
 from touchstone_training.simulator.noise import fractal_noise
 
@@ -61,7 +62,7 @@ def finger(
     along = x * np.float32(direction[0]) + y * np.float32(direction[1])
     across = y * np.float32(direction[0]) - x * np.float32(direction[1])
     widening = radius * (1 + 0.12 * np.clip(along / (4 * radius), 0, 1))
-    distance = cv2.magnitude(np.minimum(along - radius, 0), across) / widening
+    distance = magnitude(np.minimum(along - radius, 0), across) / widening
     alpha = np.clip((1 - distance) * radius / 1.5 + 0.5, 0, 1)[..., None]
     rounded = np.sqrt(np.clip(1 - distance * distance, 0, 1))
     mottle = fractal_noise(rng, (right - left, bottom - top), cells=6, octaves=3)

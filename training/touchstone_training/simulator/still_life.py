@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.engine.image import magnitude
 from touchstone_training.simulator.elements import Colour
 from touchstone_training.simulator.noise import fractal_noise
 from touchstone_training.simulator.photos import SCENES, scene
@@ -225,7 +226,7 @@ def _slab(
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     dx = np.abs(x - (box[0] + box[2] / 2)) - (box[2] / 2 - radius)
     dy = np.abs(y - (box[1] + box[3] / 2)) - (box[3] / 2 - radius)
-    outside = cv2.magnitude(np.maximum(dx, 0), np.maximum(dy, 0))
+    outside = magnitude(np.maximum(dx, 0), np.maximum(dy, 0))
     inside = radius - outside - np.minimum(np.maximum(dx, dy), 0)
     alpha = np.clip(inside + 0.5, 0, 1)
     bevel = 1 + 0.5 * np.exp(-np.clip(inside, 0, None) / (0.02 * width + 1))

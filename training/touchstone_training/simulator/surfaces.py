@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.engine.image import magnitude
 from touchstone_training.simulator.cameras import (
     Camera,
     Pose,
@@ -212,7 +213,7 @@ def _coverage(
     # Signed distance to a rounded rectangle, turned into the share of a pixel covered.
     dx = np.abs(u - size[0] / 2) - (size[0] / 2 - radius)
     dy = np.abs(v - size[1] / 2) - (size[1] / 2 - radius)
-    outside = cv2.magnitude(np.maximum(dx, 0), np.maximum(dy, 0))
+    outside = magnitude(np.maximum(dx, 0), np.maximum(dy, 0))
     distance = radius - outside - np.minimum(np.maximum(dx, dy), 0)
     return np.asarray(np.clip(distance * scale + 0.5, 0, 1), np.float32)
 

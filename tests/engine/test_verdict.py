@@ -270,6 +270,23 @@ def test_what_is_declared_has_the_first_word_where_it_fits() -> None:
     assert finding.chosen == 0
 
 
+def test_a_sibling_does_not_answer_for_what_cannot_be_compared() -> None:
+    shown = replace(evidence(resolution=0.1, structure_top=2.5), preference=1.5)
+    other = replace(evidence(structure_top=3), preference=-1.5)
+    for examined in ([shown, other], [other, shown]):
+        finding = decided(*examined)
+        assert finding.kind is FindingKind.INSUFFICIENT_QUALITY
+        assert examined[finding.chosen or 0] is shown
+
+
+def test_what_cannot_be_compared_has_no_merit_of_what_it_hides() -> None:
+    hidden = evidence(resolution=0.1, structure_top=0)
+    fitting = evidence(structure_top=0.5)
+    finding = decided(hidden, fitting)
+    assert finding.kind is FindingKind.CONSISTENT_WITH_GENUINE
+    assert finding.chosen == 1
+
+
 def test_a_known_counterfeit_is_named_though_the_genuine_cannot_be_compared() -> None:
     genuine = evidence(resolution=0.1, structure_top=2.5)
     finding = decided(genuine, evidence(is_counterfeit=True))

@@ -112,12 +112,11 @@ def _likeliest(
 ) -> int:
     """Return which of the matches the item is: siblings are told apart by comparing.
 
-    Where none can be compared, the order of identification stands. What the item
+    One that this photo cannot be compared with may be what it shows all the same: if
+    only the others were asked, a sibling would answer for it, and differ. What the item
     claims to be has the first word if it fits; another fits better only by noise.
     """
     comparable = _comparable(examined, numbers, policy)
-    if not comparable:
-        return numbers[0]
     fitting = [
         n
         for n in comparable
@@ -130,9 +129,12 @@ def _likeliest(
         """Log10 odds that it is this one, and made as this one is."""
         evidence = examined[number]
         match = policy.rank(evidence.match.measurements()) / math.log(10)
-        return match + _log10_lr(evidence, policy) + evidence.preference, -number
+        fit = _log10_lr(evidence, policy)
+        if number not in comparable:  # what is hidden cannot differ: no merit of it
+            fit = min(fit, 0.0)
+        return match + fit + evidence.preference, -number
 
-    return max(fitting or comparable, key=odds)
+    return max(fitting or numbers, key=odds)
 
 
 def _comparable(

@@ -177,13 +177,22 @@ def test_real_photos_are_counted_by_what_was_named() -> None:
         assert (one[name]["hits"], one[name]["total"]) == (hit, total), name
 
 
+def answer(named: str | None, finding: str = "inconclusive") -> Answer:
+    return Answer("field", "1", True, named, named, finding)
+
+
 def test_a_sibling_is_told_apart_from_another_design() -> None:
     other = "sibling of 1"
     answers = [
-        Answer("field", "1", is_enrolled=True, named="1", likeliest="1"),
-        Answer("field", "1", is_enrolled=True, named=other, likeliest=other),
-        Answer("inspector", "1", is_enrolled=True, named=None, likeliest="2"),
-        Answer("field", "3", is_enrolled=False, named=None, likeliest=None),
+        answer("1"),
+        answer(other, finding="inconsistent_with_genuine"),
+        replace(answer(None, finding="no_reference"), likeliest="2"),
+        replace(
+            answer("1", finding="inconsistent_with_genuine"),
+            product="3",
+            is_enrolled=False,
+        ),
+        replace(answer(None, finding="no_reference"), product="3", is_enrolled=False),
     ]
     one: Any = identification_document(answers)["all"]
     assert one["recall_at_1"]["hits"] == 1
@@ -191,7 +200,9 @@ def test_a_sibling_is_told_apart_from_another_design() -> None:
     assert one["named_sibling"]["hits"] == 1
     assert one["named_another"]["hits"] == 0
     assert one["known_lost"]["hits"] == 1
-    assert (one["unknown_rejected"]["hits"], one["unknown_rejected"]["total"]) == (1, 1)
+    assert (one["unknown_rejected"]["hits"], one["unknown_rejected"]["total"]) == (1, 2)
+    false_calls = one["genuine_inconsistent"]
+    assert (false_calls["hits"], false_calls["total"]) == (1, 3)
 
 
 def test_observations_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -314,7 +325,7 @@ def test_the_contact_sheet_shows_a_strip_for_each_and_stays_small(
 
 
 def report_of(document: Document) -> Document:
-    answers = [Answer("field", "1", is_enrolled=True, named="1", likeliest="1")]
+    answers = [answer("1")]
     row = RealRow("shelf", "a.jpg", "A", "A", "A", "inconclusive", [], None)
     planted = planted_rows()
     return {

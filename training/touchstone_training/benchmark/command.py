@@ -211,14 +211,15 @@ def _measured(
     fonts = tuple(fonts_of(data)) if data else ()
     plan = Plan(sizes.designs, sizes.genuine, sizes.forged)
     simulated = observe_simulated(models, plan, kept, fonts, workers=workers)
+    genuine = Plan(sizes.products, sizes.genuine, 0, FIRST_PRODUCT)
+    of_products = observe_products(models, genuine, kept, fonts, workers=workers)
     queries = [
         Query(kept.query_of(one.name), one.group, one.source)
-        for one in simulated
+        for one in (*simulated, *of_products)
         if not one.is_fake
     ]
-    answers = identify(queries, plan.seeds, models, fonts, workers=workers)
-    genuine = Plan(sizes.products, sizes.genuine, 0, FIRST_PRODUCT)
-    of_products = observe_products(models, genuine, fonts, workers=workers)
+    seeds = [*plan.seeds, *genuine.seeds]
+    answers = identify(queries, seeds, models, fonts, workers=workers)
     if data is None:
         return Rows(simulated, answers, [], [], of_products)
     sets = real_sets(data, every_nth=sizes.every_nth, most_products=sizes.most_products)

@@ -1,7 +1,8 @@
 """Which product is it: simulated packages with a sibling each, and packages unknown.
 
 Every design is enrolled beside a sibling, which differs in strength and GTIN and mostly
-in colour. The photos are the genuine ones on which counterfeits are measured.
+in colour. The photos are the genuine ones on which counterfeits are measured, and those
+of many more designs.
 """
 
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from touchstone.engine.image import Pixels
+from touchstone_training.benchmark.observations import ALARMS
 from touchstone_training.benchmark.real import likeliest
 from touchstone_training.benchmark.scores import share_document
 from touchstone_training.benchmark.services import enrol_all, opened
@@ -46,6 +48,7 @@ class Answer:
     named: str | None
     likeliest: str | None
     """With acceptance set aside, where the product is enrolled."""
+    finding: str
 
 
 def enrolled_prints(seed: int, fonts: tuple[Path, ...]) -> list[tuple[str, bytes]]:
@@ -109,13 +112,20 @@ def _answered(asked: _Asked, *, models: Path) -> list[Answer]:
         verifier = application.verifier
         for query in asked.queries:
             data = query.path.read_bytes()
-            product = verifier.assess(caller, [data]).product
-            named = product.product_id if product else None
+            seen = verifier.assess(caller, [data])
+            named = seen.product.product_id if seen.product else None
             first = named
             if asked.is_enrolled and named is None:
                 first = likeliest(verifier, caller, data)
             answers.append(
-                Answer(query.source, query.product, asked.is_enrolled, named, first)
+                Answer(
+                    query.source,
+                    query.product,
+                    asked.is_enrolled,
+                    named,
+                    first,
+                    str(seen.finding.kind),
+                )
             )
     return answers
 
@@ -141,6 +151,7 @@ def _shares(answers: Sequence[Answer]) -> dict[str, object]:
             lambda one: one.named is not None and not _is_of(one.named, one),
         ),
         "known_lost": (known, lambda one: one.named is None),
+        "genuine_inconsistent": (known, lambda one: one.finding in ALARMS),
         "unknown_rejected": (unknown, lambda one: one.named is None),
     }
     return {

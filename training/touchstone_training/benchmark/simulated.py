@@ -176,22 +176,24 @@ def _one_design(
 
 
 def observe_products(
-    models: Path, plan: Plan, fonts: tuple[Path, ...], *, workers: int
+    models: Path, plan: Plan, kept: Kept, fonts: tuple[Path, ...], *, workers: int
 ) -> list[Observation]:
     """Examine photographs of many designs, for the findings alone: no peer looks."""
-    work = partial(_one_product, models=models, plan=plan, fonts=fonts)
+    work = partial(_one_product, models=models, plan=plan, kept=kept, fonts=fonts)
     done = spread(work, plan.seeds, workers=workers, description="Products")
     return [observation for rows in done for observation in rows]
 
 
 def _one_product(
-    seed: int, *, models: Path, plan: Plan, fonts: tuple[Path, ...]
+    seed: int, *, models: Path, plan: Plan, kept: Kept, fonts: tuple[Path, ...]
 ) -> list[Observation]:
     opened = Models.open(models)
     gallery = gallery_of(seed, opened.embedder, decoys=1, fonts=fonts)
-    return [
-        look(one, gallery, 0, opened).observation for one in taken(seed, plan, fonts)
-    ]
+    rows = []
+    for one in taken(seed, plan, fonts):
+        rows.append(look(one, gallery, 0, opened).observation)
+        _keep_query(kept, one)
+    return rows
 
 
 def _keep_query(kept: Kept, one: Taken) -> None:

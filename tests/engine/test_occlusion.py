@@ -59,6 +59,29 @@ def test_a_finger_with_its_nail_over_the_edge_is_left_out() -> None:
     assert mask.mean() < 0.05
 
 
+def with_lines(photo: Pixels) -> Pixels:
+    """With thin lines of the colour of skin, as of words, where the finger will lie."""
+    lined = photo.copy()
+    for row in range(150, 256, 14):
+        cv2.line(lined, (70, row), (190, row), SKIN, 3)
+    return lined
+
+
+def test_a_finger_that_touches_words_of_its_colour_is_left_out_without_them() -> None:
+    lined = with_lines(on_grey(FACE.pixels))
+    mask = covered(with_finger(lined, tip=(150, 200), end=(0, 200)))
+    assert mask[150:190, 20:80].mean() > 0.8
+    assert not mask[90:120, 20:80].any()
+    assert mask.mean() < 0.06
+
+
+def test_words_of_the_colour_of_skin_are_compared_beside_a_table_of_it() -> None:
+    assert not covered(with_lines(table("plain"))).any()
+    broad = with_lines(table("plain"))
+    cv2.rectangle(broad, (66, 178), (150, 222), SKIN, -1)
+    assert not covered(broad).any()
+
+
 def table(kind: str) -> Pixels:
     """A photo on a brown table, with nothing over the face."""
     photo = photographed(FACE.pixels, zoom=1.05).pixels.copy()

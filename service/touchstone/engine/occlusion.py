@@ -6,7 +6,7 @@ ends there.
 A masked place is never free: it counts against how much could be compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 # Skin of any tone in YCrCb (Chai and Ngan, IEEE TCSVT 9(4), 1999).
 _SKIN_LOW, _SKIN_HIGH = (30, 133, 77), (255, 178, 130)
 _SHRINK = 4
-_MIN_SHARE = 0.003
+_MIN_SHARE = 0.002
 _MAX_SHARE = 0.25
 """Of the face, each hand: a larger patch is for a person to look at. What all of them
 hide is measured, so that a policy clears nothing where it is more than a finger."""
@@ -70,20 +70,7 @@ def hands(
     lit = relight(usual, shown, (~beside).astype(np.float32)).expected
     red, green, blue = cv2.split(cv2.absdiff(shown, lit))
     gap = cv2.max(cv2.max(red, green), blue) > _FAR_COLOUR
-    mask = _closed(skin & gap & ~beside)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
-    found = np.zeros(mask.shape, np.uint8)
-    for number in range(1, count):
-        share = float(stats[number][cv2.CC_STAT_AREA]) / face
-        if not _MIN_SHARE < share < _MAX_SHARE:
-            continue
-        patch = labels == number
-        if skin[patch].mean() < _ALL_SKIN:  # words and lines: print of that colour
-            continue
-        if _goes_on_behind(patch, skin, beside, shown) or any(
-            _goes_on(patch, skin, shown, side) for side in sides
-        ):
-            found[patch] = 1
+    found = _fingers(skin & gap & ~beside, skin, shown, beside, sides)
     if not found.any():
         return np.zeros((height, width), bool)
     grown = cv2.dilate(found, np.ones((7, 7), np.uint8))
@@ -200,6 +187,61 @@ def _skin(pixels: Pixels) -> Mask:
     return np.asarray(tones > 0, bool)
 
 
+def _fingers(
+    strays: Mask, skin: Mask, shown: Pixels, beside: Mask, sides: Sequence[_Side]
+) -> NDArray[np.uint8]:
+    """Mark the patches of ``strays`` from which skin goes on beyond the face."""
+    face = float((~beside).sum())
+    found = np.zeros(strays.shape, np.uint8)
+    for patch in _patches(strays, face):
+        if skin[patch].mean() < _ALL_SKIN:  # words and lines: print of that colour
+            continue
+        if _goes_on_behind(patch, skin, beside, shown) or any(
+            _goes_on(patch, skin, shown, side) for side in sides
+        ):
+            found[patch] = 1
+    # A finger that touches words and lines of that colour, without them.
+    for patch in _patches(_broad(strays), face):
+        if (
+            not found[patch].any()
+            and _solidity(patch) >= _FINGER_LIKE
+            and any(_goes_on(patch, skin, shown, side, is_strip=True) for side in sides)
+        ):
+            found[patch] = 1
+    return found
+
+
+def _patches(mask: Mask, face: float) -> Iterator[Mask]:
+    """Yield what hangs together, of the size of a hand over ``face`` places."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        _closed(mask), connectivity=4
+    )
+    for number in range(1, count):
+        if _MIN_SHARE < float(stats[number][cv2.CC_STAT_AREA]) / face < _MAX_SHARE:
+            yield labels == number
+
+
+def _broad(mask: Mask) -> Mask:
+    """Drop what is narrower than a finger, and parts from one the lines it touches."""
+    return np.asarray(
+        cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _NARROW) > 0, bool
+    )
+
+
+_NARROW = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)), np.uint8)
+_FINGER_LIKE = 0.75
+"""Least share that a patch fills of its convex hull: a bent finger, with its nail."""
+
+
+def _solidity(patch: Mask) -> float:
+    outlines, _ = cv2.findContours(
+        patch.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    hull = np.zeros(patch.shape, np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(np.concatenate(outlines)), 1)
+    return float(np.count_nonzero(patch) / np.count_nonzero(hull))
+
+
 def _goes_on_behind(patch: Mask, skin: Mask, beside: Mask, shown: Pixels) -> bool:
     """Tell whether skin goes on where ``patch`` meets what lies behind the package."""
     beyond = _grown(patch) & beside
@@ -224,16 +266,23 @@ _ONE_COLOUR = 40
 """Levels; board that a missing element bares is lighter than the table beside it."""
 
 
-def _goes_on(patch: Mask, skin: Mask, shown: Pixels, side: _Side) -> bool:
-    """Tell whether the same skin goes on in the photo where ``patch`` meets a side."""
+def _goes_on(
+    patch: Mask, skin: Mask, shown: Pixels, side: _Side, *, is_strip: bool = False
+) -> bool:
+    """Tell whether the same skin goes on in the photo where ``patch`` meets a side.
+
+    ``is_strip``: only as a strip does, however much of one colour they are.
+    """
     met = side.met_by(patch)
     along = np.count_nonzero(patch.any(axis=side.across))
     if np.count_nonzero(met) < _LEAST_MET * along:
         return False
     if side.is_skin[met].mean() < _GOES_ON:
         return False
+    if _is_strip(side, met):
+        return True
     within = (patch & skin)[side.rim]
-    return _is_strip(side, met) or _alike(
+    return not is_strip and _alike(
         side.colours[0, met & side.is_skin], shown[side.rim][within]
     )
 

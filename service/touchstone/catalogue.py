@@ -156,6 +156,7 @@ class Catalogue:
                 variable_regions=specimen.variable_regions,
                 gtin=view.product.gtin,
                 codes=read_codes(pixels),
+                product=view.product.id,
                 product_class=class_of(view.product.category),
             )
             self._references.put(label, kept)

@@ -75,6 +75,26 @@ def test_a_finger_that_touches_words_of_its_colour_is_left_out_without_them() ->
     assert mask.mean() < 0.06
 
 
+@pytest.mark.parametrize("words", [["50", "mg"], ["250 mg"]])
+def test_a_label_with_words_is_compared_though_a_finger_is_behind(
+    words: list[str],
+) -> None:
+    # The pack is held from behind: what is blank of a label over it is no finger.
+    labelled = FACE.pixels.copy()
+    labelled[100:160, :90] = SKIN
+    for line, word in enumerate(words):
+        at = (4, 112 + 16 * line)
+        cv2.putText(labelled, word, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (20, 30, 120), 2)
+    photo = photographed(labelled, zoom=1.05).pixels.copy()
+    is_table = np.abs(photo.astype(int) - TABLE).max(axis=2) < 14
+    behind = photo.copy()
+    cv2.line(behind, (0, 209), (60, 209), SKIN, 62)
+    photo[is_table] = (100, 108, 116)
+    is_behind = is_table & (behind == SKIN).all(axis=2)
+    photo[is_behind] = SKIN
+    assert not covered(photo).any()
+
+
 def test_words_of_the_colour_of_skin_are_compared_beside_a_table_of_it() -> None:
     assert not covered(with_lines(table("plain"))).any()
     broad = with_lines(table("plain"))

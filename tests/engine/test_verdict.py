@@ -57,7 +57,9 @@ def evidence(
     coverage: float = 0.8,
     is_counterfeit: bool = False,
     is_gtin_other: bool | None = None,
+    product: str = "",
     product_class: str = "",
+    preference: float = 0.0,
     resolution: float = 1.2,
     regions: tuple[Region, ...] = (),
     **measured: float,
@@ -82,7 +84,12 @@ def evidence(
             1, 0.8, registration, agreement=0.9, chroma_gap=0.1, coverage=coverage
         ),
         reference=Reference(
-            1, picture, (480, 320), is_counterfeit, product_class=product_class
+            1,
+            picture,
+            (480, 320),
+            is_counterfeit,
+            product=product,
+            product_class=product_class,
         ),
         seen=picture,
         comparison=Comparison(
@@ -102,6 +109,7 @@ def evidence(
         resolution=resolution,
         codes=(),
         is_gtin_other=is_gtin_other,
+        preference=preference,
     )
 
 
@@ -270,20 +278,64 @@ def test_what_is_declared_has_the_first_word_where_it_fits() -> None:
     assert finding.chosen == 0
 
 
+def hidden(product: str = "A", **said: Any) -> Evidence:
+    """What the photo shows too coarsely to be compared."""
+    return evidence(resolution=0.1, product=product, **said)
+
+
+def other(product: str = "B", structure_top: float = 3.0, **said: Any) -> Evidence:
+    return evidence(product=product, structure_top=structure_top, **said)
+
+
 def test_a_sibling_does_not_answer_for_what_cannot_be_compared() -> None:
-    shown = replace(evidence(resolution=0.1, structure_top=2.5), preference=1.5)
-    other = replace(evidence(structure_top=3), preference=-1.5)
-    for examined in ([shown, other], [other, shown]):
+    shown = hidden(structure_top=2.5, preference=1.5)
+    sibling = other(preference=-1.5)
+    for examined in ([shown, sibling], [sibling, shown]):
         finding = decided(*examined)
         assert finding.kind is FindingKind.INSUFFICIENT_QUALITY
         assert examined[finding.chosen or 0] is shown
+    fitting = other(structure_top=0.5, preference=-1.5)
+    finding = decided(shown, fitting)
+    assert finding.kind is FindingKind.INSUFFICIENT_QUALITY, "it is none the less"
+
+
+def test_the_better_match_answers_though_a_worse_one_cannot_be_compared() -> None:
+    found = decided(hidden(inliers=20), other())
+    assert found.kind is FindingKind.INCONSISTENT_WITH_GENUINE
+    told = decided(hidden(preference=-1.5), other(preference=1.5))
+    assert told.kind is FindingKind.INCONSISTENT_WITH_GENUINE
+    assert told.chosen == 1
 
 
 def test_what_cannot_be_compared_has_no_merit_of_what_it_hides() -> None:
-    hidden = evidence(resolution=0.1, structure_top=0)
-    fitting = evidence(structure_top=0.5)
-    finding = decided(hidden, fitting)
+    finding = decided(hidden(structure_top=0), other(structure_top=0.5))
     assert finding.kind is FindingKind.CONSISTENT_WITH_GENUINE
+    assert finding.chosen == 1
+
+
+def test_another_picture_of_a_product_does_not_excuse_what_differs_from_it() -> None:
+    finding = decided(hidden(inliers=500), other(product="A"))
+    assert finding.kind is FindingKind.INCONSISTENT_WITH_GENUINE
+
+
+def test_a_code_of_another_product_speaks_against_what_cannot_be_compared() -> None:
+    finding = decided(hidden(is_gtin_other=True, inliers=300), other())
+    assert finding.kind is FindingKind.INCONSISTENT_WITH_GENUINE
+    assert finding.chosen == 1
+
+
+def test_what_cannot_be_compared_is_ordered_by_identification_alone() -> None:
+    poor = hidden(inliers=60, structure_top=0, product="B")
+    assert decided(hidden(inliers=500, structure_top=3), poor).chosen == 0
+    told = decided(hidden(preference=-1.5), hidden(preference=1.5, product="B"))
+    assert told.chosen == 1
+
+
+def test_a_claim_that_cannot_be_compared_is_no_other_variant() -> None:
+    finding = decided(
+        other(structure_top=0.5), hidden(inliers=60), is_declared=[False, True]
+    )
+    assert finding.kind is FindingKind.INSUFFICIENT_QUALITY
     assert finding.chosen == 1
 
 

@@ -67,7 +67,7 @@ class Match:
         }
 
 
-IDENTIFICATION_VERSION = "5"
+IDENTIFICATION_VERSION = "6"
 
 FIRST_LOOK = 5
 """Candidates registered before asking whether one of them is beyond doubt."""

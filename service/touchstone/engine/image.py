@@ -381,11 +381,11 @@ def darkest(pixels: Pixels) -> NDArray[np.uint8]:
 
 def lengths(vectors: NDArray[Any]) -> NDArray[np.float32]:
     """(h, w) of (h, w, 2)."""
-    x, y = cv2.split(vectors)
+    x, y = (np.asarray(one, np.float32) for one in cv2.split(vectors))
     return magnitude(x, y)
 
 
-def magnitude(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float32]:
+def magnitude(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the lengths of vectors (``x``, ``y``), float32 of (h, w).
 
     The last digit of OpenCV's own hangs on where in memory the answer comes to lie.

@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 # Skin of any tone in YCrCb (Chai and Ngan, IEEE TCSVT 9(4), 1999).
 _SKIN_LOW, _SKIN_HIGH = (30, 133, 77), (255, 178, 130)
 _SHRINK = 4
-_MIN_SHARE = 0.002
+_MIN_SHARE = 0.003
 _MAX_SHARE = 0.25
 """Of the face, each hand: a larger patch is for a person to look at. What all of them
 hide is measured, so that a policy clears nothing where it is more than a finger."""
@@ -200,12 +200,17 @@ def _fingers(
             _goes_on(patch, skin, shown, side) for side in sides
         ):
             found[patch] = 1
-    # A finger that touches words and lines of that colour, without them.
+    # What is left of a patch without the lines that it touches: it may be a finger over
+    # print of its colour, or what is blank of a label whose words are drawn on it.
     for patch in _patches(_broad(strays), face):
+        hull = _hull(patch)
         if (
             not found[patch].any()
-            and _solidity(patch) >= _FINGER_LIKE
-            and any(_goes_on(patch, skin, shown, side, is_strip=True) for side in sides)
+            and np.count_nonzero(patch) >= _FINGER_LIKE * np.count_nonzero(hull)
+            and skin[hull].mean() >= _UNWRITTEN
+            and any(
+                _goes_on(patch, skin, shown, side, strip_too=True) for side in sides
+            )
         ):
             found[patch] = 1
     return found
@@ -231,15 +236,18 @@ def _broad(mask: Mask) -> Mask:
 _NARROW = np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)), np.uint8)
 _FINGER_LIKE = 0.75
 """Least share that a patch fills of its convex hull: a bent finger, with its nail."""
+_UNWRITTEN = 0.97
+"""Least share of skin in the hull: fingers over words have 0.98, labels with words of
+their own up to 0.96 beside a finger that holds the package from behind."""
 
 
-def _solidity(patch: Mask) -> float:
+def _hull(patch: Mask) -> Mask:
     outlines, _ = cv2.findContours(
         patch.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
     )
     hull = np.zeros(patch.shape, np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(np.concatenate(outlines)), 1)
-    return float(np.count_nonzero(patch) / np.count_nonzero(hull))
+    return hull > 0
 
 
 def _goes_on_behind(patch: Mask, skin: Mask, beside: Mask, shown: Pixels) -> bool:
@@ -267,11 +275,11 @@ _ONE_COLOUR = 40
 
 
 def _goes_on(
-    patch: Mask, skin: Mask, shown: Pixels, side: _Side, *, is_strip: bool = False
+    patch: Mask, skin: Mask, shown: Pixels, side: _Side, *, strip_too: bool = False
 ) -> bool:
     """Tell whether the same skin goes on in the photo where ``patch`` meets a side.
 
-    ``is_strip``: only as a strip does, however much of one colour they are.
+    ``strip_too``: as a strip does *and* in one colour; else either is enough.
     """
     met = side.met_by(patch)
     along = np.count_nonzero(patch.any(axis=side.across))
@@ -279,12 +287,10 @@ def _goes_on(
         return False
     if side.is_skin[met].mean() < _GOES_ON:
         return False
-    if _is_strip(side, met):
-        return True
     within = (patch & skin)[side.rim]
-    return not is_strip and _alike(
-        side.colours[0, met & side.is_skin], shown[side.rim][within]
-    )
+    is_strip = _is_strip(side, met)
+    is_alike = _alike(side.colours[0, met & side.is_skin], shown[side.rim][within])
+    return is_strip and is_alike if strip_too else is_strip or is_alike
 
 
 _LEAST_MET = 0.3

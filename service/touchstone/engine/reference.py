@@ -28,6 +28,8 @@ class Reference:
     gtin: str | None = None
     codes: tuple[Code, ...] = ()
     """Read from `pixels`, their boxes in its frame."""
+    product: str = ""
+    """Which product it is of; empty if that is not known."""
     product_class: str = ""
     """As `class_of` gives it: the policy may have a threshold of its own for it."""
     framed: Pixels = field(init=False, repr=False)

@@ -91,17 +91,10 @@ def decide(
             reasons=(reason_for("known_counterfeit"),),
         )
     chosen = _likeliest(examined, genuine or known_fake, policy, is_declared)
-    objections = _objections(examined[chosen].measurements(), policy.quality_limits)
-    if objections:
-        return _graded(
-            examined[chosen],
-            policy,
-            chosen,
-            kind=FindingKind.INSUFFICIENT_QUALITY,
-            reasons=objections,
-        )
+    if not _comparable(examined, [chosen], policy):
+        return _insufficient(examined, chosen, policy)
     finding = _by_likelihood(examined[chosen], policy, chosen)
-    return _against_declaration(finding, is_declared, policy, examined)
+    return _against_declaration(finding, is_declared, policy, examined, genuine)
 
 
 def _likeliest(
@@ -112,29 +105,52 @@ def _likeliest(
 ) -> int:
     """Return which of the matches the item is: siblings are told apart by comparing.
 
-    One that this photo cannot be compared with may be what it shows all the same: if
-    only the others were asked, a sibling would answer for it, and differ. What the item
-    claims to be has the first word if it fits; another fits better only by noise.
+    What the item claims to be has the first word if it fits; another fits better only
+    by noise. One that this photo cannot be compared with may be what it shows all the
+    same: if only the others were asked, a sibling would answer for it, and differ.
     """
     comparable = _comparable(examined, numbers, policy)
-    fitting = [
-        n
-        for n in comparable
-        if is_declared is not None
-        and is_declared[n]
-        and _log10_lr(examined[n], policy) >= policy.consistent_log10_lr
-    ]
+    if not comparable:
+        return max(numbers, key=lambda n: (_identity(examined[n], policy), -n))
 
     def odds(number: int) -> tuple[float, int]:
         """Log10 odds that it is this one, and made as this one is."""
         evidence = examined[number]
-        match = policy.rank(evidence.match.measurements()) / math.log(10)
-        fit = _log10_lr(evidence, policy)
-        if number not in comparable:  # what is hidden cannot differ: no merit of it
-            fit = min(fit, 0.0)
-        return match + fit + evidence.preference, -number
+        return _match(evidence, policy) + _log10_lr(evidence, policy), -number
 
-    return max(fitting or numbers, key=odds)
+    fitting = [n for n in comparable if _fits(examined[n], policy)]
+    claimed = [n for n in fitting if is_declared is not None and is_declared[n]]
+    best = max(claimed or comparable, key=odds)
+    if claimed or (best in fitting and examined[best].preference >= 0):
+        return best
+    # Another picture of a product that is compared would give no answer in its stead.
+    answered = {examined[n].reference.product for n in comparable} - {""}
+    hidden = [
+        n
+        for n in numbers
+        if n not in comparable and examined[n].reference.product not in answered
+    ]
+    least = max(_identity(examined[n], policy) for n in comparable)
+    likelier = [n for n in hidden if _identity(examined[n], policy) > least]
+    return max(
+        likelier, key=lambda n: (_identity(examined[n], policy), -n), default=best
+    )
+
+
+def _fits(evidence: Evidence, policy: Policy) -> bool:
+    return _log10_lr(evidence, policy) >= policy.consistent_log10_lr
+
+
+def _match(evidence: Evidence, policy: Policy) -> float:
+    """Log10 odds that it is this one, by the match and beside its siblings."""
+    found = policy.rank(evidence.match.measurements()) / math.log(10)
+    return found + evidence.preference
+
+
+def _identity(evidence: Evidence, policy: Policy) -> float:
+    """Log10 odds that it is this one, however it was made."""
+    other = policy.other_gtin_log10_lr if evidence.is_gtin_other else 0.0
+    return _match(evidence, policy) - other
 
 
 def _comparable(
@@ -145,6 +161,17 @@ def _comparable(
         for n in numbers
         if not _objections(examined[n].measurements(), policy.quality_limits)
     ]
+
+
+def _insufficient(examined: Sequence[Evidence], chosen: int, policy: Policy) -> Finding:
+    objections = _objections(examined[chosen].measurements(), policy.quality_limits)
+    return _graded(
+        examined[chosen],
+        policy,
+        chosen,
+        kind=FindingKind.INSUFFICIENT_QUALITY,
+        reasons=objections,
+    )
 
 
 def _log10_lr(evidence: Evidence, policy: Policy) -> float:
@@ -230,11 +257,16 @@ def _against_declaration(
     is_declared: Sequence[bool] | None,
     policy: Policy,
     examined: Sequence[Evidence],
+    genuine: Sequence[int],
 ) -> Finding:
     if is_declared is None or finding.chosen is None or is_declared[finding.chosen]:
         return finding
     if finding.kind is not FindingKind.CONSISTENT_WITH_GENUINE:
         return finding
+    claimed = [n for n in genuine if is_declared[n]]
+    if claimed and not _comparable(examined, claimed, policy):
+        # What it claims to be lies there, and the photo does not say that it is not.
+        return _insufficient(examined, claimed[0], policy)
     return _graded(
         examined[finding.chosen],
         policy,

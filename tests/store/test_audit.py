@@ -310,9 +310,10 @@ def test_a_thousand_tamperings_of_a_long_log_are_all_found(
     operator = store.ensure_local_operator()
     for _ in range(10):
         store.record_examinations(operator, [examination_draft()] * 1000)
-    started = time.perf_counter()
+    # Of the processor: what else the machine does meanwhile is none of its time.
+    started = time.process_time()
     report = store.verify_chain(store.chain_head())
-    elapsed_s = time.perf_counter() - started
+    elapsed_s = time.process_time() - started
     assert report == ChainReport(10_001, True, None, store.chain_head().hash)
     assert elapsed_s < 2.0
     chance = random.Random(5)  # noqa: S311 no secret

@@ -110,15 +110,19 @@ def _likeliest(
     same: if only the others were asked, a sibling would answer for it, and differ.
     """
     comparable = _comparable(examined, numbers, policy)
-    if not comparable:
-        return max(numbers, key=lambda n: (_identity(examined[n], policy), -n))
+
+    def identity(number: int) -> tuple[float, int]:
+        return _identity(examined[number], policy), -number
 
     def odds(number: int) -> tuple[float, int]:
         """Log10 odds that it is this one, and made as this one is."""
         evidence = examined[number]
         return _match(evidence, policy) + _log10_lr(evidence, policy), -number
 
-    fitting = [n for n in comparable if _fits(examined[n], policy)]
+    if not comparable:
+        return max(numbers, key=identity)
+    least = policy.consistent_log10_lr
+    fitting = [n for n in comparable if _log10_lr(examined[n], policy) >= least]
     claimed = [n for n in fitting if is_declared is not None and is_declared[n]]
     best = max(claimed or comparable, key=odds)
     if claimed or (best in fitting and examined[best].preference >= 0):
@@ -130,15 +134,9 @@ def _likeliest(
         for n in numbers
         if n not in comparable and examined[n].reference.product not in answered
     ]
-    least = max(_identity(examined[n], policy) for n in comparable)
-    likelier = [n for n in hidden if _identity(examined[n], policy) > least]
-    return max(
-        likelier, key=lambda n: (_identity(examined[n], policy), -n), default=best
-    )
-
-
-def _fits(evidence: Evidence, policy: Policy) -> bool:
-    return _log10_lr(evidence, policy) >= policy.consistent_log10_lr
+    rival = max(_identity(examined[n], policy) for n in comparable)
+    likelier = [n for n in hidden if _identity(examined[n], policy) > rival]
+    return max(likelier, key=identity, default=best)
 
 
 def _match(evidence: Evidence, policy: Policy) -> float:

@@ -100,11 +100,16 @@ def _face(picture: Pixels) -> NDArray[np.uint8] | None:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(shown, connectivity=8)
     is_large = stats[:count, cv2.CC_STAT_AREA] >= _SPECK_SHARE * shown.size
     is_large[0] = False
-    places: Any = cv2.findNonZero(is_large[labels].astype(np.uint8))
-    if places is None:
-        return None
-    hull = np.zeros(shown.shape, np.uint8)
-    cv2.fillConvexPoly(hull, cv2.convexHull(places), 1)
+    hull = hull_of(is_large[labels])
+    return hull if hull.any() else None
+
+
+def hull_of(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return 1 within the convex hull of ``mask``, (h, w); all 0 if it is empty."""
+    hull = np.zeros(mask.shape, np.uint8)
+    places: Any = cv2.findNonZero(mask.astype(np.uint8))
+    if places is not None:
+        cv2.fillConvexPoly(hull, cv2.convexHull(places), 1)
     return hull
 
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.engine.extent import hull_of
 from touchstone.engine.image import Pixels, resized
 from touchstone.engine.normalisation import relight
 from touchstone.engine.registration import Registration
@@ -203,7 +204,7 @@ def _fingers(
     # What is left of a patch without the lines that it touches: it may be a finger over
     # print of its colour, or what is blank of a label whose words are drawn on it.
     for patch in _patches(_broad(strays), face):
-        hull = _hull(patch)
+        hull = hull_of(patch) > 0
         if (
             not found[patch].any()
             and np.count_nonzero(patch) >= _FINGER_LIKE * np.count_nonzero(hull)
@@ -239,15 +240,6 @@ _FINGER_LIKE = 0.75
 _UNWRITTEN = 0.97
 """Least share of skin in the hull: fingers over words have 0.98, labels with words of
 their own up to 0.96 beside a finger that holds the package from behind."""
-
-
-def _hull(patch: Mask) -> Mask:
-    outlines, _ = cv2.findContours(
-        patch.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
-    hull = np.zeros(patch.shape, np.uint8)
-    cv2.fillConvexPoly(hull, cv2.convexHull(np.concatenate(outlines)), 1)
-    return hull > 0
 
 
 def _goes_on_behind(patch: Mask, skin: Mask, beside: Mask, shown: Pixels) -> bool:

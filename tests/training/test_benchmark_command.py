@@ -19,8 +19,8 @@ from touchstone_training.benchmark.pictures import TILE_PX
 from touchstone_training.benchmark.published import validation_document
 from touchstone_training.benchmark.real import real_sets
 from touchstone_training.benchmark.simulated import Plan, dealt_kind, taken, third
-from touchstone_training.benchmark.work import spread
 from touchstone_training.simulator.counterfeits import KINDS
+from touchstone_training.work import spread
 
 RUNNER = CliRunner()
 FEWEST = Sizes(

@@ -193,6 +193,11 @@ def test_a_sibling_is_told_apart_from_another_design() -> None:
             is_enrolled=False,
         ),
         replace(answer(None, finding="no_reference"), product="3", is_enrolled=False),
+        replace(
+            answer(None, finding="insufficient_quality"),
+            product="3",
+            is_enrolled=False,
+        ),
     ]
     one: Any = identification_document(answers)["all"]
     assert one["recall_at_1"]["hits"] == 1
@@ -200,7 +205,8 @@ def test_a_sibling_is_told_apart_from_another_design() -> None:
     assert one["named_sibling"]["hits"] == 1
     assert one["named_another"]["hits"] == 0
     assert one["known_lost"]["hits"] == 1
-    assert (one["unknown_rejected"]["hits"], one["unknown_rejected"]["total"]) == (1, 2)
+    for name, hits in {"unknown_rejected": 1, "genuine_inconsistent": 1}.items():
+        assert (one[name]["hits"], one[name]["total"]) == (hits, 3), name
 
 
 def test_observations_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -388,7 +394,7 @@ def test_the_card_tells_every_measure(document: Document) -> None:
     assert "| personal care | -0.71 |  | " in told
     for word in (
         "equal error rate", "TPR at 0.1 % FPR", "the subtlest third", "Cllr",
-        "abstained", "top region", "sibling", "unknown, not named", "planted",
+        "abstained", "top region", "sibling", "unknown: `no_reference`", "planted",
         "figures/roc.svg", "figures/det.svg", "figures/tippett.svg",
         "figures/calibration.svg", "figures/kinds.svg", "figures/severity.svg",
         "figures/failures.jpg", *LABELS.values(), *FAMILIES,

@@ -23,7 +23,7 @@ from touchstone_training.fusion import (
     fit_fusion,
     out_of_fold,
 )
-from touchstone_training.measuring import GENUINE, Row
+from touchstone_training.measuring import GENUINE, Judged, Row
 from touchstone_training.ranking import auroc
 
 MATCHED = [term.name for term in IDENTIFICATION_TERMS]
@@ -100,13 +100,16 @@ def test_no_term_ever_counts_against_its_direction(
 
 def test_what_was_fitted_is_a_policy_that_answers_as_the_fit_does() -> None:
     matches = [
-        {name: float(RNG.normal(0.5 + 0.4 * (n % 2), 0.1)) for name in MATCHED}
+        Judged(
+            {name: float(RNG.normal(0.5 + 0.4 * (n % 2), 0.1)) for name in MATCHED},
+            is_true=n % 2 == 1,
+            stranger="" if n % 2 else f"photo {n // 4}",
+        )
         for n in range(80)
     ]
     document = policy_document(
         ROWS,
         matches,
-        np.arange(80) % 2 == 1,
         version="test",
         targets=Targets(),
         made_by={"commit": "none"},
@@ -123,7 +126,41 @@ def test_what_was_fitted_is_a_policy_that_answers_as_the_fit_does() -> None:
     assert set(policy.inconsistent_by_class) == {"food", "toy"}
     told = document["evaluation"]
     assert told["true_matches_accepted"] >= 0.9
-    assert told["false_matches_accepted"] <= Targets().wrong_match
+    assert told["strangers"] == 20
+    assert told["strangers_named"] <= 1 / 20
+
+
+@pytest.mark.parametrize("most_named", [0.02, 0.2])
+def test_what_is_accepted_withstands_the_best_of_many_strangers(
+    most_named: float,
+) -> None:
+    true = [Judged(looks(0.8), is_true=True) for _ in range(60)]
+    # Of ten others that a photo is laid over, nine are far and one is near.
+    strangers = [
+        Judged(looks(0.72 if k == n % 10 else 0.2), False, f"photo {n}")
+        for n in range(50)
+        for k in range(10)
+    ]
+    document = policy_document(
+        ROWS,
+        [*true, *strangers],
+        version="test",
+        targets=Targets(stranger_named=most_named, unnamed=0.0),
+        made_by={"commit": "none"},
+    )
+    policy = Policy.from_json(json.dumps(document).encode())
+    named = {
+        one.stranger
+        for one in strangers
+        if policy.rank(one.measurements) >= policy.accept_logit
+    }
+    assert len(named) == most_named * 50
+    assert document["evaluation"]["strangers"] == 50
+    assert document["evaluation"]["strangers_named"] == len(named) / 50
+
+
+def looks(mean: float) -> dict[str, float]:
+    return {name: float(RNG.normal(mean, 0.1)) for name in MATCHED}
 
 
 def test_a_class_that_strays_further_has_its_own_threshold() -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from touchstone.engine.channels import CHANNELS
 from touchstone_training.fusion import TermChoice, fit, fit_fusion, out_of_fold
-from touchstone_training.measuring import GENUINE, Row
+from touchstone_training.measuring import GENUINE, Judged, Row
 from touchstone_training.ranking import auroc
 from touchstone_training.simulator.families import FAMILIES
 
@@ -83,18 +83,17 @@ class Targets:
     """Genuine photos called inconsistent."""
     missed: float = 0.02
     """Counterfeits called consistent."""
-    wrong_match: float = 0.05
-    """Registered candidates of other products taken for the one in it, at most."""
+    stranger_named: float = 0.02
+    """Photos of products that nobody enrolled, named as another of those enrolled, at
+    most: an officer who is told of another product looks for a fault that is none."""
     unnamed: float = 0.015
     """Registered candidates that are the product in the photo, not taken for it, at
-    least: losing one in seventy keeps most products that nobody enrolled from being
-    named as another, and compared with that."""
+    least: the worst of them carry no answer."""
 
 
 def policy_document(
     rows: Sequence[Row],
-    identification_rows: Sequence[Mapping[str, float]],
-    is_true_match: NDArray[np.bool_],
+    matches: Sequence[Judged],
     *,
     version: str,
     targets: Targets,
@@ -104,8 +103,7 @@ def policy_document(
 
     Args:
         rows: of genuine and forged samples in which the reference was found.
-        identification_rows: measurements of matches, true and false.
-        is_true_match: (n,), for each of them.
+        matches: true and false ones, those of strangers among them.
         version: of the policy.
         targets: what the thresholds are set for.
         made_by: commit, seeds and data behind the rows, recorded as given.
@@ -126,19 +124,19 @@ def policy_document(
         false_alarm=targets.false_alarm,
     )
     called = sum(one["genuine_called"] for one in classes.values())
-    matched = fit(identification_rows, is_true_match, IDENTIFICATION_TERMS)
-    logits = matched.logits(identification_rows)
+    is_true_match = np.array([one.is_true for one in matches])
+    measured = [one.measurements for one in matches]
+    matched = fit(measured, is_true_match, IDENTIFICATION_TERMS)
+    logits = matched.logits(measured)
+    strangers = _best_of_strangers(matches, logits)
+    at_most = 1 - targets.stranger_named
     accept = max(
         float(np.quantile(logits[is_true_match], targets.unnamed)),
-        float(np.quantile(logits[~is_true_match], 1 - targets.wrong_match)),
+        float(np.quantile(strangers, at_most)),
     )
-    # Without a registration only looks speak: as rarely wrong as one in two hundred.
-    strangers = [
-        row["similarity"]
-        for row, true in zip(identification_rows, is_true_match, strict=True)
-        if not true
-    ]
-    resemblance = float(np.quantile(strangers, 0.995))
+    # Without a registration only looks speak, and are wrong as rarely.
+    looks = np.array([row["similarity"] for row in measured])
+    resemblance = float(np.quantile(_best_of_strangers(matches, looks), at_most))
     return {
         "version": version,
         "identification": {
@@ -179,12 +177,24 @@ def policy_document(
             "true_matches_accepted": round(
                 float((logits[is_true_match] >= accept).mean()), 4
             ),
-            "false_matches_accepted": round(
-                float((logits[~is_true_match] >= accept).mean()), 4
-            ),
+            "strangers": len(strangers),
+            "strangers_named": round(float((strangers >= accept).mean()), 4),
         },
         "made_by": dict(made_by),
     }
+
+
+def _best_of_strangers(matches: Sequence[Judged], values: _Array) -> _Array:
+    """Return the most of ``values`` over the matches of each photo of a stranger.
+
+    Photos over which nothing could be laid are not among them: the rates are those of
+    the photos that can be mistaken.
+    """
+    best: dict[str, float] = {}
+    for one, value in zip(matches, values, strict=True):
+        if one.stranger:
+            best[one.stranger] = max(float(value), best.get(one.stranger, -math.inf))
+    return np.array(list(best.values()))
 
 
 _MIN_DESIGNS_CALLED = 3

@@ -164,9 +164,13 @@ def _told(*names: str) -> tuple[TermChoice, ...]:
 
 
 _NO_ACCUSATION = 0.5
-"""Log10 of the highest likelihood ratio for what a photo can do by itself: coloured
-light and noise make any print look tinted and grainy. Their shares
-are small, so that all of these ways together stay below a ratio of one."""
+"""Log10 of the highest likelihood ratio for what a photo can do by itself: noise makes
+any print look grainy. The share of this way is small, so that it stays below a ratio of
+one."""
+_NO_TINT = -0.3
+"""The same for coloured light, which moves real photos further than any simulated one:
+with more, the tint of a photo hides which of two has a changed place. It still keeps a
+print from being cleared."""
 _COLOUR = TermChoice("colour_top", is_log=True, direction=1)
 
 WAYS = (
@@ -188,7 +192,7 @@ WAYS = (
             _COLOUR,
             *_told("cast"),
         ),
-        most_log10_lr=_NO_ACCUSATION,
+        most_log10_lr=_NO_TINT,
     ),
     Way(
         "proportion",

@@ -34,6 +34,8 @@ from touchstone.engine.localisation import (
 from touchstone.engine.reference import Reference
 from touchstone.errors import InvalidInputError
 from touchstone.retrieval import CLEAR_LEAD
+from touchstone.store import Region
+from touchstone.verification import MAX_CANDIDATES
 from touchstone_training.simulator.artwork import Artwork, design, render
 from touchstone_training.simulator.counterfeits import KINDS, counterfeit
 from touchstone_training.simulator.elements import Box
@@ -236,12 +238,28 @@ def variable_boxes(artwork: Artwork) -> tuple[Box, ...]:
     )
 
 
+def enrolled_regions(artwork: Artwork, print_: Pixels) -> tuple[Region, ...]:
+    """Return the same as enrolment takes them: whole pixels within ``print_``."""
+    size = print_.shape[1], print_.shape[0]
+    regions = []
+    for box in variable_boxes(artwork):
+        x, y = (
+            min(max(0, round(v)), side - 1)
+            for v, side in zip(box[:2], size, strict=True)
+        )
+        wide, tall = round(box[2]), round(box[3])
+        regions.append((x, y, min(wide, size[0] - x), min(tall, size[1] - y)))
+    return tuple(regions)
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What identification measured on one registered candidate."""
 
     measurements: dict[str, float]
     is_true: bool
+    stranger: str = ""
+    """Which photo of a product that is not among the references it was laid over."""
 
 
 def judged(
@@ -256,17 +274,46 @@ def judged(
     Returns what was measured on each that registered, and the match of the one with
     ``label``, which is the true one.
     """
+    found = _laid_over(photo, gallery, embedder, localiser)
+    rows = [Judged(one.measurements(), one.label == label) for one in found]
+    return rows, next((one for one in found if one.label == label), None)
+
+
+def taken_for(
+    sample: Sample,
+    others: Sequence[Enrolled],
+    name: str,
+    embedder: Embedder,
+    localiser: Localiser | None = None,
+) -> list[Judged]:
+    """Return what lies over a photo when its product is not among the references.
+
+    Among a few ``others`` a wrong match is rare and poor. Among many there is one that
+    shares layout, pictograms and seal, and that is what acceptance must withstand.
+    """
+    photo = decode(sample.jpeg, max_side_px=WORKING_SIDE_PX).pixels
+    found = _laid_over(photo, others, embedder, localiser)
+    return [Judged(one.measurements(), is_true=False, stranger=name) for one in found]
+
+
+def _laid_over(
+    photo: Pixels,
+    gallery: Sequence[Enrolled],
+    embedder: Embedder,
+    localiser: Localiser | None,
+) -> list[Match]:
+    """Lay over ``photo`` what is nearest, as many as the service would try."""
     references = {one.reference.label: one.reference for one in gallery}
     face = whole_photo(photo) if localiser is None else localiser.locate(photo)
-    found = match(
+    candidates = candidates_of(photo, face, gallery, embedder)
+    candidates.sort(key=lambda one: (-one.similarity, one.label))
+    return match(
         photo,
-        candidates_of(photo, face, gallery, embedder),
+        candidates[:MAX_CANDIDATES],
         lambda number: references[number],
         rank=lambda measured: measured["log_inliers"],
         face=span_of(face, photo),
     )
-    rows = [Judged(one.measurements(), one.label == label) for one in found]
-    return rows, next((one for one in found if one.label == label), None)
 
 
 def candidates_of(
@@ -341,14 +388,30 @@ def gallery_of(
     No sibling: one that registers is no wrong match, it is told apart by comparison.
     Of all designs ``scanned_share`` are enrolled as scans.
     """
-    gallery = []
-    for label in range(decoys + 1):
-        own_seed = seed + 5000 * label
-        artwork = drawn(own_seed, fonts)
-        rng = np.random.default_rng((own_seed, 13))
-        scan = rng if rng.random() < scanned_share else None
-        gallery.append(enrolled_artwork(artwork, label, embedder, scan=scan))
-    return gallery
+    return [
+        enrolled_design(
+            seed + 5000 * label,
+            label,
+            embedder,
+            fonts=fonts,
+            scanned_share=scanned_share,
+        )
+        for label in range(decoys + 1)
+    ]
+
+
+def enrolled_design(
+    seed: int,
+    label: int,
+    embedder: Embedder,
+    *,
+    fonts: Sequence[Path] = (),
+    scanned_share: float = 0.0,
+) -> Enrolled:
+    """Enrol the design of ``seed``, by the chance of ``scanned_share`` as a scan."""
+    rng = np.random.default_rng((seed, 13))
+    scan = rng if rng.random() < scanned_share else None
+    return enrolled_artwork(drawn(seed, fonts), label, embedder, scan=scan)
 
 
 def write_rows(path: Path, rows: Iterable[Row | Judged]) -> None:

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from touchstone.bootstrap import (
@@ -85,8 +84,7 @@ def calibrate(
     matches = read_judged(runs / "matches.jsonl")
     document = policy_document(
         rows,
-        [one.measurements for one in matches],
-        np.array([one.is_true for one in matches]),
+        matches,
         version=version,
         targets=Targets(),
         made_by={

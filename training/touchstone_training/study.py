@@ -5,11 +5,9 @@ real photographs of the training split: rows are written as they come, so that a
 pass can be watched, stopped and looked into.
 """
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +26,18 @@ from touchstone.engine.localisation import Localiser
 from touchstone.settings import Settings
 from touchstone_training.data import Item, read_manifest, split
 from touchstone_training.measuring import (
+    GENUINE,
     Enrolled,
     Judged,
     Row,
     enrolled,
-    gallery_of,
+    enrolled_design,
     judged,
     measure,
     samples,
+    taken_for,
 )
+from touchstone_training.work import spread
 
 REAL_TRAINING_SET = "open/grocerystore_packages"
 """Real photographs with confusable siblings, openly licensed, training brand only."""
@@ -57,6 +58,7 @@ class StudyOptions:
     difficulty: float = 0.25
     """Mean difficulty of the photographs; each is drawn from 0 to twice this."""
     decoys: int = 3
+    """Others of the designs, beside which each is found."""
     scanned: float = 0.5
     """Share of designs that are enrolled as scans or catalogue pictures."""
     real_photos: int = 160
@@ -67,16 +69,15 @@ def simulated(
 ) -> Iterator[tuple[Row, list[Judged]]]:
     """Measure every sample of the designs, each among decoys, in design order.
 
-    Of the further products no match is told.
+    Genuine photos of a design are also laid over all others, as if it were not
+    enrolled. Of the further products no match is told.
     """
     count = options.designs + options.products
     seeds = range(options.first_seed, options.first_seed + count)
     work = partial(_one_design, models=models, options=options, fonts=tuple(fonts))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        done = pool.map(work, seeds)
-        for rows in track(done, total=len(seeds), description="Simulated designs"):
-            yield from rows
+    done = spread(work, seeds, workers=workers, description="Simulated designs")
+    for rows in done:
+        yield from rows
 
 
 def _one_design(
@@ -87,13 +88,10 @@ def _one_design(
     embedder, comparator = open_embedder(settings), open_comparator(settings)
     localiser = open_localiser(settings)
     is_forged_too = seed < options.first_seed + options.designs
-    gallery = gallery_of(
-        seed,
-        embedder,
-        decoys=options.decoys if is_forged_too else 0,
-        fonts=fonts,
-        scanned_share=options.scanned,
-    )
+    if is_forged_too:
+        own, *others = _shelf(seed, models, options, fonts)
+    else:
+        own, others = _enrolled(seed, embedder, options, fonts), []
     taken = samples(
         seed,
         genuine=options.genuine,
@@ -101,18 +99,54 @@ def _one_design(
         difficulty=options.difficulty,
         fonts=fonts,
     )
-    measured = [
-        measure(
+    measured = []
+    for number, sample in enumerate(taken):
+        row, found = measure(
             sample,
-            gallery,
-            0,
+            [own, *others[: options.decoys]],
+            own.reference.label,
             embedder,
             comparator,
             localiser=localiser,
         )
-        for sample in taken
-    ]
-    return [(row, found if is_forged_too else []) for row, found in measured]
+        # Beside the right one others are tried no further than until it is sure.
+        found = [one for one in found if one.is_true]
+        if sample.kind == GENUINE:
+            name = f"{seed}-{number}"
+            found += taken_for(sample, others, name, embedder, localiser)
+        measured.append((row, found if is_forged_too else []))
+    return measured
+
+
+def _shelf(
+    seed: int, models: Path, options: StudyOptions, fonts: tuple[Path, ...]
+) -> list[Enrolled]:
+    """Return all designs as they are enrolled, from that of ``seed`` on."""
+    every = _every_design(models, options, fonts)
+    start = seed - options.first_seed
+    return [*every[start:], *every[:start]]
+
+
+@cache
+def _every_design(
+    models: Path, options: StudyOptions, fonts: tuple[Path, ...]
+) -> list[Enrolled]:
+    """Enrol every design, once in each process: 10 MB each."""
+    embedder = open_embedder(Settings.load(model_dir=models, provider="cpu"))
+    seeds = range(options.first_seed, options.first_seed + options.designs)
+    return [_enrolled(seed, embedder, options, fonts) for seed in seeds]
+
+
+def _enrolled(
+    seed: int, embedder: Embedder, options: StudyOptions, fonts: tuple[Path, ...]
+) -> Enrolled:
+    return enrolled_design(
+        seed,
+        seed - options.first_seed,
+        embedder,
+        fonts=fonts,
+        scanned_share=options.scanned,
+    )
 
 
 def real_matches(

@@ -21,7 +21,12 @@ from touchstone_training.classic import (
     classic_features,
 )
 from touchstone_training.data import HELD_OUT_SEED
-from touchstone_training.measuring import drawn, reference_print, samples
+from touchstone_training.measuring import (
+    drawn,
+    enrolled_regions,
+    reference_print,
+    samples,
+)
 from touchstone_training.simulator.artwork import Artwork
 from touchstone_training.simulator.photography import to_jpeg
 
@@ -129,16 +134,12 @@ def _product_id(seed: int) -> str:
 
 def _request(seed: int, artwork: Artwork) -> EnrolmentRequest:
     pixels = reference_print(artwork)
-    scale = max(pixels.shape[:2]) / max(artwork.size_px)
     return EnrolmentRequest(
         image=to_jpeg(pixels, _REFERENCE_QUALITY),
         product=ProductFields(
             _product_id(seed), brand=artwork.brand, name=artwork.name, gtin=artwork.gtin
         ),
-        variable_regions=tuple(
-            (round(x * scale), round(y * scale), round(w * scale), round(h * scale))
-            for x, y, w, h in artwork.variable_regions
-        ),
+        variable_regions=enrolled_regions(artwork, pixels),
     )
 
 

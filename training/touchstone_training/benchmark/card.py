@@ -27,7 +27,7 @@ from touchstone_training.benchmark.simulated import SEVERITIES
 CARD = "README.md"
 BEGIN = "<!-- measured: written by `benchmark`, do not edit -->"
 END = "<!-- end of what was measured -->"
-FORMAT = 4
+FORMAT = 5
 """Of the report; a card is written from no other."""
 ALL = "all"
 
@@ -261,13 +261,14 @@ def _identification(reports: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "| photographs | recall@1 | the design or its sibling first "
         "| named the sibling | named another | enrolled, but not named "
-        "| unknown, not named |"
+        "| unknown: `no_reference` | genuine called inconsistent |"
     )
-    yield "|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|"
     for name, one in _with_all_last(reports):
         keys = (
             "recall_at_1", "design_or_sibling_at_1", "named_sibling",
             "named_another", "known_lost", "unknown_rejected",
+            "genuine_inconsistent",
         )  # fmt: skip
         yield row(_SETS.get(name, name), *(share(one[key]) for key in keys))
     yield ""
@@ -278,7 +279,7 @@ def _real(reports: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         "| set | recall@1 | named another product | enrolled, but not named "
-        "| unknown, not named | genuine called inconsistent |"
+        "| unknown: `no_reference` | genuine called inconsistent |"
     )
     yield "|---|---|---|---|---|---|"
     keys = (

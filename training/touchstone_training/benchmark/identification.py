@@ -1,8 +1,8 @@
 """Which product is it: simulated packages with a sibling each, and packages unknown.
 
 Every design is enrolled beside a sibling, which differs in strength and GTIN and mostly
-in colour. The photos are the genuine ones on which counterfeits are measured, and those
-of many more designs.
+in colour, both with the places where units differ by design. The photos are the genuine
+ones on which counterfeits are measured, and those of many more designs.
 """
 
 import tempfile
@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from touchstone.engine.image import Pixels
+from touchstone.engine.wording import FindingKind
+from touchstone_training.benchmark.observations import ALARMS
 from touchstone_training.benchmark.real import likeliest
 from touchstone_training.benchmark.scores import share_document
-from touchstone_training.benchmark.services import enrol_all, opened
-from touchstone_training.benchmark.work import spread
-from touchstone_training.measuring import drawn, reference_print
-from touchstone_training.simulator.artwork import sibling
+from touchstone_training.measuring import drawn, enrolled_regions, reference_print
+from touchstone_training.services import Specimen, enrol_all, opened
+from touchstone_training.simulator.artwork import Artwork, sibling
 from touchstone_training.simulator.photography import to_jpeg
+from touchstone_training.work import spread
 
 _SIBLING = "sibling of "
 _JPEG_QUALITY = 95
@@ -48,22 +49,22 @@ class Answer:
     likeliest: str | None
     """With acceptance set aside, where the product is enrolled."""
     finding: str
-    """For whoever reads the rows. The references are enrolled without the places where
-    units differ by design, so that lots and dates count as differences here."""
 
 
-def enrolled_prints(seed: int, fonts: tuple[Path, ...]) -> list[tuple[str, bytes]]:
-    """Return (code, file) of the flat print of a design, and of its sibling's."""
+def enrolled_prints(seed: int, fonts: tuple[Path, ...]) -> list[Specimen]:
+    """Return the flat print of a design, and its sibling's."""
     artwork = drawn(seed, fonts)
     other = sibling(artwork, np.random.default_rng((seed, 17)))
     return [
-        (str(seed), _file(reference_print(artwork))),
-        (f"{_SIBLING}{seed}", _file(reference_print(other))),
+        _specimen(str(seed), artwork),
+        _specimen(f"{_SIBLING}{seed}", other),
     ]
 
 
-def _file(pixels: Pixels) -> bytes:
-    return to_jpeg(pixels, _JPEG_QUALITY)
+def _specimen(code: str, artwork: Artwork) -> Specimen:
+    pixels = reference_print(artwork)
+    image = to_jpeg(pixels, _JPEG_QUALITY)
+    return Specimen(code, image, enrolled_regions(artwork, pixels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def identify(
     foreign = [query for query in queries if query.product in unknown]
     with tempfile.TemporaryDirectory(prefix="touchstone-benchmark-") as folder:
         every, half = (Path(folder) / name for name in ("all", "half"))
-        known = [file for file in files if _design(file[0]) not in unknown]
+        known = [file for file in files if _design(file.code) not in unknown]
         enrol_all({every: files, half: known}, models, workers=workers)
         jobs = [
             _Asked(asked[start : start + _CHUNK], service, service == every)
@@ -152,7 +153,11 @@ def _shares(answers: Sequence[Answer]) -> dict[str, object]:
             lambda one: one.named is not None and not _is_of(one.named, one),
         ),
         "known_lost": (known, lambda one: one.named is None),
-        "unknown_rejected": (unknown, lambda one: one.named is None),
+        "genuine_inconsistent": (known, lambda one: one.finding in ALARMS),
+        "unknown_rejected": (
+            unknown,
+            lambda one: one.finding == str(FindingKind.NO_REFERENCE),
+        ),
     }
     return {
         name: share_document([(one.product, holds(one)) for one in own])

@@ -35,12 +35,12 @@ from touchstone_training.benchmark.peers import Classic
 from touchstone_training.benchmark.pictures import Kept
 from touchstone_training.benchmark.planted import plant_into
 from touchstone_training.benchmark.scores import share_document
-from touchstone_training.benchmark.services import References, enrol_all, opened
-from touchstone_training.benchmark.work import spread
 from touchstone_training.data import Item, read_manifest, split
 from touchstone_training.measuring import Enrolled, enrolled
+from touchstone_training.services import References, Specimen, enrol_all, opened
 from touchstone_training.simulator.photography import to_jpeg
 from touchstone_training.simulator.planting import LOCAL_KINDS
+from touchstone_training.work import spread
 
 _CHUNK = 20
 """Photos of a job: two processes should end together."""
@@ -127,11 +127,12 @@ def verify_real(
             codes = sorted({item.product_id for item in one.references})
             known = frozenset(codes[::2])
             files = [
-                (item.product_id, item.path.read_bytes()) for item in one.references
+                Specimen(item.product_id, item.path.read_bytes())
+                for item in one.references
             ]
             every, half = (Path(folder) / f"{one.name}-{n}" for n in ("all", "half"))
             services[every] = files
-            services[half] = [file for file in files if file[0] in known]
+            services[half] = [file for file in files if file.code in known]
             for start in range(0, len(one.photos), _CHUNK):
                 part = replace(one, photos=one.photos[start : start + _CHUNK])
                 jobs.append(_Asked(part, every, half, known))
@@ -153,8 +154,8 @@ def _verified(asked: _Asked, *, models: Path) -> list[RealRow]:
                 row,
                 is_rejected_unknown=application.verifier.assess(
                     caller, [item.path.read_bytes()]
-                ).product
-                is None,
+                ).finding.kind
+                is FindingKind.NO_REFERENCE,
             )
             for row, item in zip(rows, photos, strict=True)
         ]

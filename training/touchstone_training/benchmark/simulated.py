@@ -23,7 +23,6 @@ from touchstone_training.benchmark.observations import (
 )
 from touchstone_training.benchmark.peers import Classic
 from touchstone_training.benchmark.pictures import Kept
-from touchstone_training.benchmark.work import spread
 from touchstone_training.measuring import (
     ARTWORK_SIDE_PX,
     GENUINE,
@@ -36,6 +35,7 @@ from touchstone_training.simulator.artwork import Artwork, render
 from touchstone_training.simulator.counterfeits import KINDS, counterfeit
 from touchstone_training.simulator.photography import photograph, to_jpeg
 from touchstone_training.simulator.printing import genuine_print
+from touchstone_training.work import spread
 
 FIRST_SEED = 1_100_000
 """Designs for the benchmark: never trained on, calibrated on or looked at."""

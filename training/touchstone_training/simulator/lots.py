@@ -16,13 +16,12 @@ import cv2
 import numpy as np
 
 from touchstone.errors import InvalidInputError
-from touchstone_training.benchmark.work import spread
 from touchstone_training.measuring import (
     ARTWORK_SIDE_PX,
     conditions,
     drawn,
+    enrolled_regions,
     reference_print,
-    variable_boxes,
 )
 from touchstone_training.simulator.artwork import Artwork, Image, render
 from touchstone_training.simulator.counterfeits import (
@@ -34,6 +33,7 @@ from touchstone_training.simulator.counterfeits import (
 from touchstone_training.simulator.families import FAMILIES
 from touchstone_training.simulator.photography import photograph, to_jpeg
 from touchstone_training.simulator.printing import genuine_print
+from touchstone_training.work import spread
 
 FIRST_SEED = 3_000_000
 """Designs for lots: never trained on, calibrated on or looked at."""
@@ -257,18 +257,7 @@ def _write_references(out: Path, plan: LotPlan, fonts: tuple[Path, ...]) -> None
             path = f"references/{number}.jpg"
             pixels = reference_print(artwork)
             (out / path).write_bytes(to_jpeg(pixels, _REFERENCE_QUALITY))
-            size = (pixels.shape[1], pixels.shape[0])
-            boxes = [_inside(box, size) for box in variable_boxes(artwork)]
+            boxes = enrolled_regions(artwork, pixels)
             category = FAMILIES[artwork.family].product_class
             named = artwork.brand, artwork.name, category, artwork.gtin
             rows.writerow([_code(number), path, *named, json.dumps(boxes)])
-
-
-def _inside(box: Sequence[float], size_px: tuple[int, int]) -> list[int]:
-    # Enrolment takes whole pixels within the image.
-    x, y = (
-        min(max(0, round(v)), side - 1)
-        for v, side in zip(box[:2], size_px, strict=True)
-    )
-    wide, tall = round(box[2]), round(box[3])
-    return [x, y, min(wide, size_px[0] - x), min(tall, size_px[1] - y)]

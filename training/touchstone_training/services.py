@@ -1,4 +1,4 @@
-"""Services of their own for a benchmark: records, index and policy as shipped."""
+"""Services of their own to measure with: records, index and policy as shipped."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,11 +10,21 @@ from typing import TypeAlias
 from touchstone.bootstrap import Application, build, use_one_thread
 from touchstone.enrolment import EnrolmentRequest
 from touchstone.settings import Settings
-from touchstone.store import Caller, ProductFields
-from touchstone_training.benchmark.work import spread
+from touchstone.store import Caller, ProductFields, Region
+from touchstone_training.work import spread
 
-References: TypeAlias = Sequence[tuple[str, bytes]]
-"""Product code and image file of each."""
+
+@dataclass(frozen=True, slots=True)
+class Specimen:
+    """A reference as it is enrolled."""
+
+    code: str
+    """Of the product."""
+    image: bytes
+    variable_regions: tuple[Region, ...] = ()
+
+
+References: TypeAlias = Sequence[Specimen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +45,14 @@ def enrol_all(
 
 def _enrolled(job: _Enrolment, *, models: Path) -> None:
     with opened(job.folder, models) as (application, caller):
-        for code, data in job.references:
+        for one in job.references:
             application.enroller.enrol(
-                caller, EnrolmentRequest(data, ProductFields(code))
+                caller,
+                EnrolmentRequest(
+                    one.image,
+                    ProductFields(one.code),
+                    variable_regions=one.variable_regions,
+                ),
             )
 
 

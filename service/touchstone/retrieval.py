@@ -72,7 +72,8 @@ class Retriever:
         """Return what is near, and what of it lies over the photo, likeliest first."""
         near = self.near(caller, pixels, k)
         matches = self._laid_over(pixels, near.pairs, near.face)
-        is_likely = matches and self.policy.rank(matches[0].measurements()) > 0
+        least = max(0.0, self.policy.accept_logit)
+        is_likely = matches and self.policy.rank(matches[0].measurements()) >= least
         if is_likely or not near.is_by_face_alone:
             return near, matches
         tried = {candidate.label for candidate, _ in near.pairs}

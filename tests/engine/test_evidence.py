@@ -57,7 +57,7 @@ def test_the_resolution_is_photo_pixels_per_pixel_of_the_compared_frame() -> Non
     for zoom in (0.7, 1.0):
         evidence = examined(1, photographed(printed(1), zoom=zoom).pixels)
         expected = zoom * 480 / COMPARISON_SIDE_PX
-        assert evidence.resolution == pytest.approx(expected, rel=0.03)
+        assert evidence.match.resolution == pytest.approx(expected, rel=0.03)
 
 
 def test_quality_is_that_of_the_face_and_not_of_the_table() -> None:

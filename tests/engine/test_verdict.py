@@ -67,7 +67,7 @@ def evidence(
     """What a good photo of a genuine pack gives, but for what is said otherwise."""
     usual = dict.fromkeys(MEASUREMENTS, 0.2) | {"grain": 0.0}
     registration = Registration(
-        photo_from_reference=np.eye(3),
+        photo_from_reference=np.diag([resolution * 4 / 3, resolution * 4 / 3, 1]),
         bend=None,
         method=Method.ORB,
         inliers=inliers,
@@ -106,7 +106,6 @@ def evidence(
         face_share=1.0,
         quality=Quality(0.45, 0.01, 0.01, 0.7),
         is_closer=False,
-        resolution=resolution,
         codes=(),
         is_gtin_other=is_gtin_other,
         preference=preference,
@@ -180,7 +179,7 @@ def test_consistency_needs_a_genuine_match_above_every_threshold(
     assert is_declared
     assert not chosen.reference.is_counterfeit
     assert rules.rank(chosen.match.measurements()) >= rules.accept_logit
-    assert chosen.resolution >= 0.2
+    assert chosen.match.resolution >= 0.2
     assert finding.log10_lr is not None
     assert finding.log10_lr >= rules.consistent_log10_lr
 

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from touchstone.engine.comparison import MEASUREMENTS
 from touchstone.engine.policy import Policy
+from touchstone.errors import InvalidInputError
 from touchstone_training.calibration import (
     IDENTIFICATION_TERMS,
     Targets,
     classes_of,
     cllr,
+    fit_acceptance,
     policy_document,
 )
 from touchstone_training.fusion import (
@@ -23,10 +25,17 @@ from touchstone_training.fusion import (
     fit_fusion,
     out_of_fold,
 )
-from touchstone_training.measuring import GENUINE, Judged, Row
+from touchstone_training.measuring import GENUINE, Judged, Row, Stranger
 from touchstone_training.ranking import auroc
 
 MATCHED = [term.name for term in IDENTIFICATION_TERMS]
+
+
+def looks(mean: float) -> dict[str, float]:
+    """Measurements of a match."""
+    return {name: max(0.01, float(RNG.normal(mean, 0.1))) for name in MATCHED}
+
+
 RNG = np.random.default_rng(5)
 NAMES = (
     *MEASUREMENTS,
@@ -99,17 +108,11 @@ def test_no_term_ever_counts_against_its_direction(
 
 
 def test_what_was_fitted_is_a_policy_that_answers_as_the_fit_does() -> None:
-    matches = [
-        Judged(
-            {name: float(RNG.normal(0.5 + 0.4 * (n % 2), 0.1)) for name in MATCHED},
-            is_true=n % 2 == 1,
-            stranger="" if n % 2 else f"photo {n // 4}",
-        )
-        for n in range(80)
-    ]
+    matches = [Judged(looks(0.9 if n % 2 else 0.5), n % 2 == 1) for n in range(80)]
     document = policy_document(
         ROWS,
         matches,
+        [Stranger(n, 0.4, [looks(0.5)]) for n in range(20)],
         version="test",
         targets=Targets(),
         made_by={"commit": "none"},
@@ -126,41 +129,65 @@ def test_what_was_fitted_is_a_policy_that_answers_as_the_fit_does() -> None:
     assert set(policy.inconsistent_by_class) == {"food", "toy"}
     told = document["evaluation"]
     assert told["true_matches_accepted"] >= 0.9
-    assert told["strangers"] == 20
-    assert told["strangers_named"] <= 1 / 20
+    assert told["strangers_named"] == 0
+
+
+TRUE = [Judged(looks(0.8), is_true=True) for _ in range(60)]
+REAL = [Judged(looks(0.55), is_true=True, is_real=True) for _ in range(20)]
+FALSE = [Judged(looks(0.2), is_true=False) for _ in range(300)]
+STRANGERS = [
+    *(
+        # Of ten others that a photo is laid over, nine are far and one is near.
+        Stranger(
+            n // 5,
+            0.4 + n / 500,
+            [looks(0.7 if k == n % 10 else 0.2) for k in range(10)],
+        )
+        for n in range(90)
+    ),
+    *(Stranger(n, 0.9, []) for n in range(10)),
+]
 
 
 @pytest.mark.parametrize("most_named", [0.02, 0.2])
 def test_what_is_accepted_withstands_the_best_of_many_strangers(
     most_named: float,
 ) -> None:
-    true = [Judged(looks(0.8), is_true=True) for _ in range(60)]
-    # Of ten others that a photo is laid over, nine are far and one is near.
-    strangers = [
-        Judged(looks(0.72 if k == n % 10 else 0.2), False, f"photo {n}")
-        for n in range(50)
-        for k in range(10)
+    targets = Targets(stranger_named=most_named, unnamed=0.0)
+    found = fit_acceptance([*TRUE, *REAL, *FALSE], STRANGERS, targets)
+    named = [
+        one
+        for one in STRANGERS
+        if one.matches and max(found.sum.logits(one.matches)) >= found.accept
     ]
-    document = policy_document(
-        ROWS,
-        [*true, *strangers],
-        version="test",
-        targets=Targets(stranger_named=most_named, unnamed=0.0),
-        made_by={"commit": "none"},
-    )
-    policy = Policy.from_json(json.dumps(document).encode())
-    named = {
-        one.stranger
-        for one in strangers
-        if policy.rank(one.measurements) >= policy.accept_logit
-    }
-    assert len(named) == most_named * 50
-    assert document["evaluation"]["strangers"] == 50
-    assert document["evaluation"]["strangers_named"] == len(named) / 50
+    assert most_named * 100 - 1 <= len(named) <= most_named * 100
+    told = found.evaluation
+    assert (told["strangers"], told["stranger_products"]) == (100, 18)
+    assert told["strangers_named"] == len(named) / 100
 
 
-def looks(mean: float) -> dict[str, float]:
-    return {name: float(RNG.normal(mean, 0.1)) for name in MATCHED}
+def test_a_share_of_simulated_true_matches_is_given_up_and_real_ones_are_told() -> None:
+    targets = Targets(unnamed=0.2, stranger_named=1.0)
+    found = fit_acceptance([*TRUE, *REAL, *FALSE], STRANGERS, targets)
+    accepted = found.sum.logits([one.measurements for one in TRUE]) >= found.accept
+    assert accepted.mean() == pytest.approx(0.8, abs=0.02)
+    assert found.evaluation["true_matches_accepted"] == pytest.approx(accepted.mean())
+    real = found.sum.logits([one.measurements for one in REAL]) >= found.accept
+    assert found.evaluation["real_matches_accepted"] == real.mean() < 0.8
+
+
+def test_looks_alone_answer_for_as_few_strangers_as_is_stated() -> None:
+    targets = Targets(stranger_named=0.0, stranger_resembling=0.15, unnamed=0.0)
+    found = fit_acceptance([*TRUE, *REAL, *FALSE], STRANGERS, targets)
+    resembling = [one for one in STRANGERS if one.nearest >= found.resemblance]
+    # Ten of them over which nothing could be laid.
+    assert len(resembling) == 15
+    assert found.evaluation["strangers_answered"] == pytest.approx(0.15, abs=0.011)
+
+
+def test_without_strangers_nothing_is_accepted_unseen() -> None:
+    with pytest.raises(InvalidInputError, match="at least two designs"):
+        fit_acceptance([*TRUE, *FALSE], [], Targets())
 
 
 def test_a_class_that_strays_further_has_its_own_threshold() -> None:

@@ -1,6 +1,7 @@
 """What a pass for the calibration looks at."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 
 from touchstone.engine.reference import Reference
 from touchstone_training import study
-from touchstone_training.measuring import GENUINE, Enrolled, Judged, Row
-from touchstone_training.study import StudyOptions
+from touchstone_training.enrolling import Enrolled
+from touchstone_training.measuring import GENUINE, Judged, Row, Stranger
+from touchstone_training.study import Studied, StudyOptions
 
 OPTIONS = StudyOptions(
     first_seed=10, designs=5, genuine=3, forged=4, products=2, decoys=2
@@ -36,11 +38,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             Judged({}, is_true=one.reference.label == label) for one in gallery
         ]
 
-    def taken_for(_: Row, others: list[Enrolled], name: str, *__: Any) -> list[Judged]:
-        return [
-            Judged({"label": one.reference.label}, is_true=False, stranger=name)
-            for one in others
-        ]
+    def taken_for(sample: Row, others: list[Enrolled], *_: Any) -> Stranger:
+        labels = [{"label": float(one.reference.label)} for one in others]
+        return Stranger(sample.product, 0.5, labels)
 
     def enrolled_design(_: int, label: int, *__: Any, **___: Any) -> Enrolled:
         pixels = np.full((40, 60, 3), 255, np.uint8)
@@ -57,30 +57,36 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return each
 
 
-def looked(seed: int) -> list[tuple[Row, list[Judged]]]:
-    return study._one_design(seed, models=Path("models"), options=OPTIONS, fonts=())
+def looked(seed: int, options: StudyOptions = OPTIONS) -> list[Studied]:
+    return study._one_design(seed, models=Path("models"), options=options, fonts=())
 
 
 def test_of_further_products_there_are_genuine_photos_alone_and_no_matches(
     asked: list[int],
 ) -> None:
     both = looked(11)
-    assert [row.kind for row, _ in both] == [GENUINE] * 3 + ["typo"] * 4
-    assert all(any(one.is_true for one in found) for _, found in both)
+    assert [one.row.kind for one in both] == [GENUINE] * 3 + ["typo"] * 4
+    assert all(sum(m.is_true for m in one.matches) == 1 for one in both)
     alone = looked(15)
-    assert [row.kind for row, _ in alone] == [GENUINE] * 3
-    assert not any(found for _, found in alone)
+    assert [one.row.kind for one in alone] == [GENUINE] * 3
+    assert not any(one.matches for one in alone)
     assert asked == [3] * 7 + [1] * 3
 
 
-def test_a_genuine_photo_is_laid_over_all_designs_but_its_own(
-    asked: list[int],
-) -> None:
-    for seed in (10, 12, 14):
-        for number, (row, found) in enumerate(looked(seed)):
-            strangers = [one for one in found if one.stranger]
-            others = {0, 1, 2, 3, 4} - {seed - 10} if row.kind == GENUINE else set()
-            assert {one.measurements["label"] for one in strangers} == others
-            assert {one.stranger for one in strangers} <= {f"{seed}-{number}"}
-            assert [one.is_true for one in found if not one.stranger] == [True]
-    assert asked
+@pytest.mark.parametrize("seed", [10, 12, 14])
+@pytest.mark.usefixtures("asked")
+def test_a_genuine_photo_is_laid_over_all_designs_but_its_own(seed: int) -> None:
+    for one in looked(seed):
+        false = {m.measurements["label"] for m in one.matches if not m.is_true}
+        others = {0, 1, 2, 3, 4} - {seed - 10}
+        assert false == (others if one.row.kind == GENUINE else set())
+
+
+@pytest.mark.usefixtures("asked")
+def test_acceptance_is_set_by_strangers_that_it_was_not_fitted_to() -> None:
+    assert not any(one.stranger for one in looked(12))
+    strangers = [one.stranger for one in looked(16)]
+    assert [len(one.matches) for one in strangers if one] == [5, 5, 5]
+    # Without further products there are no others.
+    alone = looked(12, replace(OPTIONS, products=0))
+    assert [one.row.kind for one in alone if one.stranger] == [GENUINE] * 3

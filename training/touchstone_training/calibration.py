@@ -13,8 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.channels import CHANNELS
-from touchstone_training.fusion import TermChoice, fit, fit_fusion, out_of_fold
-from touchstone_training.measuring import GENUINE, Judged, Row
+from touchstone.errors import InvalidInputError
+from touchstone_training.fusion import (
+    MOST_BY_PHOTO,
+    Fit,
+    TermChoice,
+    fit,
+    fit_fusion,
+    out_of_fold,
+)
+from touchstone_training.measuring import GENUINE, Judged, Row, Stranger
 from touchstone_training.ranking import auroc
 from touchstone_training.simulator.families import FAMILIES
 
@@ -27,6 +35,7 @@ IDENTIFICATION_TERMS = (
     TermChoice("agreement", direction=1),
     TermChoice("chroma_gap", direction=-1),
     TermChoice("is_sift"),
+    TermChoice("resolution", is_log=True, direction=-1),
 )
 
 QUALITY_LIMITS: dict[str, tuple[float, float]] = {
@@ -48,6 +57,9 @@ PHOTO_LIMITS: dict[str, tuple[float, float]] = {
     "photo_dark": (0.0, 0.85),
     "photo_glare": (0.0, 0.85),
 }
+
+_BEYOND = 0.05
+"""By how much more than a photo can make by itself a print must differ to be called."""
 
 BANDS = (
     (1.0, "limited"),
@@ -86,14 +98,17 @@ class Targets:
     stranger_named: float = 0.02
     """Photos of products that nobody enrolled, named as another of those enrolled, at
     most: an officer who is told of another product looks for a fault that is none."""
-    unnamed: float = 0.015
-    """Registered candidates that are the product in the photo, not taken for it, at
-    least: the worst of them carry no answer."""
+    stranger_resembling: float = 0.01
+    """The same, told to show what could not be laid over them, at most."""
+    unnamed: float = 0.005
+    """Registered candidates that are the product in a simulated photo, not taken for
+    it, at least: the worst of them carry no answer."""
 
 
 def policy_document(
     rows: Sequence[Row],
     matches: Sequence[Judged],
+    strangers: Sequence[Stranger],
     *,
     version: str,
     targets: Targets,
@@ -103,7 +118,8 @@ def policy_document(
 
     Args:
         rows: of genuine and forged samples in which the reference was found.
-        matches: true and false ones, those of strangers among them.
+        matches: true and false ones.
+        strangers: photos of products that are not among the references.
         version: of the policy.
         targets: what the thresholds are set for.
         made_by: commit, seeds and data behind the rows, recorded as given.
@@ -114,7 +130,9 @@ def policy_document(
     genuine, fake = held_back[~is_fake], held_back[is_fake]
     fusion = fit_fusion(usable)
     cap = math.log10(max(10.0, min(len(genuine), len(fake)) / 3))
-    inconsistent = min(-0.3, float(np.quantile(genuine, targets.false_alarm)))
+    inconsistent = min(
+        -MOST_BY_PHOTO - _BEYOND, float(np.quantile(genuine, targets.false_alarm))
+    )
     consistent = max(0.3, float(np.quantile(fake, 1 - targets.missed)))
     rows_genuine = [row for row in usable if row.kind == GENUINE]
     classes = classes_of(
@@ -124,25 +142,13 @@ def policy_document(
         false_alarm=targets.false_alarm,
     )
     called = sum(one["genuine_called"] for one in classes.values())
-    is_true_match = np.array([one.is_true for one in matches])
-    measured = [one.measurements for one in matches]
-    matched = fit(measured, is_true_match, IDENTIFICATION_TERMS)
-    logits = matched.logits(measured)
-    strangers = _best_of_strangers(matches, logits)
-    at_most = 1 - targets.stranger_named
-    accept = max(
-        float(np.quantile(logits[is_true_match], targets.unnamed)),
-        float(np.quantile(strangers, at_most)),
-    )
-    # Without a registration only looks speak, and are wrong as rarely.
-    looks = np.array([row["similarity"] for row in measured])
-    resemblance = float(np.quantile(_best_of_strangers(matches, looks), at_most))
+    acceptance = fit_acceptance(matches, strangers, targets)
     return {
         "version": version,
         "identification": {
-            **matched.document(),
-            "accept_logit": round(accept, 4),
-            "resemblance_similarity": round(resemblance, 4),
+            **acceptance.sum.document(),
+            "accept_logit": acceptance.accept,
+            "resemblance_similarity": round(acceptance.resemblance, 4),
             "sibling_margin": _SIBLING_MARGIN,
         },
         "fusion": fusion.document(),
@@ -172,29 +178,84 @@ def policy_document(
             "cllr_out_of_fold": round(
                 cllr(np.clip(genuine, -cap, cap), np.clip(fake, -cap, cap)), 4
             ),
-            "true_matches": int(is_true_match.sum()),
-            "false_matches": int((~is_true_match).sum()),
-            "true_matches_accepted": round(
-                float((logits[is_true_match] >= accept).mean()), 4
-            ),
-            "strangers": len(strangers),
-            "strangers_named": round(float((strangers >= accept).mean()), 4),
+            **acceptance.evaluation,
         },
         "made_by": dict(made_by),
     }
 
 
-def _best_of_strangers(matches: Sequence[Judged], values: _Array) -> _Array:
-    """Return the most of ``values`` over the matches of each photo of a stranger.
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """When a candidate is taken for the product in the photo."""
 
-    Photos over which nothing could be laid are not among them: the rates are those of
-    the photos that can be mistaken.
+    sum: Fit
+    accept: float
+    """Log odds from which it is."""
+    resemblance: float
+    """Cosine from which a photo is said to show what could not be laid over it."""
+    evaluation: dict[str, float]
+
+
+def fit_acceptance(
+    matches: Sequence[Judged], strangers: Sequence[Stranger], targets: Targets
+) -> Acceptance:
+    """Fit what tells true matches from false ones, and set it by strangers.
+
+    The rates hold for photos of products that are not among so many references as
+    were laid over them; among more there is one that is nearer.
+
+    Raises:
+        InvalidInputError: there is no stranger.
     """
-    best: dict[str, float] = {}
-    for one, value in zip(matches, values, strict=True):
-        if one.stranger:
-            best[one.stranger] = max(float(value), best.get(one.stranger, -math.inf))
-    return np.array(list(best.values()))
+    if not strangers:
+        raise InvalidInputError(
+            "No photo was laid over other designs than its own: measure at least two "
+            "designs, and without --reuse of rows of an older version."
+        )
+    is_true = np.array([one.is_true for one in matches])
+    is_real = np.array([one.is_real for one in matches])
+    measured = [one.measurements for one in matches]
+    fitted = fit(measured, is_true, IDENTIFICATION_TERMS)
+    logits = fitted.logits(measured)
+    named = np.array([_likeliest(fitted, one) for one in strangers])
+    nearest = np.array([one.nearest for one in strangers])
+    simulated = logits[is_true & ~is_real]
+    # The next higher one: beside what is nothing at all there is nothing between.
+    reached = np.quantile(named, 1 - targets.stranger_named, method="higher")
+    least = float(np.quantile(simulated, targets.unnamed))
+    accept = round(max(least, float(reached) + _ABOVE), 4)
+    looks = float(np.quantile(nearest, 1 - targets.stranger_resembling))
+    real = logits[is_true & is_real]
+    return Acceptance(
+        fitted,
+        accept,
+        looks,
+        {
+            "true_matches": int(is_true.sum()),
+            "false_matches": int((~is_true).sum()),
+            "true_matches_accepted": _share(simulated >= accept),
+            **({"real_matches_accepted": _share(real >= accept)} if len(real) else {}),
+            "strangers": len(strangers),
+            "stranger_products": len({one.product for one in strangers}),
+            "strangers_named": _share(named >= accept),
+            "strangers_answered": _share((named >= accept) | (nearest >= looks)),
+        },
+    )
+
+
+def _likeliest(fitted: Fit, stranger: Stranger) -> float:
+    if not stranger.matches:
+        return _NOTHING
+    return float(fitted.logits(stranger.matches).max())
+
+
+_NOTHING = -1e3
+_ABOVE = 1e-4
+"""What is reached is accepted."""
+
+
+def _share(holds: NDArray[np.bool_]) -> float:
+    return round(float(holds.mean()), 4)
 
 
 _MIN_DESIGNS_CALLED = 3

@@ -164,13 +164,8 @@ def _told(*names: str) -> tuple[TermChoice, ...]:
 
 
 _NO_ACCUSATION = 0.5
-"""Log10 of the highest likelihood ratio for what a photo can do by itself: noise makes
-any print look grainy. The share of this way is small, so that it stays below a ratio of
-one."""
-_NO_TINT = -0.3
-"""The same for coloured light, which moves real photos further than any simulated one:
-with more, the tint of a photo hides which of two has a changed place. It still keeps a
-print from being cleared."""
+"""Log10 of the highest likelihood ratio for what a photo can do by itself: coloured
+light and noise make any print look tinted and grainy."""
 _COLOUR = TermChoice("colour_top", is_log=True, direction=1)
 
 WAYS = (
@@ -192,7 +187,7 @@ WAYS = (
             _COLOUR,
             *_told("cast"),
         ),
-        most_log10_lr=_NO_TINT,
+        most_log10_lr=_NO_ACCUSATION,
     ),
     Way(
         "proportion",
@@ -216,6 +211,12 @@ WAYS = (
 another tint. One sum over all of them would dilute each by what says nothing of it.
 Want of detail is no way of its own: photos of every phone and size lack some, and it
 spoke against half of the real genuine ones."""
+
+MOST_BY_PHOTO = math.log10(
+    sum(10**way.most_log10_lr for way in WAYS if math.isfinite(way.most_log10_lr))
+)
+"""Log10 of the highest likelihood ratio that such ways speak for together: what accuses
+must lie beyond it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from touchstone.catalogue import WORKING_SIDE_PX
-from touchstone.engine.codes import read_codes
 from touchstone.engine.comparator import Comparator
-from touchstone.engine.embedding import Embedder, Vectors, reference_views
+from touchstone.engine.embedding import Embedder
 from touchstone.engine.evidence import Evidence, examine
-from touchstone.engine.features import REFERENCE_SIDE_PX, Features, Method, detect
 from touchstone.engine.identification import (
     Candidate,
     Match,
     match,
+    nearest_unmatched,
 )
 from touchstone.engine.image import Pixels, decode
 from touchstone.engine.localisation import (
@@ -31,25 +30,20 @@ from touchstone.engine.localisation import (
     span_of,
     whole_photo,
 )
-from touchstone.engine.reference import Reference
 from touchstone.errors import InvalidInputError
 from touchstone.retrieval import CLEAR_LEAD
-from touchstone.store import Region
 from touchstone.verification import MAX_CANDIDATES
-from touchstone_training.simulator.artwork import Artwork, design, render
+from touchstone_training.enrolling import ARTWORK_SIDE_PX, Enrolled, drawn
+from touchstone_training.simulator.artwork import Artwork, render
 from touchstone_training.simulator.counterfeits import KINDS, counterfeit
-from touchstone_training.simulator.elements import Box
-from touchstone_training.simulator.families import FAMILIES
 from touchstone_training.simulator.photography import Conditions, photograph, to_jpeg
 from touchstone_training.simulator.printing import genuine_print
-from touchstone_training.simulator.scanning import scanned
 
 GENUINE = "genuine"
 PHOTO_PX = (1600, 1200)
 _PHOTO_SIZES_PX = (PHOTO_PX, PHOTO_PX, (1200, 900), (960, 720))
 """Messengers and web forms make photos smaller: what small ones cannot show must not
 speak against a print, and only a policy that has seen them knows."""
-ARTWORK_SIDE_PX = 1400
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +115,6 @@ def samples(
         )
 
 
-def drawn(seed: int, fonts: Sequence[Path] = ()) -> Artwork:
-    """Return the design of ``seed``."""
-    return design(seed, fonts=fonts) if fonts else design(seed)
-
-
-def reference_print(artwork: Artwork) -> Pixels:
-    """Return the flat print under which an artwork is enrolled."""
-    return render(artwork, long_side_px=ARTWORK_SIDE_PX, variable_seed=1)
-
-
 def _photographed(
     artwork: Artwork,
     seed: int,
@@ -161,105 +145,25 @@ def conditions(rng: np.random.Generator, difficulty: float) -> Conditions:
 
 
 @dataclass(frozen=True, slots=True)
-class Enrolled:
-    """What enrolment would keep of one reference image."""
-
-    reference: Reference
-    features: dict[Method, Features]
-    vectors: Vectors
-    """(views, dim)"""
-
-    def candidate(self, query: Vectors) -> Candidate:
-        """Return it as a candidate for a photo embedded as ``query`` (dim,)."""
-        similarity = float((self.vectors @ query).max())
-        return Candidate(self.reference.label, similarity, self.features)
-
-
-def enrolled(
-    pixels: Pixels,
-    label: int,
-    embedder: Embedder,
-    *,
-    variable_regions: tuple[tuple[float, float, float, float], ...] = (),
-    product_class: str = "",
-) -> Enrolled:
-    """Do what enrolment does with one reference image."""
-    size = pixels.shape[1], pixels.shape[0]
-    return Enrolled(
-        Reference(
-            label,
-            pixels,
-            size,
-            is_counterfeit=False,
-            variable_regions=variable_regions,
-            codes=read_codes(pixels),
-            product_class=product_class,
-        ),
-        {
-            method: detect(pixels, method, max_side_px=REFERENCE_SIDE_PX)
-            for method in Method
-        },
-        embedder.embed(reference_views(pixels)),
-    )
-
-
-def enrolled_artwork(
-    artwork: Artwork,
-    label: int,
-    embedder: Embedder,
-    *,
-    scan: np.random.Generator | None = None,
-) -> Enrolled:
-    """Enrol an artwork's flat print, or with ``scan`` a scan of it by that chance."""
-    pixels = reference_print(artwork)
-    side = max(pixels.shape[:2])
-    if scan is not None:
-        pixels = scanned(pixels, scan)
-    scale = max(pixels.shape[:2]) / side
-    boxes = [
-        (x * scale, y * scale, w * scale, h * scale)
-        for x, y, w, h in variable_boxes(artwork)
-    ]
-    return enrolled(
-        pixels,
-        label,
-        embedder,
-        variable_regions=tuple(boxes),
-        product_class=FAMILIES[artwork.family].product_class,
-    )
-
-
-def variable_boxes(artwork: Artwork) -> tuple[Box, ...]:
-    """Return the regions that vary from unit to unit, in the reference print's px."""
-    scale = ARTWORK_SIDE_PX / max(artwork.size_px)
-    return tuple(
-        (x * scale, y * scale, w * scale, h * scale)
-        for x, y, w, h in artwork.variable_regions
-    )
-
-
-def enrolled_regions(artwork: Artwork, print_: Pixels) -> tuple[Region, ...]:
-    """Return the same as enrolment takes them: whole pixels within ``print_``."""
-    size = print_.shape[1], print_.shape[0]
-    regions = []
-    for box in variable_boxes(artwork):
-        x, y = (
-            min(max(0, round(v)), side - 1)
-            for v, side in zip(box[:2], size, strict=True)
-        )
-        wide, tall = round(box[2]), round(box[3])
-        regions.append((x, y, min(wide, size[0] - x), min(tall, size[1] - y)))
-    return tuple(regions)
-
-
-@dataclass(frozen=True, slots=True)
 class Judged:
     """What identification measured on one registered candidate."""
 
     measurements: dict[str, float]
     is_true: bool
-    stranger: str = ""
-    """Which photo of a product that is not among the references it was laid over."""
+    is_real: bool = False
+    """Of a real photograph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """What a photo is taken for whose product is not among the references."""
+
+    product: int
+    """The design's seed."""
+    nearest: float
+    """Cosine of the nearest reference that could not be laid over it; -1: none."""
+    matches: list[dict[str, float]]
+    """Measurements of those that could."""
 
 
 def judged(
@@ -269,12 +173,12 @@ def judged(
     embedder: Embedder,
     localiser: Localiser | None = None,
 ) -> tuple[list[Judged], Match | None]:
-    """Lay every reference of ``gallery`` over ``photo``.
+    """Lay the nearest references of ``gallery`` over ``photo``.
 
     Returns what was measured on each that registered, and the match of the one with
     ``label``, which is the true one.
     """
-    found = _laid_over(photo, gallery, embedder, localiser)
+    _, found = _laid_over(photo, gallery, embedder, localiser)
     rows = [Judged(one.measurements(), one.label == label) for one in found]
     return rows, next((one for one in found if one.label == label), None)
 
@@ -282,18 +186,22 @@ def judged(
 def taken_for(
     sample: Sample,
     others: Sequence[Enrolled],
-    name: str,
     embedder: Embedder,
     localiser: Localiser | None = None,
-) -> list[Judged]:
-    """Return what lies over a photo when its product is not among the references.
+) -> Stranger:
+    """Return what a photo is taken for when its product is not among the references.
 
     Among a few ``others`` a wrong match is rare and poor. Among many there is one that
     shares layout, pictograms and seal, and that is what acceptance must withstand.
     """
     photo = decode(sample.jpeg, max_side_px=WORKING_SIDE_PX).pixels
-    found = _laid_over(photo, others, embedder, localiser)
-    return [Judged(one.measurements(), is_true=False, stranger=name) for one in found]
+    candidates, found = _laid_over(photo, others, embedder, localiser)
+    nearest = nearest_unmatched(candidates, found)
+    return Stranger(
+        sample.product,
+        nearest.similarity if nearest else -1.0,
+        [one.measurements() for one in found],
+    )
 
 
 def _laid_over(
@@ -301,15 +209,16 @@ def _laid_over(
     gallery: Sequence[Enrolled],
     embedder: Embedder,
     localiser: Localiser | None,
-) -> list[Match]:
+) -> tuple[list[Candidate], list[Match]]:
     """Lay over ``photo`` what is nearest, as many as the service would try."""
     references = {one.reference.label: one.reference for one in gallery}
     face = whole_photo(photo) if localiser is None else localiser.locate(photo)
     candidates = candidates_of(photo, face, gallery, embedder)
     candidates.sort(key=lambda one: (-one.similarity, one.label))
-    return match(
+    nearest = candidates[:MAX_CANDIDATES]
+    return nearest, match(
         photo,
-        candidates[:MAX_CANDIDATES],
+        nearest,
         lambda number: references[number],
         rank=lambda measured: measured["log_inliers"],
         face=span_of(face, photo),
@@ -375,46 +284,7 @@ def _is_hit(evidence: Evidence | None, sample: Sample) -> bool | None:
     )
 
 
-def gallery_of(
-    seed: int,
-    embedder: Embedder,
-    *,
-    decoys: int,
-    fonts: Sequence[Path] = (),
-    scanned_share: float = 0.0,
-) -> list[Enrolled]:
-    """Enrol a design (label 0) and ``decoys`` others.
-
-    No sibling: one that registers is no wrong match, it is told apart by comparison.
-    Of all designs ``scanned_share`` are enrolled as scans.
-    """
-    return [
-        enrolled_design(
-            seed + 5000 * label,
-            label,
-            embedder,
-            fonts=fonts,
-            scanned_share=scanned_share,
-        )
-        for label in range(decoys + 1)
-    ]
-
-
-def enrolled_design(
-    seed: int,
-    label: int,
-    embedder: Embedder,
-    *,
-    fonts: Sequence[Path] = (),
-    scanned_share: float = 0.0,
-) -> Enrolled:
-    """Enrol the design of ``seed``, by the chance of ``scanned_share`` as a scan."""
-    rng = np.random.default_rng((seed, 13))
-    scan = rng if rng.random() < scanned_share else None
-    return enrolled_artwork(drawn(seed, fonts), label, embedder, scan=scan)
-
-
-def write_rows(path: Path, rows: Iterable[Row | Judged]) -> None:
+def write_rows(path: Path, rows: Iterable[Row | Judged | Stranger]) -> None:
     """Write rows as JSON Lines."""
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
@@ -431,3 +301,9 @@ def read_judged(path: Path) -> list[Judged]:
     """Read the rows that `write_rows` wrote."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [Judged(**json.loads(line)) for line in lines]
+
+
+def read_strangers(path: Path) -> list[Stranger]:
+    """Read the rows that `write_rows` wrote."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [Stranger(**json.loads(line)) for line in lines]

@@ -26,8 +26,10 @@ from touchstone.settings import Settings
 from touchstone_training.calibration import Targets, policy_document
 from touchstone_training.measuring import (
     Row,
+    Stranger,
     read_judged,
     read_measured,
+    read_strangers,
     write_rows,
 )
 from touchstone_training.running import current_commit
@@ -75,16 +77,21 @@ def calibrate(
     if not reuse:
         matches = list(real_matches(embedder, data, options, localiser))
         rows: list[Row] = []
-        for row, judged in simulated(models, options, fonts_of(data), workers=workers):
-            rows.append(row)
-            matches += judged
+        strangers: list[Stranger] = []
+        for one in simulated(models, options, fonts_of(data), workers=workers):
+            rows.append(one.row)
+            matches += one.matches
+            strangers += [one.stranger] if one.stranger else []
         write_rows(runs / "rows.jsonl", rows)
         write_rows(runs / "matches.jsonl", matches)
+        write_rows(runs / "strangers.jsonl", strangers)
     rows = read_measured(runs / "rows.jsonl")
     matches = read_judged(runs / "matches.jsonl")
+    strangers = read_strangers(runs / "strangers.jsonl")
     document = policy_document(
         rows,
         matches,
+        strangers,
         version=version,
         targets=Targets(),
         made_by={

@@ -6,7 +6,7 @@ pass can be watched, stopped and looked into.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -25,13 +25,12 @@ from touchstone.engine.image import Pixels, decode
 from touchstone.engine.localisation import Localiser
 from touchstone.settings import Settings
 from touchstone_training.data import Item, read_manifest, split
+from touchstone_training.enrolling import Enrolled, enrolled, enrolled_design
 from touchstone_training.measuring import (
     GENUINE,
-    Enrolled,
     Judged,
     Row,
-    enrolled,
-    enrolled_design,
+    Stranger,
     judged,
     measure,
     samples,
@@ -54,7 +53,8 @@ class StudyOptions:
     products: int = 0
     """Further designs of which only genuine photos are taken: how far these stray
     differs more from design to design than from photo to photo. They stand alone and
-    tell nothing of matches, among which the real ones would weigh less."""
+    tell nothing of right matches, among which the real ones would weigh less; and they
+    are the strangers by which acceptance is set."""
     difficulty: float = 0.25
     """Mean difficulty of the photographs; each is drawn from 0 to twice this."""
     decoys: int = 3
@@ -64,67 +64,85 @@ class StudyOptions:
     real_photos: int = 160
 
 
+@dataclass(frozen=True, slots=True)
+class Studied:
+    """What is learned of one photo."""
+
+    row: Row
+    matches: list[Judged]
+    """Candidates that registered, true and false, by which acceptance is fitted."""
+    stranger: Stranger | None
+    """What it is taken for when its product is not enrolled, by which the threshold is
+    set: of a product that acceptance was not fitted to."""
+
+
 def simulated(
     models: Path, options: StudyOptions, fonts: Sequence[Path] = (), *, workers: int = 1
-) -> Iterator[tuple[Row, list[Judged]]]:
-    """Measure every sample of the designs, each among decoys, in design order.
+) -> Iterator[Studied]:
+    """Measure every sample of the designs and of further products, in that order.
 
-    Genuine photos of a design are also laid over all others, as if it were not
-    enrolled. Of the further products no match is told.
+    Genuine photos are also laid over all designs but their own, as if it were not
+    enrolled: those of the designs give wrong matches to learn from, those of the
+    products tell how often such are accepted (where there are none, the same do both).
     """
     count = options.designs + options.products
     seeds = range(options.first_seed, options.first_seed + count)
     work = partial(_one_design, models=models, options=options, fonts=tuple(fonts))
     done = spread(work, seeds, workers=workers, description="Simulated designs")
-    for rows in done:
-        yield from rows
+    for studied in done:
+        yield from studied
 
 
 def _one_design(
     seed: int, *, models: Path, options: StudyOptions, fonts: tuple[Path, ...]
-) -> list[tuple[Row, list[Judged]]]:
+) -> list[Studied]:
     use_one_thread()
     settings = Settings.load(model_dir=models, provider="cpu")
     embedder, comparator = open_embedder(settings), open_comparator(settings)
     localiser = open_localiser(settings)
-    is_forged_too = seed < options.first_seed + options.designs
-    if is_forged_too:
-        own, *others = _shelf(seed, models, options, fonts)
-    else:
-        own, others = _enrolled(seed, embedder, options, fonts), []
+    is_design = seed < options.first_seed + options.designs
+    own, others = _own_and_others(seed, models, options, fonts)
     taken = samples(
         seed,
         genuine=options.genuine,
-        forged=options.forged if is_forged_too else 0,
+        forged=options.forged if is_design else 0,
         difficulty=options.difficulty,
         fonts=fonts,
     )
-    measured = []
-    for number, sample in enumerate(taken):
+    # A product stands alone: how far its photos stray is all that it is measured for.
+    gallery = [own, *(others[: options.decoys] if is_design else [])]
+    studied = []
+    for sample in taken:
         row, found = measure(
             sample,
-            [own, *others[: options.decoys]],
+            gallery,
             own.reference.label,
             embedder,
             comparator,
             localiser=localiser,
         )
         # Beside the right one others are tried no further than until it is sure.
-        found = [one for one in found if one.is_true]
+        matches = [one for one in found if one.is_true and is_design]
+        stranger = None
         if sample.kind == GENUINE:
-            name = f"{seed}-{number}"
-            found += taken_for(sample, others, name, embedder, localiser)
-        measured.append((row, found if is_forged_too else []))
-    return measured
+            stranger = taken_for(sample, others, embedder, localiser)
+        if stranger is not None and is_design:
+            matches += [Judged(one, is_true=False) for one in stranger.matches]
+        is_told_of = not (is_design and options.products)
+        studied.append(Studied(row, matches, stranger if is_told_of else None))
+    return studied
 
 
-def _shelf(
+def _own_and_others(
     seed: int, models: Path, options: StudyOptions, fonts: tuple[Path, ...]
-) -> list[Enrolled]:
-    """Return all designs as they are enrolled, from that of ``seed`` on."""
+) -> tuple[Enrolled, list[Enrolled]]:
+    """Return the design of ``seed`` as it is enrolled, and all other designs."""
     every = _every_design(models, options, fonts)
-    start = seed - options.first_seed
-    return [*every[start:], *every[:start]]
+    number = seed - options.first_seed
+    if number < len(every):
+        return every[number], [*every[number + 1 :], *every[:number]]
+    embedder = open_embedder(Settings.load(model_dir=models, provider="cpu"))
+    return _enrolled(seed, embedder, options, fonts), every
 
 
 @cache
@@ -157,8 +175,9 @@ def real_matches(
 ) -> Iterator[Judged]:
     """Lay the training split's real references over its real photographs.
 
-    The embedder was trained on these products and is surer of them than it will be of
-    others; what it is too sure by (`optimism`) is taken off the true matches.
+    Then the same without the right one, as if it were not enrolled. The embedder was
+    trained on these products and is surer of them than it will be of others; what it is
+    too sure by (`optimism`) is taken off the true matches.
     """
     too_sure = optimism(embedder, data)
     items, gallery, codes = _gallery(embedder, data, "train")
@@ -167,12 +186,15 @@ def real_matches(
     for number in track(list(order), description="Real photographs"):
         item = photos[number]
         label = codes.index(item.product_id)
-        for row in judged(_read(item), gallery, label, embedder, localiser)[0]:
+        photo = _read(item)
+        for row in judged(photo, gallery, label, embedder, localiser)[0]:
             if row.is_true:
                 honest = row.measurements["similarity"] - too_sure
-                yield Judged({**row.measurements, "similarity": honest}, is_true=True)
-            else:
-                yield row
+                measured = {**row.measurements, "similarity": honest}
+                yield Judged(measured, is_true=True, is_real=True)
+        others = [one for one in gallery if one.reference.label != label]
+        for row in judged(photo, others, label, embedder, localiser)[0]:
+            yield replace(row, is_real=True)
 
 
 def optimism(embedder: Embedder, data: Path) -> float:

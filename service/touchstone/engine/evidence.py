@@ -11,7 +11,7 @@ from touchstone.engine.codes import Box, Code, united
 from touchstone.engine.comparator import Comparator
 from touchstone.engine.comparison import Comparison, Region, compare
 from touchstone.engine.extent import backdrop
-from touchstone.engine.identification import Match
+from touchstone.engine.identification import Match, resolution
 from touchstone.engine.image import Pixels
 from touchstone.engine.occlusion import hands
 from touchstone.engine.pose import aspect_gap
@@ -39,8 +39,6 @@ class Evidence:
     """Of the package face alone."""
     is_closer: bool
     """Whether the comparator took a closer look, see `larger`."""
-    resolution: float
-    """Photo pixels per pixel of the compared frame: below 1 the photo sees less."""
     codes: tuple[Code, ...]
     is_gtin_other: bool | None
     """Whether a code was read that carries another GTIN; None if nothing to compare."""
@@ -56,7 +54,6 @@ class Evidence:
             "aspect_gap": aspect_gap(self.match.registration),
             "inlier_residual": self.match.registration.residual_px,
             "hidden_fraction": self.hidden_fraction,
-            "resolution": self.resolution,
             "closer_look": float(self.is_closer),
             "sharpness": self.quality.sharpness,
             "glare_fraction": self.quality.glare_fraction,
@@ -123,7 +120,6 @@ def examine(
         ),
         quality=measure_quality(seen, covered),
         is_closer=closer is not None,
-        resolution=_resolution(registration, frame),
         codes=codes,
         is_gtin_other=is_gtin_other(photo, registration, codes, reference.gtin),
     )
@@ -137,8 +133,7 @@ def larger(
     Returns:
         both (height, width, 3), in the frame of `CLOSER_SIDE_PX`.
     """
-    frame = frame_of(reference.size_px)
-    if reference.larger is None or _resolution(registration, frame) < _RESOLVED:
+    if reference.larger is None or resolution(registration) < _RESOLVED:
         return None
     size = reference.larger.shape[1], reference.larger.shape[0]
     return reference.larger, rectify(photo, registration, size)[0]
@@ -147,12 +142,6 @@ def larger(
 _RESOLVED = 0.8
 """Photo pixels per pixel of the compared frame from which a closer look pays: print is
 told apart better when drawn a little larger than it was photographed."""
-
-
-def _resolution(registration: Registration, frame: tuple[int, int]) -> float:
-    """Photo pixels per pixel of the compared frame."""
-    to_frame = registration.reference_size_px[0] / frame[0]
-    return registration.photo_px_per_reference_px * to_frame
 
 
 _CLEAR = 2.0

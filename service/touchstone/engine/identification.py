@@ -24,7 +24,7 @@ from touchstone.engine.features import (
 )
 from touchstone.engine.image import Pixels, lengths, resized
 from touchstone.engine.rectification import rectify
-from touchstone.engine.reference import Reference
+from touchstone.engine.reference import Reference, frame_of
 from touchstone.engine.registration import Registration, register
 
 
@@ -55,6 +55,11 @@ class Match:
     coverage: float
     """Share of the face over which inliers are spread, 0 to 1."""
 
+    @property
+    def resolution(self) -> float:
+        """Photo pixels per pixel of the compared frame: below 1 the photo sees less."""
+        return resolution(self.registration)
+
     def measurements(self) -> dict[str, float]:
         """Return what tells a true match from a false one, by name."""
         return {
@@ -64,10 +69,19 @@ class Match:
             "agreement": self.agreement,
             "chroma_gap": self.chroma_gap,
             "is_sift": float(self.registration.method is Method.SIFT),
+            # A photo that sees more of it must show more of it.
+            "resolution": self.resolution,
         }
 
 
-IDENTIFICATION_VERSION = "6"
+def resolution(registration: Registration) -> float:
+    """Return the photo's pixels per pixel of the frame in which it is compared."""
+    width, _ = frame_of(registration.reference_size_px)
+    to_frame = registration.reference_size_px[0] / width
+    return registration.photo_px_per_reference_px * to_frame
+
+
+IDENTIFICATION_VERSION = "7"
 
 FIRST_LOOK = 5
 """Candidates registered before asking whether one of them is beyond doubt."""

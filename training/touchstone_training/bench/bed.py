@@ -21,12 +21,8 @@ from touchstone_training.classic import (
     classic_features,
 )
 from touchstone_training.data import HELD_OUT_SEED
-from touchstone_training.measuring import (
-    drawn,
-    enrolled_regions,
-    reference_print,
-    samples,
-)
+from touchstone_training.enrolling import drawn, enrolled_regions, reference_print
+from touchstone_training.measuring import samples
 from touchstone_training.simulator.artwork import Artwork
 from touchstone_training.simulator.photography import to_jpeg
 

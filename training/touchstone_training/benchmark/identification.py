@@ -17,7 +17,7 @@ from touchstone.engine.wording import FindingKind
 from touchstone_training.benchmark.observations import ALARMS
 from touchstone_training.benchmark.real import likeliest
 from touchstone_training.benchmark.scores import share_document
-from touchstone_training.measuring import drawn, enrolled_regions, reference_print
+from touchstone_training.enrolling import drawn, enrolled_regions, reference_print
 from touchstone_training.services import Specimen, enrol_all, opened
 from touchstone_training.simulator.artwork import Artwork, sibling
 from touchstone_training.simulator.photography import to_jpeg

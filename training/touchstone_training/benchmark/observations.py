@@ -25,7 +25,8 @@ from touchstone.engine.quality import measure_quality
 from touchstone.engine.verdict import decide, photo_measurements
 from touchstone.engine.wording import FindingKind
 from touchstone.settings import Settings
-from touchstone_training.measuring import GENUINE, Enrolled, judged
+from touchstone_training.enrolling import Enrolled
+from touchstone_training.measuring import GENUINE, judged
 
 Box: TypeAlias = tuple[float, float, float, float]
 """x, y, width, height in pixels of the enrolled image."""

@@ -36,7 +36,7 @@ from touchstone_training.benchmark.pictures import Kept
 from touchstone_training.benchmark.planted import plant_into
 from touchstone_training.benchmark.scores import share_document
 from touchstone_training.data import Item, read_manifest, split
-from touchstone_training.measuring import Enrolled, enrolled
+from touchstone_training.enrolling import Enrolled, enrolled
 from touchstone_training.services import References, Specimen, enrol_all, opened
 from touchstone_training.simulator.photography import to_jpeg
 from touchstone_training.simulator.planting import LOCAL_KINDS

@@ -23,14 +23,8 @@ from touchstone_training.benchmark.observations import (
 )
 from touchstone_training.benchmark.peers import Classic
 from touchstone_training.benchmark.pictures import Kept
-from touchstone_training.measuring import (
-    ARTWORK_SIDE_PX,
-    GENUINE,
-    PHOTO_PX,
-    conditions,
-    drawn,
-    gallery_of,
-)
+from touchstone_training.enrolling import ARTWORK_SIDE_PX, drawn, gallery_of
+from touchstone_training.measuring import GENUINE, PHOTO_PX, conditions
 from touchstone_training.simulator.artwork import Artwork, render
 from touchstone_training.simulator.counterfeits import KINDS, counterfeit
 from touchstone_training.simulator.photography import photograph, to_jpeg

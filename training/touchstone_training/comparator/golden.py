@@ -21,7 +21,8 @@ from touchstone.catalogue import WORKING_SIDE_PX
 from touchstone.engine.evidence import examine
 from touchstone.engine.image import decode
 from touchstone_training.benchmark.observations import Models
-from touchstone_training.measuring import GENUINE, gallery_of, judged, samples
+from touchstone_training.enrolling import gallery_of
+from touchstone_training.measuring import GENUINE, judged, samples
 from touchstone_training.ranking import auroc
 from touchstone_training.simulator.counterfeits import WHOLE_PRINT_KINDS
 

@@ -27,7 +27,8 @@ from touchstone.bootstrap import use_one_thread
 from touchstone.engine.image import Pixels
 from touchstone.errors import InvalidInputError
 from touchstone_training.comparator.prints import Prints, of_design, of_picture
-from touchstone_training.measuring import ARTWORK_SIDE_PX, GENUINE, conditions
+from touchstone_training.enrolling import ARTWORK_SIDE_PX
+from touchstone_training.measuring import GENUINE, conditions
 from touchstone_training.simulator.counterfeits import (
     WHOLE_PRINT_KINDS,
     genuine_print,

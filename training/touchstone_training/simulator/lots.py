@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 
 from touchstone.errors import InvalidInputError
-from touchstone_training.measuring import (
+from touchstone_training.enrolling import (
     ARTWORK_SIDE_PX,
-    conditions,
     drawn,
     enrolled_regions,
     reference_print,
 )
+from touchstone_training.measuring import conditions
 from touchstone_training.simulator.artwork import Artwork, Image, render
 from touchstone_training.simulator.counterfeits import (
     KINDS,

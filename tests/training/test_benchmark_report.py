@@ -155,23 +155,32 @@ def test_planted_counterfeits_are_held_against_their_own_control() -> None:
 
 
 def test_real_photos_are_counted_by_what_was_named() -> None:
-    def seen(named: str | None, finding: str, *, unknown: bool | None) -> RealRow:
-        return RealRow("shelf", "a.jpg", "A", named, named or "B", finding, [], unknown)
+    def seen(
+        named: str | None,
+        finding: str,
+        *,
+        unknown: str | None,
+        other: str | None = None,
+    ) -> RealRow:
+        first = named or "B"
+        return RealRow("shelf", "a.jpg", "A", named, first, finding, [], unknown, other)
 
     one: Any = real_document(
         [
-            seen("A", "inconclusive", unknown=True),
-            seen("B", "inconsistent_with_genuine", unknown=False),
+            seen("A", "inconclusive", unknown="no_reference"),
+            seen("B", "inconsistent_with_genuine", unknown="insufficient_quality"),
+            seen("A", "inconclusive", unknown="insufficient_quality", other="B"),
             seen(None, "no_reference", unknown=None),
         ]
     )
     hits = {
-        "recall_at_1": (1, 3),
-        "accepted_right": (1, 3),
-        "accepted_wrong": (1, 3),
-        "known_lost": (1, 3),
-        "unknown_rejected": (1, 2),
-        "genuine_inconsistent": (1, 3),
+        "recall_at_1": (2, 4),
+        "accepted_right": (2, 4),
+        "accepted_wrong": (1, 4),
+        "known_lost": (1, 4),
+        "unknown_rejected": (1, 3),
+        "unknown_named": (1, 3),
+        "genuine_inconsistent": (1, 4),
     }
     for name, (hit, total) in hits.items():
         assert (one[name]["hits"], one[name]["total"]) == (hit, total), name
@@ -205,8 +214,8 @@ def test_a_sibling_is_told_apart_from_another_design() -> None:
     assert one["named_sibling"]["hits"] == 1
     assert one["named_another"]["hits"] == 0
     assert one["known_lost"]["hits"] == 1
-    for name, hits in {"unknown_rejected": 1, "genuine_inconsistent": 1}.items():
-        assert (one[name]["hits"], one[name]["total"]) == (hits, 3), name
+    for name in ("unknown_rejected", "unknown_named", "genuine_inconsistent"):
+        assert (one[name]["hits"], one[name]["total"]) == (1, 3), name
 
 
 def test_observations_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -330,7 +339,7 @@ def test_the_contact_sheet_shows_a_strip_for_each_and_stays_small(
 
 def report_of(document: Document) -> Document:
     answers = [answer("1")]
-    row = RealRow("shelf", "a.jpg", "A", "A", "A", "inconclusive", [], None)
+    row = RealRow("shelf", "a.jpg", "A", "A", "A", "inconclusive", [], None, None)
     planted = planted_rows()
     return {
         "format": card.FORMAT,

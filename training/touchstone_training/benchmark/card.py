@@ -261,13 +261,13 @@ def _identification(reports: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "| photographs | recall@1 | the design or its sibling first "
         "| named the sibling | named another | enrolled, but not named "
-        "| unknown: `no_reference` | genuine called inconsistent |"
+        "| unknown: `no_reference` | unknown, named | genuine called inconsistent |"
     )
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for name, one in _with_all_last(reports):
         keys = (
             "recall_at_1", "design_or_sibling_at_1", "named_sibling",
-            "named_another", "known_lost", "unknown_rejected",
+            "named_another", "known_lost", "unknown_rejected", "unknown_named",
             "genuine_inconsistent",
         )  # fmt: skip
         yield row(_SETS.get(name, name), *(share(one[key]) for key in keys))
@@ -279,12 +279,12 @@ def _real(reports: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         "| set | recall@1 | named another product | enrolled, but not named "
-        "| unknown: `no_reference` | genuine called inconsistent |"
+        "| unknown: `no_reference` | unknown, named | genuine called inconsistent |"
     )
-    yield "|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|"
     keys = (
         "recall_at_1", "accepted_wrong", "known_lost", "unknown_rejected",
-        "genuine_inconsistent",
+        "unknown_named", "genuine_inconsistent",
     )  # fmt: skip
     for name, one in _with_all_last(reports):
         yield row(_SETS.get(name, name), *(share(one[key]) for key in keys))

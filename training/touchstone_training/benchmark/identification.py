@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from touchstone.engine.wording import FindingKind
-from touchstone_training.benchmark.observations import ALARMS
+from touchstone_training.benchmark.observations import ALARMS, NOTHING_FOUND
 from touchstone_training.benchmark.real import likeliest
 from touchstone_training.benchmark.scores import share_document
 from touchstone_training.enrolling import drawn, enrolled_regions, reference_print
@@ -154,10 +153,8 @@ def _shares(answers: Sequence[Answer]) -> dict[str, object]:
         ),
         "known_lost": (known, lambda one: one.named is None),
         "genuine_inconsistent": (known, lambda one: one.finding in ALARMS),
-        "unknown_rejected": (
-            unknown,
-            lambda one: one.finding == str(FindingKind.NO_REFERENCE),
-        ),
+        "unknown_rejected": (unknown, lambda one: one.finding == NOTHING_FOUND),
+        "unknown_named": (unknown, lambda one: one.named is not None),
     }
     return {
         name: share_document([(one.product, holds(one)) for one in own])

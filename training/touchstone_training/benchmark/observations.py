@@ -44,6 +44,7 @@ ALARMS = frozenset(
         str(FindingKind.MATCHES_KNOWN_COUNTERFEIT),
     }
 )
+NOTHING_FOUND = str(FindingKind.NO_REFERENCE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from touchstone.verification import Verifier
 from touchstone_training.benchmark.observations import (
     ALARMS,
     CONTROL,
+    NOTHING_FOUND,
     Looked,
     Models,
     Observation,
@@ -71,8 +72,10 @@ class RealRow:
     """The same with acceptance set aside: what is likeliest, however weakly."""
     finding: str
     reasons: list[str]
-    is_rejected_unknown: bool | None
-    """With its product not enrolled: whether none was named; None if not tried."""
+    unknown_finding: str | None
+    """Where its product is not enrolled; None if that was not asked."""
+    unknown_named: str | None
+    """The product that it was taken for there."""
 
 
 def real_sets(
@@ -150,15 +153,20 @@ def _verified(asked: _Asked, *, models: Path) -> list[RealRow]:
         return [
             row
             if row.product in asked.known_half
-            else replace(
-                row,
-                is_rejected_unknown=application.verifier.assess(
-                    caller, [item.path.read_bytes()]
-                ).finding.kind
-                is FindingKind.NO_REFERENCE,
-            )
+            else _asked_unknown(row, item, application, caller)
             for row, item in zip(rows, photos, strict=True)
         ]
+
+
+def _asked_unknown(
+    row: RealRow, item: Item, application: Application, caller: Caller
+) -> RealRow:
+    seen = application.verifier.assess(caller, [item.path.read_bytes()])
+    return replace(
+        row,
+        unknown_finding=str(seen.finding.kind),
+        unknown_named=seen.product.product_id if seen.product else None,
+    )
 
 
 def _row(name: str, item: Item, application: Application, caller: Caller) -> RealRow:
@@ -173,7 +181,8 @@ def _row(name: str, item: Item, application: Application, caller: Caller) -> Rea
         likeliest=named or likeliest(application.verifier, caller, data),
         finding=str(seen.finding.kind),
         reasons=[reason.code for reason in seen.finding.reasons],
-        is_rejected_unknown=None,
+        unknown_finding=None,
+        unknown_named=None,
     )
 
 
@@ -192,13 +201,14 @@ def likeliest(verifier: Verifier, caller: Caller, data: bytes) -> str | None:
 
 def real_document(rows: Sequence[RealRow]) -> dict[str, object]:
     """Sum up the rows of one set, or of all."""
-    asked = [row for row in rows if row.is_rejected_unknown is not None]
+    asked = [row for row in rows if row.unknown_finding is not None]
     tests: dict[str, tuple[Sequence[RealRow], Callable[[RealRow], bool]]] = {
         "recall_at_1": (rows, lambda row: row.likeliest == row.product),
         "accepted_right": (rows, lambda row: row.named == row.product),
         "accepted_wrong": (rows, lambda row: row.named not in {None, row.product}),
         "known_lost": (rows, lambda row: row.named is None),
-        "unknown_rejected": (asked, lambda row: bool(row.is_rejected_unknown)),
+        "unknown_rejected": (asked, lambda row: row.unknown_finding == NOTHING_FOUND),
+        "unknown_named": (asked, lambda row: row.unknown_named is not None),
         "genuine_inconsistent": (rows, lambda row: row.finding in ALARMS),
     }
     reasons: Counter[str] = Counter()

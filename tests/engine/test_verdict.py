@@ -141,6 +141,32 @@ def test_a_match_that_is_none_is_no_reference() -> None:
     assert decided(evidence(inliers=9)).kind is FindingKind.NO_REFERENCE
 
 
+def test_a_photo_too_small_to_tell_does_not_say_that_nothing_is_enrolled() -> None:
+    fields = whole_calibration()
+    rules = Policy.from_json(json.dumps(fields).encode())
+    rank = rules.rank(evidence(inliers=9).match.measurements())
+    assert rank < rules.accept_logit
+
+    def told(doubt: float, *, resolution: float) -> Finding:
+        fields["identification"]["doubt_logit"] = doubt
+        rules = Policy.from_json(json.dumps(fields).encode())
+        seen = evidence(inliers=9, resolution=resolution)
+        return decide([seen], rules, photo=GOOD_PHOTO)
+
+    small = told(rank - 0.1, resolution=0.1)
+    assert small.kind is FindingKind.INSUFFICIENT_QUALITY
+    assert [one.code for one in small.reasons] == ["resolution_too_low"]
+    assert (small.chosen, small.log10_lr) == (None, None)
+    assert small.advice == (RETAKE["resolution_too_low"],)
+    for clear in (told(rank + 0.1, resolution=0.1), told(rank - 0.1, resolution=1.2)):
+        assert clear.kind is FindingKind.NO_REFERENCE
+    with pytest.raises(ModelError, match="doubt_logit"):
+        told(rules.accept_logit + 0.1, resolution=0.1)
+    del fields["identification"]["doubt_logit"]  # a policy of before it was there
+    older = Policy.from_json(json.dumps(fields).encode())
+    assert older.doubt_logit == older.accept_logit
+
+
 def test_a_lookalike_whose_face_was_not_found_wants_another_photo() -> None:
     finding = decided(resemblance=0.71)
     assert finding.kind is FindingKind.INSUFFICIENT_QUALITY

@@ -31,9 +31,10 @@ from touchstone_training.ranking import auroc
 MATCHED = [term.name for term in IDENTIFICATION_TERMS]
 
 
-def looks(mean: float) -> dict[str, float]:
-    """Measurements of a match."""
-    return {name: max(0.01, float(RNG.normal(mean, 0.1))) for name in MATCHED}
+def looks(mean: float, *, resolution: float = 1.0) -> dict[str, float]:
+    """Measurements of a match in a photo that sees so much of it."""
+    told = {name: float(RNG.normal(mean, 0.1)) for name in MATCHED}
+    return told | {"resolution": float(RNG.normal(resolution, 0.05))}
 
 
 RNG = np.random.default_rng(5)
@@ -183,6 +184,26 @@ def test_looks_alone_answer_for_as_few_strangers_as_is_stated() -> None:
     # Ten of them over which nothing could be laid.
     assert len(resembling) == 15
     assert found.evaluation["strangers_answered"] == pytest.approx(0.15, abs=0.011)
+
+
+def test_few_strangers_are_told_that_their_photo_is_too_small() -> None:
+    small = [
+        Stranger(n, 0.1, [looks(0.5, resolution=0.4), looks(0.6)]) for n in range(100)
+    ]
+    targets = Targets(
+        stranger_named=0.0, stranger_doubted=0.1, stranger_resembling=0.0, unnamed=0.0
+    )
+    found = fit_acceptance([*TRUE, *REAL, *FALSE], small, targets)
+    doubted = [
+        one
+        for one in small
+        if found.sum.logits(one.matches[:1])[0] >= found.doubt  # the other is large
+    ]
+    assert found.doubt < found.accept
+    assert 9 <= len(doubted) <= 10
+    assert found.evaluation["strangers_answered"] >= len(doubted) / 100
+    large = [Stranger(n, 0.1, [looks(0.5)]) for n in range(100)]
+    assert fit_acceptance([*TRUE, *FALSE], large, targets).doubt == -3
 
 
 def test_without_strangers_nothing_is_accepted_unseen() -> None:

@@ -100,6 +100,8 @@ class Targets:
     most: an officer who is told of another product looks for a fault that is none."""
     stranger_resembling: float = 0.01
     """The same, told to show what could not be laid over them, at most."""
+    stranger_doubted: float = 0.01
+    """The same, told to be too small to tell, at most."""
     unnamed: float = 0.005
     """Registered candidates that are the product in a simulated photo, not taken for
     it, at least: the worst of them carry no answer."""
@@ -148,6 +150,7 @@ def policy_document(
         "identification": {
             **acceptance.sum.document(),
             "accept_logit": acceptance.accept,
+            "doubt_logit": acceptance.doubt,
             "resemblance_similarity": round(acceptance.resemblance, 4),
             "sibling_margin": _SIBLING_MARGIN,
         },
@@ -191,6 +194,8 @@ class Acceptance:
     sum: Fit
     accept: float
     """Log odds from which it is."""
+    doubt: float
+    """Log odds from which it may be, where the photo is too small to tell."""
     resemblance: float
     """Cosine from which a photo is said to show what could not be laid over it."""
     evaluation: dict[str, float]
@@ -217,18 +222,22 @@ def fit_acceptance(
     measured = [one.measurements for one in matches]
     fitted = fit(measured, is_true, IDENTIFICATION_TERMS)
     logits = fitted.logits(measured)
-    named = np.array([_likeliest(fitted, one) for one in strangers])
+    named = np.array([_likeliest(fitted, one.matches) for one in strangers])
+    small = np.array([_likeliest(fitted, _too_small(one.matches)) for one in strangers])
     nearest = np.array([one.nearest for one in strangers])
     simulated = logits[is_true & ~is_real]
     # The next higher one: beside what is nothing at all there is nothing between.
     reached = np.quantile(named, 1 - targets.stranger_named, method="higher")
     least = float(np.quantile(simulated, targets.unnamed))
     accept = round(max(least, float(reached) + _ABOVE), 4)
+    held = np.quantile(small, 1 - targets.stranger_doubted, method="higher")
+    doubt = round(min(accept, max(_LEAST_DOUBT, float(held) + _ABOVE)), 4)
     looks = float(np.quantile(nearest, 1 - targets.stranger_resembling))
     real = logits[is_true & is_real]
     return Acceptance(
         fitted,
         accept,
+        doubt,
         looks,
         {
             "true_matches": int(is_true.sum()),
@@ -238,18 +247,25 @@ def fit_acceptance(
             "strangers": len(strangers),
             "stranger_products": len({one.product for one in strangers}),
             "strangers_named": _share(named >= accept),
-            "strangers_answered": _share((named >= accept) | (nearest >= looks)),
+            "strangers_answered": _share(
+                (named >= accept) | (small >= doubt) | (nearest >= looks)
+            ),
         },
     )
 
 
-def _likeliest(fitted: Fit, stranger: Stranger) -> float:
-    if not stranger.matches:
-        return _NOTHING
-    return float(fitted.logits(stranger.matches).max())
+def _likeliest(fitted: Fit, matches: Sequence[Mapping[str, float]]) -> float:
+    return float(fitted.logits(matches).max()) if matches else _NOTHING
+
+
+def _too_small(matches: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
+    least, _ = QUALITY_LIMITS["resolution"]
+    return [one for one in matches if one["resolution"] < least]
 
 
 _NOTHING = -1e3
+_LEAST_DOUBT = -3.0
+"""One in twenty: what is less likely is no reason to ask for another photo."""
 _ABOVE = 1e-4
 """What is reached is accepted."""
 

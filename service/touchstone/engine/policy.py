@@ -120,6 +120,9 @@ class Policy:
     """Log odds that a registered candidate is the product in the photo."""
     accept_logit: float
     """Below it a candidate does not count as a match."""
+    doubt_logit: float
+    """From here on one that does not may be it all the same, in a photo too small to
+    tell."""
     resemblance_similarity: float
     """From here on a product is named by its looks, though its face was not found."""
     sibling_margin: float
@@ -189,6 +192,8 @@ def _check_order(policy: Policy) -> None:
     )
     if list(ascending) != sorted(ascending) or policy.consistent_log10_lr <= 0:
         raise ValueError("the thresholds are out of order")
+    if policy.doubt_logit > policy.accept_logit:
+        raise ValueError("doubt_logit lies above accept_logit")
     terms = (*policy.identification.terms, *policy.fusion.terms)
     if any(not term.std > 0 for term in terms):
         raise ValueError("a term would divide by nothing")
@@ -209,6 +214,9 @@ def _policy(fields: dict[str, Any], digest: str) -> Policy:
         digest=digest,
         identification=_logistic(identification),
         accept_logit=float(identification["accept_logit"]),
+        doubt_logit=float(
+            identification.get("doubt_logit", identification["accept_logit"])
+        ),
         resemblance_similarity=float(identification["resemblance_similarity"]),
         sibling_margin=float(identification["sibling_margin"]),
         fusion=_mixture(fusion),

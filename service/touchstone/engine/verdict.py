@@ -75,10 +75,8 @@ def decide(
         for number, evidence in enumerate(examined)
         if policy.rank(evidence.match.measurements()) >= policy.accept_logit
     ]
-    if not accepted and resemblance >= policy.resemblance_similarity:
-        return _only_resembles()
     if not accepted:
-        return _nothing_found(photo, policy)
+        return _nothing_accepted(examined, photo, policy, resemblance)
     genuine = [n for n in accepted if not examined[n].reference.is_counterfeit]
     known_fake = [n for n in accepted if examined[n].reference.is_counterfeit]
     fake = _better_explained_by_fake(examined, genuine, known_fake, policy)
@@ -315,18 +313,34 @@ def photo_measurements(size_px: tuple[int, int], quality: Quality) -> dict[str, 
     }
 
 
-def _only_resembles() -> Finding:
-    kind = FindingKind.INSUFFICIENT_QUALITY
-    reasons = (reason_for(NOT_REGISTERED),)
+def _nothing_accepted(
+    examined: Sequence[Evidence],
+    photo: Mapping[str, float],
+    policy: Policy,
+    resemblance: float,
+) -> Finding:
+    """Tell a photo that shows something else from one that cannot show what it is.
+
+    That nothing enrolled is there can only be said of a photo that would have shown it.
+    """
+    if resemblance >= policy.resemblance_similarity:
+        reasons: tuple[Reason, ...] = (reason_for(NOT_REGISTERED),)
+    elif any(_may_be_it(evidence, policy) for evidence in examined):
+        reasons = (reason_for("resolution_too_low"),)
+    else:
+        reasons = _objections(photo, policy.photo_limits)
+    kind = FindingKind.INSUFFICIENT_QUALITY if reasons else FindingKind.NO_REFERENCE
+    reasons = reasons or (reason_for("nothing_resembles"),)
     return Finding(kind, reasons, advice_for(kind, reasons))
 
 
-def _nothing_found(photo: Mapping[str, float], policy: Policy) -> Finding:
-    """Tell a photo that shows something else from one that shows nothing."""
-    objections = _objections(photo, policy.photo_limits)
-    kind = FindingKind.INSUFFICIENT_QUALITY if objections else FindingKind.NO_REFERENCE
-    reasons = objections or (reason_for("nothing_resembles"),)
-    return Finding(kind, reasons, advice_for(kind, reasons))
+def _may_be_it(evidence: Evidence, policy: Policy) -> bool:
+    """Tell whether a photo is too small to tell that it does not show this one."""
+    measured = evidence.match.measurements()
+    least, _ = policy.quality_limits["resolution"]
+    return (
+        measured["resolution"] < least and policy.rank(measured) >= policy.doubt_logit
+    )
 
 
 def disagreeing() -> Finding:

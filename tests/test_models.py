@@ -327,6 +327,13 @@ def test_what_a_photo_can_make_by_itself_accuses_nobody() -> None:
     assert -math.log10(sum(limited)) > least
 
 
+def test_a_photo_that_sees_more_must_show_more() -> None:
+    rules = policy()
+    (term,) = (t for t in rules.identification.terms if t.name == "resolution")
+    assert term.weight < 0
+    assert rules.doubt_logit < rules.accept_logit
+
+
 def test_the_error_rates_behind_the_thresholds_are_told() -> None:
     assert policy().error_rates
     assert all(0 <= rate <= 1 for rate in policy().error_rates.values())

@@ -113,7 +113,7 @@ class Seen:
     face: Face
     """Where the package face was looked for."""
     lookalike: ReferenceView | None = None
-    """The nearest reference that could not be laid over the photo."""
+    """The reference that looks most like the photo."""
 
     @property
     def kind(self) -> FindingKind:

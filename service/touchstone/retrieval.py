@@ -2,7 +2,7 @@
 
 The face that the localiser finds is searched with first. It may be the wrong one, so
 the whole photo is searched with as well wherever the face leaves doubt: no reference
-leads the others clearly, or none of those found lies over the photo.
+leads the others clearly, or none of those found is accepted.
 """
 
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ from touchstone.engine.features import FEATURES_VERSION
 from touchstone.engine.identification import (
     IDENTIFICATION_VERSION,
     Match,
-    nearest_unmatched,
+    nearest,
 )
 from touchstone.engine.image import DecodeLimits, Photo, decode
 from touchstone.engine.localisation import LOCALISATION_VERSION, Localiser
@@ -215,7 +215,7 @@ class Verifier:
         evidence = told_apart(evidence)
         photo_quality = photo_measurements(photo.full_size_px, measure_quality(pixels))
         views_examined = [views[one.match.label] for one in evidence]
-        lookalike = nearest_unmatched(candidates, matches)
+        lookalike = nearest(candidates)
         finding = decide(
             evidence,
             self.policy,

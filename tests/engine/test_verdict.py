@@ -158,6 +158,15 @@ def test_a_photo_too_small_to_tell_does_not_say_that_nothing_is_enrolled() -> No
     assert [one.code for one in small.reasons] == ["resolution_too_low"]
     assert (small.chosen, small.log10_lr) == (None, None)
     assert small.advice == (RETAKE["resolution_too_low"],)
+    # It names nobody, whatever looks like it; and any that was examined may be it.
+    fields["identification"]["doubt_logit"] = rank - 0.1
+    doubtful = Policy.from_json(json.dumps(fields).encode())
+    several = [evidence(inliers=8, resolution=0.1), evidence(inliers=9, resolution=0.1)]
+    both = decide(several, doubtful, photo=GOOD_PHOTO, resemblance=0.99)
+    assert [one.code for one in both.reasons] == ["resolution_too_low"]
+    boundless = replace(doubtful, quality_limits={})
+    seen = decide(several, boundless, photo=GOOD_PHOTO)
+    assert seen.kind is FindingKind.NO_REFERENCE
     for clear in (told(rank + 0.1, resolution=0.1), told(rank - 0.1, resolution=1.2)):
         assert clear.kind is FindingKind.NO_REFERENCE
     with pytest.raises(ModelError, match="doubt_logit"):

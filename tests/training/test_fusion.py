@@ -109,7 +109,10 @@ def test_no_term_ever_counts_against_its_direction(
 
 
 def test_what_was_fitted_is_a_policy_that_answers_as_the_fit_does() -> None:
-    matches = [Judged(looks(0.9 if n % 2 else 0.5), n % 2 == 1) for n in range(80)]
+    matches = [
+        Judged(looks(0.9 if n % 2 else 0.5), n % 2 == 1, is_real=False)
+        for n in range(80)
+    ]
     document = policy_document(
         ROWS,
         matches,
@@ -133,9 +136,9 @@ def test_what_was_fitted_is_a_policy_that_answers_as_the_fit_does() -> None:
     assert told["strangers_named"] == 0
 
 
-TRUE = [Judged(looks(0.8), is_true=True) for _ in range(60)]
+TRUE = [Judged(looks(0.8), is_true=True, is_real=False) for _ in range(60)]
 REAL = [Judged(looks(0.55), is_true=True, is_real=True) for _ in range(20)]
-FALSE = [Judged(looks(0.2), is_true=False) for _ in range(300)]
+FALSE = [Judged(looks(0.2), is_true=False, is_real=False) for _ in range(300)]
 STRANGERS = [
     *(
         # Of ten others that a photo is laid over, nine are far and one is near.

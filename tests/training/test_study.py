@@ -35,7 +35,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     ) -> tuple[Row, list[Judged]]:
         each.append(len(gallery))
         return sample, [
-            Judged({}, is_true=one.reference.label == label) for one in gallery
+            Judged({}, is_true=one.reference.label == label, is_real=False)
+            for one in gallery
         ]
 
     def taken_for(sample: Row, others: list[Enrolled], *_: Any) -> Stranger:

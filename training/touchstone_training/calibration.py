@@ -99,7 +99,7 @@ class Targets:
     """Photos of products that nobody enrolled, named as another of those enrolled, at
     most: an officer who is told of another product looks for a fault that is none."""
     stranger_resembling: float = 0.01
-    """The same, told to show what could not be laid over them, at most."""
+    """The same, named by looks alone, at most."""
     stranger_doubted: float = 0.01
     """The same, told to be too small to tell, at most."""
     unnamed: float = 0.005
@@ -151,7 +151,7 @@ def policy_document(
             **acceptance.sum.document(),
             "accept_logit": acceptance.accept,
             "doubt_logit": acceptance.doubt,
-            "resemblance_similarity": round(acceptance.resemblance, 4),
+            "resemblance_similarity": acceptance.resemblance,
             "sibling_margin": _SIBLING_MARGIN,
         },
         "fusion": fusion.document(),
@@ -197,7 +197,7 @@ class Acceptance:
     doubt: float
     """Log odds from which it may be, where the photo is too small to tell."""
     resemblance: float
-    """Cosine from which a photo is said to show what could not be laid over it."""
+    """Cosine from which a photo is said to show what is not accepted."""
     evaluation: dict[str, float]
 
 
@@ -229,10 +229,11 @@ def fit_acceptance(
     # The next higher one: beside what is nothing at all there is nothing between.
     reached = np.quantile(named, 1 - targets.stranger_named, method="higher")
     least = float(np.quantile(simulated, targets.unnamed))
-    accept = round(max(least, float(reached) + _ABOVE), 4)
+    accept = max(round(least, 4), _above(reached))
     held = np.quantile(small, 1 - targets.stranger_doubted, method="higher")
-    doubt = round(min(accept, max(_LEAST_DOUBT, float(held) + _ABOVE)), 4)
-    looks = float(np.quantile(nearest, 1 - targets.stranger_resembling))
+    doubt = min(accept, max(_LEAST_DOUBT, _above(held)))
+    looks = _above(np.quantile(nearest, 1 - targets.stranger_resembling))
+    is_alike = nearest >= looks
     real = logits[is_true & is_real]
     return Acceptance(
         fitted,
@@ -246,9 +247,10 @@ def fit_acceptance(
             **({"real_matches_accepted": _share(real >= accept)} if len(real) else {}),
             "strangers": len(strangers),
             "stranger_products": len({one.product for one in strangers}),
-            "strangers_named": _share(named >= accept),
+            "strangers_named": _share((named >= accept) | is_alike),
+            "strangers_doubted": _share(small >= doubt),
             "strangers_answered": _share(
-                (named >= accept) | (small >= doubt) | (nearest >= looks)
+                (named >= accept) | (small >= doubt) | is_alike
             ),
         },
     )
@@ -266,8 +268,11 @@ def _too_small(matches: Sequence[Mapping[str, float]]) -> list[Mapping[str, floa
 _NOTHING = -1e3
 _LEAST_DOUBT = -3.0
 """One in twenty: what is less likely is no reason to ask for another photo."""
-_ABOVE = 1e-4
-"""What is reached is accepted."""
+
+
+def _above(reached: float) -> float:
+    """Round as a policy is written, to what lies above: what is reached is accepted."""
+    return round(float(reached) + 1e-4, 4)
 
 
 def _share(holds: NDArray[np.bool_]) -> float:

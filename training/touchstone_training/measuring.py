@@ -19,7 +19,7 @@ from touchstone.engine.identification import (
     Candidate,
     Match,
     match,
-    nearest_unmatched,
+    nearest,
 )
 from touchstone.engine.image import Pixels, decode
 from touchstone.engine.localisation import (
@@ -150,7 +150,7 @@ class Judged:
 
     measurements: dict[str, float]
     is_true: bool
-    is_real: bool = False
+    is_real: bool
     """Of a real photograph."""
 
 
@@ -161,9 +161,9 @@ class Stranger:
     product: int
     """The design's seed."""
     nearest: float
-    """Cosine of the nearest reference that could not be laid over it; -1: none."""
+    """Cosine of the nearest reference; -1: none."""
     matches: list[dict[str, float]]
-    """Measurements of those that could."""
+    """Measurements of those that could be laid over it."""
 
 
 def judged(
@@ -179,7 +179,9 @@ def judged(
     ``label``, which is the true one.
     """
     _, found = _laid_over(photo, gallery, embedder, localiser)
-    rows = [Judged(one.measurements(), one.label == label) for one in found]
+    rows = [
+        Judged(one.measurements(), one.label == label, is_real=False) for one in found
+    ]
     return rows, next((one for one in found if one.label == label), None)
 
 
@@ -192,14 +194,16 @@ def taken_for(
     """Return what a photo is taken for when its product is not among the references.
 
     Among a few ``others`` a wrong match is rare and poor. Among many there is one that
-    shares layout, pictograms and seal, and that is what acceptance must withstand.
+    shares layout, pictograms and seal, and that is what acceptance must withstand. (The
+    service searches a second time, with the whole photo, where one leads clearly by its
+    face and is not accepted; that is left out.)
     """
     photo = decode(sample.jpeg, max_side_px=WORKING_SIDE_PX).pixels
     candidates, found = _laid_over(photo, others, embedder, localiser)
-    nearest = nearest_unmatched(candidates, found)
+    first = nearest(candidates)
     return Stranger(
         sample.product,
-        nearest.similarity if nearest else -1.0,
+        first.similarity if first else -1.0,
         [one.measurements() for one in found],
     )
 
@@ -215,10 +219,10 @@ def _laid_over(
     face = whole_photo(photo) if localiser is None else localiser.locate(photo)
     candidates = candidates_of(photo, face, gallery, embedder)
     candidates.sort(key=lambda one: (-one.similarity, one.label))
-    nearest = candidates[:MAX_CANDIDATES]
-    return nearest, match(
+    tried = candidates[:MAX_CANDIDATES]
+    return tried, match(
         photo,
-        nearest,
+        tried,
         lambda number: references[number],
         rank=lambda measured: measured["log_inliers"],
         face=span_of(face, photo),

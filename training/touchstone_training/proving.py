@@ -22,6 +22,7 @@ from touchstone.bootstrap import (
     open_embedder,
     open_localiser,
 )
+from touchstone.errors import InvalidInputError
 from touchstone.settings import Settings
 from touchstone_training.calibration import Targets, policy_document
 from touchstone_training.measuring import (
@@ -85,6 +86,11 @@ def calibrate(
         write_rows(runs / "rows.jsonl", rows)
         write_rows(runs / "matches.jsonl", matches)
         write_rows(runs / "strangers.jsonl", strangers)
+    if not (runs / "strangers.jsonl").is_file():
+        raise InvalidInputError(
+            f"{runs} holds no run of this version (no strangers.jsonl): measure anew, "
+            "without --reuse."
+        )
     rows = read_measured(runs / "rows.jsonl")
     matches = read_judged(runs / "matches.jsonl")
     strangers = read_strangers(runs / "strangers.jsonl")

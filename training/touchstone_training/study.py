@@ -101,7 +101,7 @@ def _one_design(
     embedder, comparator = open_embedder(settings), open_comparator(settings)
     localiser = open_localiser(settings)
     is_design = seed < options.first_seed + options.designs
-    own, others = _own_and_others(seed, models, options, fonts)
+    own, others = _own_and_others(seed, embedder, models, options, fonts)
     taken = samples(
         seed,
         genuine=options.genuine,
@@ -127,21 +127,26 @@ def _one_design(
         if sample.kind == GENUINE:
             stranger = taken_for(sample, others, embedder, localiser)
         if stranger is not None and is_design:
-            matches += [Judged(one, is_true=False) for one in stranger.matches]
+            matches += [
+                Judged(one, is_true=False, is_real=False) for one in stranger.matches
+            ]
         is_told_of = not (is_design and options.products)
         studied.append(Studied(row, matches, stranger if is_told_of else None))
     return studied
 
 
 def _own_and_others(
-    seed: int, models: Path, options: StudyOptions, fonts: tuple[Path, ...]
+    seed: int,
+    embedder: Embedder,
+    models: Path,
+    options: StudyOptions,
+    fonts: tuple[Path, ...],
 ) -> tuple[Enrolled, list[Enrolled]]:
     """Return the design of ``seed`` as it is enrolled, and all other designs."""
     every = _every_design(models, options, fonts)
     number = seed - options.first_seed
     if number < len(every):
         return every[number], [*every[number + 1 :], *every[:number]]
-    embedder = open_embedder(Settings.load(model_dir=models, provider="cpu"))
     return _enrolled(seed, embedder, options, fonts), every
 
 

@@ -146,13 +146,9 @@ def match(
     return sorted(matches, key=lambda m: (-rank(m.measurements()), m.label))
 
 
-def nearest_unmatched(
-    candidates: Sequence[Candidate], matches: Sequence[Match]
-) -> Candidate | None:
-    """Return the nearest candidate that could not be laid over the photo."""
-    matched = {one.label for one in matches}
-    rest = [one for one in candidates if one.label not in matched]
-    return max(rest, key=lambda one: (one.similarity, -one.label), default=None)
+def nearest(candidates: Sequence[Candidate]) -> Candidate | None:
+    """Return the candidate that looks most like the photo."""
+    return max(candidates, key=lambda one: (one.similarity, -one.label), default=None)
 
 
 def _matcher(

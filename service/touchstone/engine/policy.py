@@ -197,6 +197,8 @@ def _check_order(policy: Policy) -> None:
     terms = (*policy.identification.terms, *policy.fusion.terms)
     if any(not term.std > 0 for term in terms):
         raise ValueError("a term would divide by nothing")
+    if not math.isfinite(policy.doubt_logit + policy.accept_logit):
+        raise ValueError("acceptance by what is no number")
     sums = policy.identification, *(one.logistic for one in policy.fusion.experts)
     numbers = [
         *(one.bias for one in sums),

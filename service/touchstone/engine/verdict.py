@@ -60,8 +60,8 @@ def decide(
         photo: measurements of the photo as a whole (`photo_measurements`).
         is_declared: for each, whether it is of the product that the item claims to
             be; None if nothing was declared.
-        resemblance: similarity of the nearest candidate that could not be laid over
-            the photo; -1 if there is none.
+        resemblance: similarity of the nearest candidate, laid over the photo or not;
+            -1 if there is none.
     """
     # A finding of consistency must hold against every objection, so in this order:
     #
@@ -323,10 +323,10 @@ def _nothing_accepted(
 
     That nothing enrolled is there can only be said of a photo that would have shown it.
     """
-    if resemblance >= policy.resemblance_similarity:
-        reasons: tuple[Reason, ...] = (reason_for(NOT_REGISTERED),)
-    elif any(_may_be_it(evidence, policy) for evidence in examined):
-        reasons = (reason_for("resolution_too_low"),)
+    if any(_may_be_it(evidence, policy) for evidence in examined):
+        reasons: tuple[Reason, ...] = (reason_for("resolution_too_low"),)
+    elif resemblance >= policy.resemblance_similarity:
+        reasons = (reason_for(NOT_REGISTERED),)
     else:
         reasons = _objections(photo, policy.photo_limits)
     kind = FindingKind.INSUFFICIENT_QUALITY if reasons else FindingKind.NO_REFERENCE
@@ -337,7 +337,7 @@ def _nothing_accepted(
 def _may_be_it(evidence: Evidence, policy: Policy) -> bool:
     """Tell whether a photo is too small to tell that it does not show this one."""
     measured = evidence.match.measurements()
-    least, _ = policy.quality_limits["resolution"]
+    least, _ = policy.quality_limits.get("resolution", (0.0, math.inf))
     return (
         measured["resolution"] < least and policy.rank(measured) >= policy.doubt_logit
     )

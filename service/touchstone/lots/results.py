@@ -33,7 +33,7 @@ class Row:
     finding: str = ""
     """Empty where the photo could not be examined: see `error`."""
     product_id: str = ""
-    """Of the best match; empty for `no_reference`."""
+    """Of the best match; empty where nothing was named, as for `no_reference`."""
     face: str = ""
     log10_lr: float | None = None
     counterfeit_probability: float | None = None

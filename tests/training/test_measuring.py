@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,13 @@ def test_a_stranger_is_laid_over_the_nearest_as_many_as_the_service_would(
         _: Any, candidates: Sequence[Candidate], *__: Any, **___: Any
     ) -> list[Any]:
         asked.extend(candidates)
-        return []
+        return [SimpleNamespace(measurements=lambda: {"agreement": 0.4})]
 
     monkeypatch.setattr(measuring, "match", match)
     sample = Sample(7, "toy_box", "genuine", 0.0, (), to_jpeg(pixels, 90))
     found = taken_for(sample, others, _Straight())  # type: ignore[arg-type]
     assert [one.label for one in asked] == list(order[:MAX_CANDIDATES])
-    assert (found.product, found.matches) == (7, [])
+    assert (found.product, found.matches) == (7, [{"agreement": 0.4}])
     assert found.nearest == pytest.approx(0.9)
 
 

@@ -20,6 +20,13 @@ OPTIONS = StudyOptions(
 )
 
 
+def stub(label: int) -> Enrolled:
+    """A reference that nothing is measured on."""
+    pixels = np.full((40, 60, 3), 255, np.uint8)
+    reference = Reference(label, pixels, (60, 40), is_counterfeit=False)
+    return Enrolled(reference, {}, np.zeros((1, 4), np.float32))
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many each was measured among; nothing is drawn, photographed or measured."""
@@ -44,9 +51,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return Stranger(sample.product, 0.5, labels)
 
     def enrolled_design(_: int, label: int, *__: Any, **___: Any) -> Enrolled:
-        pixels = np.full((40, 60, 3), 255, np.uint8)
-        reference = Reference(label, pixels, (60, 40), is_counterfeit=False)
-        return Enrolled(reference, {}, np.zeros((1, 4), np.float32))
+        return stub(label)
 
     for name in ("open_embedder", "open_comparator", "open_localiser"):
         monkeypatch.setattr(study, name, lambda *_: None)
@@ -91,3 +96,40 @@ def test_acceptance_is_set_by_strangers_that_it_was_not_fitted_to() -> None:
     # Without further products there are no others.
     alone = looked(12, replace(OPTIONS, products=0))
     assert [one.row.kind for one in alone if one.stranger] == [GENUINE] * 3
+
+
+def test_real_photos_are_laid_over_all_references_and_over_all_but_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    codes = ["A", "B", "C"]
+    gallery = [stub(label) for label in range(3)]
+    items = [SimpleNamespace(kind="photo", product_id=code) for code in codes]
+
+    def judged(
+        _: Any, among: list[Enrolled], label: int, *__: Any
+    ) -> tuple[list[Judged], None]:
+        labels = [one.reference.label for one in among]
+        return [
+            Judged(
+                {"similarity": 0.8, "label": n, "own": label},
+                is_true=n == label,
+                is_real=False,
+            )
+            for n in labels
+        ], None
+
+    monkeypatch.setattr(study, "_gallery", lambda *_: (items, gallery, codes))
+    monkeypatch.setattr(study, "optimism", lambda *_: 0.1)
+    monkeypatch.setattr(study, "_read", lambda item: item)
+    monkeypatch.setattr(study, "judged", judged)
+    embedder: Any = None
+    rows = list(study.real_matches(embedder, Path("data"), OPTIONS))
+    assert all(one.is_real for one in rows)
+    true = [one.measurements for one in rows if one.is_true]
+    assert sorted(one["own"] for one in true) == [0, 1, 2]
+    assert [one["similarity"] for one in true] == pytest.approx([0.7] * 3)
+    false = [one.measurements for one in rows if not one.is_true]
+    assert sorted((one["own"], one["label"]) for one in false) == [
+        (own, other) for own in range(3) for other in range(3) if own != other
+    ]
+    assert {one["similarity"] for one in false} == {0.8}

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -295,19 +296,10 @@ def write_rows(path: Path, rows: Iterable[Row | Judged | Stranger]) -> None:
             file.write(json.dumps(asdict(row)) + "\n")
 
 
-def read_measured(path: Path) -> list[Row]:
-    """Read the rows that `write_rows` wrote."""
+Kind = TypeVar("Kind", Row, Judged, Stranger)
+
+
+def read_rows(path: Path, kind: type[Kind]) -> list[Kind]:
+    """Read the rows of one ``kind`` that `write_rows` wrote."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [Row(**json.loads(line)) for line in lines]
-
-
-def read_judged(path: Path) -> list[Judged]:
-    """Read the rows that `write_rows` wrote."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [Judged(**json.loads(line)) for line in lines]
-
-
-def read_strangers(path: Path) -> list[Stranger]:
-    """Read the rows that `write_rows` wrote."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [Stranger(**json.loads(line)) for line in lines]
+    return [kind(**json.loads(line)) for line in lines]

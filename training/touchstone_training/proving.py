@@ -26,11 +26,10 @@ from touchstone.errors import InvalidInputError
 from touchstone.settings import Settings
 from touchstone_training.calibration import Targets, policy_document
 from touchstone_training.measuring import (
+    Judged,
     Row,
     Stranger,
-    read_judged,
-    read_measured,
-    read_strangers,
+    read_rows,
     write_rows,
 )
 from touchstone_training.running import current_commit
@@ -91,9 +90,9 @@ def calibrate(
             f"{runs} holds no run of this version (no strangers.jsonl): measure anew, "
             "without --reuse."
         )
-    rows = read_measured(runs / "rows.jsonl")
-    matches = read_judged(runs / "matches.jsonl")
-    strangers = read_strangers(runs / "strangers.jsonl")
+    rows = read_rows(runs / "rows.jsonl", Row)
+    matches = read_rows(runs / "matches.jsonl", Judged)
+    strangers = read_rows(runs / "strangers.jsonl", Stranger)
     document = policy_document(
         rows,
         matches,

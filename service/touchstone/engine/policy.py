@@ -197,15 +197,14 @@ def _check_order(policy: Policy) -> None:
     terms = (*policy.identification.terms, *policy.fusion.terms)
     if any(not term.std > 0 for term in terms):
         raise ValueError("a term would divide by nothing")
-    if not math.isfinite(policy.doubt_logit + policy.accept_logit):
-        raise ValueError("acceptance by what is no number")
     sums = policy.identification, *(one.logistic for one in policy.fusion.experts)
     numbers = [
+        *(policy.doubt_logit, policy.accept_logit),
         *(one.bias for one in sums),
         *(n for term in terms for n in (term.mean, term.std, term.weight, term.offset)),
     ]
     if not all(math.isfinite(number) for number in numbers):
-        raise ValueError("a sum with what is no number")
+        raise ValueError("a sum or acceptance with what is no number")
 
 
 def _policy(fields: dict[str, Any], digest: str) -> Policy:

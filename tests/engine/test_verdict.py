@@ -15,6 +15,7 @@ from touchstone.engine.comparison import MEASUREMENTS, Comparison, Region
 from touchstone.engine.evidence import Evidence
 from touchstone.engine.features import Method
 from touchstone.engine.identification import Match
+from touchstone.engine.outline import Outline
 from touchstone.engine.policy import Expert, Logistic, Mixture, Policy, Term
 from touchstone.engine.quality import Quality
 from touchstone.engine.reference import Reference, class_of
@@ -101,8 +102,10 @@ def evidence(
             valid=np.ones((64, 96), np.float32),
             expected=picture,
             seen=picture,
+            shift=np.zeros((64, 96, 2), np.float32),
         ),
         hidden_fraction=0.0,
+        outline=Outline(),
         face_share=1.0,
         quality=Quality(0.45, 0.01, 0.01, 0.7),
         is_closer=False,

@@ -15,6 +15,7 @@ from touchstone_training import measuring
 from touchstone_training.enrolling import (
     Enrolled,
     drawn,
+    enrolled_artwork,
     enrolled_regions,
     reference_print,
 )
@@ -56,11 +57,32 @@ def test_a_stranger_is_laid_over_the_nearest_as_many_as_the_service_would(
         return [SimpleNamespace(measurements=lambda: {"agreement": 0.4})]
 
     monkeypatch.setattr(measuring, "match", match)
-    sample = Sample(7, "toy_box", "genuine", 0.0, (), to_jpeg(pixels, 90))
+    sample = Sample(7, "toy_box", "genuine", 0.0, to_jpeg(pixels, 90))
     found = taken_for(sample, others, _Straight())  # type: ignore[arg-type]
     assert [one.label for one in asked] == list(order[:MAX_CANDIDATES])
     assert (found.product, found.matches) == (7, [{"agreement": 0.4}])
     assert found.nearest == pytest.approx(0.9)
+
+
+def test_a_scan_that_was_cut_out_tightly_keeps_its_variable_places() -> None:
+    artwork = drawn(SEED)
+    flat = reference_print(artwork)
+    (whole, *_) = enrolled_regions(artwork, flat)
+    cut = 0
+    for seed in range(8):
+        chance = np.random.default_rng(seed)
+        one = enrolled_artwork(artwork, 0, _Straight(), scan=chance)  # type: ignore[arg-type]
+        left, top, width, height = one.reference.variable_regions[0]
+        scale = width / whole[2]
+        assert height / whole[3] == pytest.approx(scale, rel=0.02)
+        # What was cut off at the left and above is what the place moved by.
+        lost = whole[0] * scale - left, whole[1] * scale - top
+        size = np.array(flat.shape[1::-1]) * scale
+        assert all(-1 <= a <= 0.025 * b for a, b in zip(lost, size, strict=True))
+        is_cut = (np.array(one.reference.size_px) < size - 3).any()
+        cut += int(is_cut)
+        assert is_cut or max(lost) < 2
+    assert 0 < cut < 8
 
 
 def test_where_units_differ_is_enrolled_with_the_reference(tmp_path: Path) -> None:

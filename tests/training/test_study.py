@@ -35,7 +35,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def samples(seed: int, *, genuine: int, forged: int, **_: Any) -> Iterator[Row]:
         for number in range(genuine + forged):
             kind = GENUINE if number < genuine else "typo"
-            yield Row(seed, "toy_box", kind, 0.0, {}, None)
+            yield Row(seed, "toy_box", kind, 0.0, {})
 
     def measure(
         sample: Row, gallery: list[Enrolled], label: int, *_: Any, **__: Any

@@ -16,7 +16,7 @@ from touchstone.store import Region
 from touchstone_training.simulator.artwork import Artwork, design, render
 from touchstone_training.simulator.elements import Box
 from touchstone_training.simulator.families import FAMILIES
-from touchstone_training.simulator.scanning import scanned
+from touchstone_training.simulator.scanning import scanned, trimmed
 
 ARTWORK_SIDE_PX = 1400
 
@@ -84,11 +84,13 @@ def enrolled_artwork(
     """Enrol an artwork's flat print, or with ``scan`` a scan of it by that chance."""
     pixels = reference_print(artwork)
     side = max(pixels.shape[:2])
+    scale, left, top = 1.0, 0.0, 0.0
     if scan is not None:
         pixels = scanned(pixels, scan)
-    scale = max(pixels.shape[:2]) / side
+        scale = max(pixels.shape[:2]) / side
+        pixels, (left, top) = trimmed(pixels, scan)
     boxes = [
-        (x * scale, y * scale, w * scale, h * scale)
+        (x * scale - left, y * scale - top, w * scale, h * scale)
         for x, y, w, h in variable_boxes(artwork)
     ]
     return enrolled(

@@ -192,7 +192,11 @@ WAYS = (
     Way(
         "proportion",
         frozenset({"aspect"}),
-        (TermChoice("aspect_gap", is_log=True, direction=1), *_PHOTO),
+        (
+            TermChoice("aspect_gap", is_log=True, direction=1),
+            TermChoice("outline_gap", is_log=True, direction=1),
+            *_PHOTO,
+        ),
     ),
     Way(
         "screen",

@@ -15,7 +15,7 @@ import numpy as np
 from touchstone.catalogue import WORKING_SIDE_PX
 from touchstone.engine.comparator import Comparator
 from touchstone.engine.embedding import Embedder
-from touchstone.engine.evidence import Evidence, examine
+from touchstone.engine.evidence import examine
 from touchstone.engine.identification import (
     Candidate,
     Match,
@@ -57,8 +57,6 @@ class Sample:
     kind: str
     """``genuine`` or a kind of counterfeit."""
     severity: float
-    changed_boxes: tuple[tuple[float, float, float, float], ...]
-    """Of the counterfeit, in pixels of the artwork."""
     jpeg: bytes
 
 
@@ -72,8 +70,6 @@ class Row:
     severity: float
     measurements: dict[str, float]
     """Empty where the reference was not found in the photo."""
-    is_region_hit: bool | None
-    """Whether the most deviating region overlaps the change; None for genuine."""
 
 
 def samples(
@@ -112,7 +108,6 @@ def samples(
             difficulty=difficulty,
             kind=kind,
             severity=severity,
-            boxes=fake.changed_boxes,
         )
 
 
@@ -125,14 +120,13 @@ def _photographed(
     difficulty: float,
     kind: str = GENUINE,
     severity: float = 0.0,
-    boxes: tuple[tuple[float, float, float, float], ...] = (),
 ) -> Sample:
     taken = conditions(rng, difficulty)
     (choice,) = rng.spawn(1)
     size = _PHOTO_SIZES_PX[int(choice.integers(len(_PHOTO_SIZES_PX)))]
     photo = photograph(print_, rng, conditions=taken, size_px=size, compress=False)
     jpeg = to_jpeg(photo.pixels, photo.conditions.jpeg_quality)
-    return Sample(seed, artwork.family, kind, severity, boxes, jpeg)
+    return Sample(seed, artwork.family, kind, severity, jpeg)
 
 
 def conditions(rng: np.random.Generator, difficulty: float) -> Conditions:
@@ -269,24 +263,8 @@ def measure(
         kind=sample.kind,
         severity=sample.severity,
         measurements=evidence.measurements() if evidence else {},
-        is_region_hit=_is_hit(evidence, sample),
     )
     return row, rows
-
-
-def _is_hit(evidence: Evidence | None, sample: Sample) -> bool | None:
-    if sample.kind == GENUINE:
-        return None
-    regions = evidence.regions() if evidence else ()
-    if evidence is None or not regions:
-        return False
-    top = regions[0]
-    scale = max(evidence.reference.size_px) / ARTWORK_SIDE_PX
-    return any(
-        min(top.x + top.width, (x + w) * scale) > max(top.x, x * scale)
-        and min(top.y + top.height, (y + h) * scale) > max(top.y, y * scale)
-        for x, y, w, h in sample.changed_boxes
-    )
 
 
 def write_rows(path: Path, rows: Iterable[Row | Judged | Stranger]) -> None:

@@ -29,7 +29,7 @@ from touchstone.engine.pair import (
 )
 from touchstone.engine.profile import Profile, profile_of
 
-COMPARISON_VERSION = "12"
+COMPARISON_VERSION = "13"
 """Changes whenever the same pair would give other measurements."""
 
 COMPARISON_SIDE_PX = 640
@@ -73,6 +73,8 @@ class Comparison:
     """(h, w, 3): the reference under the photo's light."""
     seen: Pixels
     """(h, w, 3): the photo, laid over it."""
+    shift: NDArray[np.float32]
+    """(h, w, 2): what was followed beyond the registration, in pixels."""
 
     def profile(self) -> Profile:
         """Return what tells printings apart in a lot; made when it is asked for."""
@@ -159,6 +161,7 @@ def compare(
         valid=pair.valid,
         expected=pair.expected,
         seen=pair.seen,
+        shift=pair.alignment.shift,
     )
 
 

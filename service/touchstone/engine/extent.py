@@ -77,6 +77,36 @@ def box_of_face(picture: Pixels) -> tuple[int, int, int, int]:
     )
 
 
+def rectangle_of(
+    ground: _Mask | None, size_px: tuple[int, int]
+) -> tuple[float, float, float, float] | None:
+    """Return (left, top, right, bottom) of a face that fills a rectangle, else None.
+
+    Args:
+        ground: (height, width), see `ground_of`; None: all of the picture is face.
+        size_px: (width, height) of the picture.
+    """
+    width, height = size_px
+    if ground is None:
+        return 0.0, 0.0, float(width), float(height)
+    columns, rows = (np.flatnonzero(~ground.all(axis=axis)) for axis in (0, 1))
+    inside = ground[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if inside.mean() > _MOST_UNFILLED:
+        return None
+    # The ground takes in the very edge of the face.
+    reach = _EDGE_SHARE * max(size_px)
+    return (
+        max(0.0, columns[0] - reach),
+        max(0.0, rows[0] - reach),
+        min(float(width), columns[-1] + 1 + reach),
+        min(float(height), rows[-1] + 1 + reach),
+    )
+
+
+_MOST_UNFILLED = 0.03
+"""Share of the box around a face that may be ground: corners are round, scans askew."""
+
+
 def _face(picture: Pixels) -> NDArray[np.uint8] | None:
     """(h, w) at a small size: 1 inside the hull of what is not plain ground."""
     height, width = picture.shape[:2]

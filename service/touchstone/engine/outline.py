@@ -1,0 +1,297 @@
+"""Where the package ends in the photo, beside where its print says that it ends.
+
+A copy that was stretched to fit still lies on a package of the right size: print and
+outline no longer belong together, from whatever distance, slant and lens. And the
+outline is as sharp as the photograph is, whatever was printed.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from touchstone.engine.extent import rectangle_of
+from touchstone.engine.image import Pixels
+from touchstone.engine.registration import Registration
+
+_Field = NDArray[np.float32]
+_Points = NDArray[np.float64]
+_Mask = NDArray[np.bool_]
+_Box = tuple[float, float, float, float]
+
+USUAL_EDGE_PX = 1.7
+"""The median of genuine simulated photos."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What the outline of a face tells; nothing where none is seen."""
+
+    gap: float = 0.0
+    """How far two opposite edges both lie from where the print puts them, both
+    outwards or both inwards: share of the compared frame's long side, 0 and more."""
+    edge_px: float = USUAL_EDGE_PX
+    """How wide the step from the face to what lies behind it is, in pixels of the
+    compared frame; `USUAL_EDGE_PX` where no edge tells."""
+
+
+def outline(
+    photo: Pixels,
+    registration: Registration,
+    reference: Pixels,
+    shift: _Field,
+    *,
+    behind: _Mask | None = None,
+) -> Outline:
+    """Find where the face ends in ``photo``, and how sharply.
+
+    Args:
+        photo: of any size.
+        registration: of the photo.
+        reference: (h, w, 3), in the compared frame.
+        shift: (h, w, 2), what was followed beyond the registration, in pixels of the
+            frame. A bottle that passed for flat ends where its print ends, not where
+            the registration says.
+        behind: (h, w), where no package is in the frame but what lies behind it.
+    """
+    # 1. Draw strips across the four edges: a column of each lies further outwards.
+    # 2. Look for a straight line in each, where the print has no edge of its own.
+    # 3. Stretched print is off at two opposite edges by as much, and neither ends where
+    #    it should. One alone may be a shadow, a fold or a neighbour.
+    size = reference.shape[1], reference.shape[0]
+    box = rectangle_of(behind, size)
+    if box is None or min(box[2] - box[0], box[3] - box[1]) < _LEAST_FACE_PX:
+        return Outline()
+    places = _places(box)
+    strips, is_inside = _photographed(photo, registration, places, shift)
+    supports = _supports(strips, is_inside & ~_printed(reference, places))
+    offs = [_both_off(supports[side], supports[side + 2]) for side in (0, 1)]
+    gap = max(abs(off) for off in offs)
+    if offs[0] * offs[1] > 0:  # as of a reference that was cropped on all sides
+        gap = abs(abs(offs[0]) - abs(offs[1]))
+    return Outline(gap / max(size), _edge_px(strips, supports))
+
+
+# --- strips across the edges ----------------------------------------------------------
+
+_ROWS, _JOINED = 48, 2
+_REACH_PX = 56
+_OFFSETS = np.arange(-_REACH_PX, _REACH_PX + 1)
+_KNOWN = np.arange(-_REACH_PX, 1, 8)
+_LEAST_FACE_PX = 64
+_FROM_END = 0.06
+"""Corners are round, bent and held."""
+_FOLLOWED_PX = 10
+"""Nearer to the edge nothing was followed: it moves with what lies here."""
+_FINEST = 4
+_LEAST_FACING = 0.4
+"""Of the detail that a photo has of the face, at the edge."""
+_OUTWARDS = np.array([[0, -1], [1, 0], [0, 1], [-1, 0]], np.float64)
+"""Of the upper, right, lower and left edge."""
+
+
+def _places(box: _Box) -> _Points:
+    """(4, rows, 2): places along each edge, in the compared frame."""
+    left, top, right, bottom = box
+    along = np.linspace(_FROM_END, 1 - _FROM_END, _ROWS)
+    x, y = left + along * (right - left), top + along * (bottom - top)
+    edges: Any = ((x, top), (right, y), (x, bottom), (left, y))
+    return np.stack([np.stack(np.broadcast_arrays(*edge), axis=1) for edge in edges])
+
+
+def _across(places: _Points, offsets: NDArray[Any]) -> _Points:
+    """(4, rows, offsets, 2): the points so far outwards of each place."""
+    ways = offsets[:, None] * _OUTWARDS[:, None, None]
+    return np.asarray(places[:, :, None] + ways, np.float64)
+
+
+def _photographed(
+    photo: Pixels,
+    registration: Registration,
+    places: _Points,
+    shift: _Field,
+) -> tuple[_Field, _Mask]:
+    """Return the strips, (4, rows, offsets, 3), and whether the photo has them."""
+    inner = _across(places, _KNOWN)
+    low, high = places.min(axis=(0, 1)), places.max(axis=(0, 1))
+    near = np.clip(inner, low + _FOLLOWED_PX, high - _FOLLOWED_PX).astype(int)
+    moved = inner + shift[near[..., 1], near[..., 0]]
+    to_reference = np.array(registration.reference_size_px) / shift.shape[1::-1]
+    known = registration.points_in_photo((moved * to_reference).reshape(-1, 2))
+    known = known.reshape(4 * _ROWS, len(_KNOWN), 2)
+    step = (known[:, -1] - known[:, -2]) / (_KNOWN[-1] - _KNOWN[-2])
+    detail = registration.photo_px_per_reference_px * float(to_reference[0])
+    # Where a bottle turns away its own rim is seen, not the edge of its label.
+    is_facing = np.hypot(*step.T) >= _LEAST_FACING * detail
+    finer = int(np.clip(round(detail), 1, _FINEST))
+    parts = (np.arange(finer) - (finer - 1) / 2) / finer
+    carried = _carried_on((_OFFSETS[:, None] + parts).ravel())
+    # (rows, offsets), contiguous, as cv2 wants them: pixel centres on integers.
+    x, y = (known[..., axis] @ carried - 0.5 for axis in (0, 1))
+    height, width = photo.shape[:2]
+    is_inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
+    is_inside &= is_facing[:, None]
+    strips = _drawn(photo, x, y)
+    if finer > 1:
+        size_px, way = (len(_OFFSETS), 4 * _ROWS), cv2.INTER_AREA
+        strips = np.asarray(cv2.resize(strips, size_px, interpolation=way), np.float32)
+    return _by_edge(strips), _by_edge(is_inside[:, ::finer])
+
+
+def _carried_on(offsets: _Points) -> _Points:
+    """(known, offsets): how much of each point at `_KNOWN` lies at each offset.
+
+    Between them straight, and beyond the edge as it goes up to it.
+    """
+    cells = (offsets - _KNOWN[0]) / (_KNOWN[1] - _KNOWN[0])
+    first = np.clip(cells.astype(int), 0, len(_KNOWN) - 2)
+    shares = np.zeros((len(_KNOWN), len(offsets)))
+    columns = np.arange(len(offsets))
+    shares[first + 1, columns] = cells - first
+    shares[first, columns] = 1 - shares[first + 1, columns]
+    return shares
+
+
+def _drawn(picture: Pixels, x: _Points, y: _Points) -> _Field:
+    """(rows, offsets, 3) of a picture."""
+    at = x.astype(np.float32), y.astype(np.float32)
+    way = cv2.INTER_LINEAR
+    drawn = cv2.remap(picture, *at, way, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(drawn, np.float32)
+
+
+def _by_edge(rows: NDArray[Any]) -> NDArray[Any]:
+    """(4 * rows, ...) to (4, rows, ...)."""
+    return rows.reshape(4, -1, *rows.shape[1:])
+
+
+def _slopes(strips: _Field) -> _Field:
+    """(4, rows, offsets - 2): how steep each row is, all but its ends."""
+    flat = strips.reshape(-1, *strips.shape[2:])
+    smooth = cv2.GaussianBlur(flat, (7, 1), 1.2)
+    steps = cv2.absdiff(smooth[:, 2:], smooth[:, :-2])
+    return _by_edge(cv2.transform(steps, _SUMMED))
+
+
+_SUMMED = np.full((1, 3), 0.5, np.float32)
+_PRINTED_LEVELS = 5.0
+_PRINTED_REACH = np.ones((3, 7), np.uint8)
+"""An edge of the print counts for its surroundings: it may lie a little off."""
+_INWARDS = 0.3
+"""No strip reaches further into the face than this share of it."""
+
+
+def _printed(reference: Pixels, places: _Points) -> _Mask:
+    """(4, rows, offsets): where the print has edges of its own; all of its middle."""
+    at = _across(places, _OFFSETS[: _REACH_PX + 1]) - 0.5
+    x, y = (at[..., axis].reshape(4 * _ROWS, -1) for axis in (0, 1))
+    slopes = _slopes(_by_edge(_drawn(reference, x, y)))
+    found = np.zeros((4, _ROWS, len(_OFFSETS)), bool)
+    extent = places.max(axis=(0, 1)) - places.min(axis=(0, 1))
+    for side, own in enumerate(slopes):
+        near = np.asarray(cv2.dilate(own, _PRINTED_REACH))
+        found[side, :, 1 : 1 + own.shape[1]] = near >= _PRINTED_LEVELS
+        deepest = int(_REACH_PX - _INWARDS * extent[1 - side % 2])
+        found[side, :, : max(0, deepest)] = True
+    return found
+
+
+# --- lines along the edges ------------------------------------------------------------
+
+_FULL_LEVELS = np.float32(30)
+"""Of all channels together, a pixel: from here on an edge is one."""
+_LEAST_KNOWN = 0.3
+_MARGIN = 6
+"""Offsets at both ends of a strip at which no line is looked for."""
+_TILTS = np.arange(-6, 7, 2)
+"""By how many pixels one end of a line may lie further outwards than the other."""
+
+
+def _supports(strips: _Field, is_known: _Mask) -> _Field:
+    """(4, tilts, offsets): which share of each straight line is an edge, 0 to 1."""
+    groups = _ROWS // _JOINED
+    joined = strips.reshape(4, groups, _JOINED, *strips.shape[2:]).mean(axis=2)
+    seen = is_known[..., 1:-1].reshape(4, groups, _JOINED, -1)
+    known = np.asarray(seen.all(axis=2), np.float32)
+    edges = np.minimum(_slopes(joined) / _FULL_LEVELS, 1) * known
+    rows, at = _lines_of(groups, edges.shape[2])
+    on_line, of_line = (of[:, rows, at].mean(axis=2) for of in (edges, known))
+    supports = np.zeros((4, len(_TILTS), len(_OFFSETS)), np.float32)
+    supports[..., 1:-1] = on_line / np.maximum(of_line, _LEAST_KNOWN)
+    supports[..., :_MARGIN] = supports[..., -_MARGIN:] = 0
+    return supports
+
+
+def _lines_of(rows: int, offsets: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return which rows, and which offset of each, a line of every tilt goes through.
+
+    (rows, 1) and (tilts, rows, offsets); those that leave the strip stay at its end.
+    """
+    along = np.arange(rows) / (rows - 1) - 0.5
+    tilted = np.rint(_TILTS[:, None] * along).astype(int)
+    at = np.arange(offsets) + tilted[..., None]
+    return np.arange(rows)[:, None], np.clip(at, 0, offsets - 1)
+
+
+_TOLERANCE_PX = 3
+_CLEAR_LEAD = 0.7
+
+
+def _both_off(one: _Field, other: _Field) -> float:
+    """Return how far outwards two opposite edges both lie, in pixels.
+
+    Less, down to 0, where they are not much likelier there than either is where it
+    should be.
+    """
+    window = np.ones((1, 2 * _TOLERANCE_PX + 1), np.uint8)
+    near = [cv2.dilate(edge.max(axis=0)[None], window)[0] for edge in (one, other)]
+    # One that is plain does not make up for another that is hardly there.
+    both = (np.minimum(*near) + (near[0] + near[1]) / 2) / 2
+    found = np.flatnonzero(both == both.max())
+    likeliest = int(found[len(found) // 2])
+    lead = both[likeliest] - max(edge[_REACH_PX] for edge in near)
+    return float(_OFFSETS[likeliest] * np.clip(lead / _CLEAR_LEAD, 0, 1))
+
+
+# --- how sharp they are ---------------------------------------------------------------
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_IS_LINE = 0.5
+_BESIDE = np.arange(4, 8)
+"""How far from the edge, in pixels, both sides of it are plain."""
+_LEAST_CONTRAST = 30
+_PLAIN = 0.15
+_LEAST_STEPS = 12
+
+
+def _edge_px(strips: _Field, supports: _Field) -> float:
+    """Return how wide the step across the outline is, the median of its places.
+
+    The height of the step over its steepest slope, where both sides are plain.
+    """
+    widths = [
+        _widths(strip @ _LUMA, support)
+        for strip, support in zip(strips, supports, strict=True)
+        if support.max() > _IS_LINE
+    ]
+    every = np.concatenate([*widths, np.zeros(0)])
+    return float(np.median(every)) if len(every) >= _LEAST_STEPS else USUAL_EDGE_PX
+
+
+def _widths(strip: _Field, support: _Field) -> NDArray[np.float64]:
+    """(steps,): of a strip's luma, (rows, offsets)."""
+    tilt, offset = np.unravel_index(int(support.argmax()), support.shape)
+    along = np.arange(_ROWS) / (_ROWS - 1) - 0.5
+    at = int(offset) + np.rint(_TILTS[tilt] * along).astype(int)
+    reach = int(_BESIDE[-1])
+    rows = np.flatnonzero((at >= reach) & (at < strip.shape[1] - reach))[:, None]
+    middle = at[rows]
+    outside, within = (strip[rows, middle + way * _BESIDE] for way in (1, -1))
+    contrast = np.abs(outside.mean(axis=1) - within.mean(axis=1))
+    rough = np.maximum(outside.std(axis=1), within.std(axis=1))
+    profile = strip[rows, middle + np.arange(-reach + 2, reach - 1)]
+    steepest = np.abs(np.diff(profile, axis=1)).max(axis=1)
+    is_step = (contrast >= _LEAST_CONTRAST) & (rough <= _PLAIN * contrast)
+    return np.asarray((contrast / np.maximum(steepest, 1e-3))[is_step], np.float64)

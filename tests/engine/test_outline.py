@@ -1,0 +1,229 @@
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from touchstone.engine.cylinders import Cylinder
+from touchstone.engine.extent import ground_of
+from touchstone.engine.features import Method
+from touchstone.engine.image import Pixels, resized
+from touchstone.engine.outline import USUAL_EDGE_PX, Outline, outline
+from touchstone.engine.reference import frame_of
+from touchstone.engine.registration import Registration
+
+FACE = (640, 400)
+PHOTO = (1200, 900)
+BOARD, TABLE = (235, 235, 225), (90, 70, 50)
+
+
+def face(*, frame_px: int | None = None) -> Pixels:
+    """Board with words and boxes on it; with a frame so far from the edge."""
+    rng = np.random.default_rng(0)
+    picture = np.full((FACE[1], FACE[0], 3), BOARD, np.uint8)
+    for x, y in rng.integers((60, 60), (500, 320), (40, 2)):
+        picture[y : y + 20, x : x + 60] = rng.integers(0, 200, 3)
+    if frame_px is not None:
+        corner = FACE[0] - frame_px, FACE[1] - frame_px
+        cv2.rectangle(picture, (frame_px, frame_px), corner, (20, 20, 120), 6)
+    return picture
+
+
+def stretched(picture: Pixels, across: float, down: float = 1.0) -> Pixels:
+    """Print drawn wider or narrower about its middle, on board of the same size."""
+    width, height = FACE
+    matrix = np.array(
+        [
+            [across, 0, width / 2 * (1 - across)],
+            [0, down, height / 2 * (1 - down)],
+        ]
+    )
+    drawn = cv2.warpAffine(
+        picture, matrix, FACE, borderMode=cv2.BORDER_CONSTANT, borderValue=BOARD
+    )
+    return np.asarray(drawn, np.uint8)
+
+
+LAID = np.array([[1.2, 0.1, 120.0], [-0.05, 1.3, 180.0], [5e-5, 2e-5, 1.0]])
+
+
+def photographed(
+    picture: Pixels, *, blur_px: float = 0.8, table: Any = TABLE, seed: int = 1
+) -> Pixels:
+    seen = np.empty((PHOTO[1], PHOTO[0], 3), np.uint8)
+    seen[:] = table
+    cv2.warpPerspective(
+        picture, LAID, PHOTO, dst=seen, borderMode=cv2.BORDER_TRANSPARENT
+    )
+    soft = cv2.GaussianBlur(seen, (0, 0), blur_px).astype(np.float32)
+    noise = np.random.default_rng(seed).normal(0, 2, soft.shape)
+    return np.asarray(np.clip(soft + noise, 0, 255), np.uint8)
+
+
+def registered(of_print: NDArray[np.float64] | None = None) -> Registration:
+    """Where the print lies; ``of_print`` is what was done to it on its board."""
+    matrix = LAID if of_print is None else LAID @ of_print
+    return Registration(
+        photo_from_reference=matrix,
+        bend=None,
+        method=Method.ORB,
+        inliers=100,
+        matches=100,
+        residual_px=0.5,
+        coverage=1.0,
+        reference_size_px=FACE,
+        photo_size_px=PHOTO,
+    )
+
+
+def widened(across: float, down: float = 1.0) -> NDArray[np.float64]:
+    width, height = FACE
+    return np.array(
+        [
+            [across, 0, width / 2 * (1 - across)],
+            [0, down, height / 2 * (1 - down)],
+            [0, 0, 1],
+        ]
+    )
+
+
+def found(
+    photo: Pixels,
+    registration: Registration,
+    picture: Pixels | None = None,
+    *,
+    shift_px: tuple[float, float] = (0, 0),
+    is_cut_out: bool = False,
+) -> Outline:
+    picture = face() if picture is None else picture
+    framed = resized(picture, frame_of((picture.shape[1], picture.shape[0])))
+    shift = np.full((*framed.shape[:2], 2), shift_px, np.float32)
+    behind = ground_of(picture, framed.shape[1::-1]) if is_cut_out else None
+    return outline(photo, registration, framed, shift, behind=behind)
+
+
+# --- proportions ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", [TABLE, (20, 20, 30), (180, 60, 60)])
+def test_a_genuine_face_ends_where_its_print_says(table: tuple[int, int, int]) -> None:
+    photo = photographed(face(), table=table)
+    assert found(photo, registered()).gap == 0
+
+
+@pytest.mark.parametrize("across", [0.92, 0.95, 1.05, 1.1])
+def test_stretched_print_lies_on_a_package_of_the_right_size(across: float) -> None:
+    photo = photographed(stretched(face(), across))
+    gap = found(photo, registered(widened(across))).gap
+    assert gap == pytest.approx(abs(1 / across - 1) / 2, abs=0.008)
+
+
+def test_what_was_stretched_upwards_is_told_as_well() -> None:
+    photo = photographed(stretched(face(), 1.0, 0.9))
+    gap = found(photo, registered(widened(1.0, 0.9))).gap
+    assert gap == pytest.approx((1 / 0.9 - 1) / 2 * FACE[1] / FACE[0], abs=0.008)
+
+
+def test_a_frame_of_the_print_is_no_outline() -> None:
+    picture = face(frame_px=24)
+    photo = photographed(picture)
+    assert found(photo, registered(), picture).gap == 0
+
+
+def test_a_table_in_the_colour_of_board_tells_nothing() -> None:
+    photo = photographed(stretched(face(), 1.06), table=BOARD)
+    assert found(photo, registered(widened(1.06))) == Outline(0.0, USUAL_EDGE_PX)
+
+
+def test_one_edge_alone_tells_nothing() -> None:
+    # A strip of another package lies along one side: its far edge is as far out.
+    photo = photographed(face())
+    corners = np.array([[[640, 0], [670, 0], [670, 400], [640, 400]]], np.float64)
+    strip = cv2.perspectiveTransform(corners, LAID).astype(np.int32)
+    cv2.fillPoly(photo, [strip], (236, 236, 226))
+    assert found(photo, registered()).gap == 0
+
+
+def test_a_reference_cropped_on_all_sides_is_not_stretched() -> None:
+    cut = 14
+    picture = np.ascontiguousarray(face()[cut:-cut, cut:-cut])
+    laid = LAID @ np.array([[1.0, 0, cut], [0, 1, cut], [0, 0, 1]])
+    size = picture.shape[1], picture.shape[0]
+    seen = Registration(laid, None, Method.ORB, 100, 100, 0.5, 1.0, size, PHOTO)
+    assert found(photographed(face()), seen, picture).gap < 0.004
+
+
+def test_what_was_followed_beyond_the_registration_counts() -> None:
+    # The registration lies 9 pixels beside the print, and so it was followed.
+    beside = np.array([[1.0, 0, -9], [0, 1, 0], [0, 0, 1]])
+    photo = photographed(face())
+    assert found(photo, registered(beside), shift_px=(9, 0)).gap == 0
+
+
+def test_a_cut_out_reference_ends_where_its_face_does() -> None:
+    picture = np.full((640, 860, 3), 255, np.uint8)
+    picture[120:520, 110:750] = np.minimum(face(), 236)
+    to_face = np.array([[1.0, 0, -110], [0, 1, -120], [0, 0, 1]])
+
+    def of(across: float) -> float:
+        photo = photographed(stretched(np.minimum(face(), 236), across))
+        laid = registered(widened(across) @ to_face).photo_from_reference
+        seen = Registration(
+            laid, None, Method.ORB, 100, 100, 0.5, 1.0, (860, 640), PHOTO
+        )
+        return found(photo, seen, picture, is_cut_out=True).gap
+
+    assert of(1.0) < 0.003
+    assert of(0.92) > 0.02
+
+
+def test_a_face_that_fills_no_rectangle_has_no_straight_edges() -> None:
+    picture = np.full((640, 640, 3), 255, np.uint8)
+    cv2.circle(picture, (320, 320), 220, (40, 40, 160), -1)
+    laid = Registration(LAID, None, Method.ORB, 99, 99, 0.5, 1.0, (640, 640), PHOTO)
+    photo = photographed(face())
+    assert found(photo, laid, picture, is_cut_out=True) == Outline()
+
+
+def test_the_rim_of_a_bottle_is_no_edge_of_its_label() -> None:
+    # A label round most of a bottle, of which the camera sees as far as the rim.
+    angle, rim = 2.9, 1.3
+    wound = np.array([[330.0, 0, 0, 600], [0, 0, 600, 450], [0, 0, 0, 1]])
+    flat = np.array([[1.5, 0, 120], [0, 1.5, 150], [0, 0, 1]])
+    label = Cylinder(wound, angle, is_upright=True)
+    seen = Registration(flat, label, Method.ORB, 99, 99, 0.5, 1.0, FACE, PHOTO)
+    x, y = np.meshgrid(np.arange(PHOTO[0]) + 0.5, np.arange(PHOTO[1]) + 0.5)
+    turned = np.arcsin(np.clip((x - 600) / 330, -1, 1))
+    at = (turned / angle + 0.5) * FACE[0], ((y - 450) / 600 + 0.5) * FACE[1]
+    maps = tuple(np.asarray(one - 0.5, np.float32) for one in at)
+    drawn = cv2.remap(face(), maps[0], maps[1], cv2.INTER_LINEAR)
+    is_label = (np.abs(turned) < rim) & (np.abs(y - 450) < 300)
+    photo = np.where(is_label[..., None], drawn, np.array(TABLE, np.uint8))
+    photo = np.asarray(photo, np.uint8)
+    assert found(photo, seen).gap == 0
+
+
+def test_a_face_beyond_the_photo_tells_nothing() -> None:
+    away = np.array([[1.0, 0, 5000], [0, 1, 5000], [0, 0, 1]])
+    assert found(photographed(face()), registered(away)) == Outline()
+
+
+# --- sharpness ------------------------------------------------------------------------
+
+
+def test_the_outline_is_as_sharp_as_the_photo_whatever_was_printed() -> None:
+    soft_print = np.asarray(cv2.GaussianBlur(face(), (0, 0), 3.0), np.uint8)
+    widths = {
+        (name, blur_px): found(photographed(print_, blur_px=blur_px), registered())
+        for name, print_ in (("sharp", face()), ("soft", soft_print))
+        for blur_px in (0.8, 1.6, 3.2)
+    }
+    for name in ("sharp", "soft"):
+        one, two, three = (widths[name, blur].edge_px for blur in (0.8, 1.6, 3.2))
+        assert 1 < one < two < three
+        # A blurred step rises over sqrt(2 pi) sigma; there are 1.25 pixels to one.
+        assert three == pytest.approx(np.sqrt(2 * np.pi) * 3.2 / 1.25, rel=0.2)
+    for blur_px in (0.8, 1.6, 3.2):
+        gap = widths["sharp", blur_px].edge_px - widths["soft", blur_px].edge_px
+        assert abs(gap) < 0.1 * widths["sharp", blur_px].edge_px

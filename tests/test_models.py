@@ -273,7 +273,7 @@ def test_photos_find_their_print_among_others_at_any_turn() -> None:
 
 def test_the_policy_weighs_nothing_but_what_is_measured() -> None:
     of_match = {"similarity", "log_inliers", "coverage", "agreement", "chroma_gap"}
-    of_match |= {"is_sift", "resolution"}
+    of_match |= {"is_sift", "resolution", "followed"}
     of_evidence = {
         *MEASUREMENTS,
         *of_match,

@@ -129,6 +129,8 @@ class Reviewer:
             agreement=float(measured["agreement"]),
             chroma_gap=float(measured["chroma_gap"]),
             coverage=float(measured["coverage"]),
+            # Examinations before `identification` 8 have none; no picture shows it.
+            followed=float(measured.get("followed", 0)),
         )
         regions = [read_region(one) for one in examined["frame_regions"]]
         evidence = examine(photo.pixels, match, reference, verifier.comparator)

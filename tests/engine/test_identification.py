@@ -40,6 +40,25 @@ def test_a_colour_variant_registers_as_well_and_is_told_by_its_colour() -> None:
     assert wrong.chroma_gap > 2 * right.chroma_gap
 
 
+def test_what_lies_a_little_off_is_followed_and_another_print_is_none() -> None:
+    # A registration a little off, as where a face bends; and the same of other prints.
+    photo = photographed(printed(2)).pixels
+    (right,) = matches(photo, [2])
+    off = np.array([[1.0, 0, 5], [0, 1, 5], [0, 0, 1]])
+    laid = replace(
+        right.registration,
+        photo_from_reference=off @ right.registration.photo_from_reference,
+    )
+    looks = {
+        seed: identification._looked_at(photo, reference(printed(seed)), laid, 0.5)
+        for seed in (2, 1, 3, 5)
+    }
+    assert looks[2].agreement < 0.7
+    assert looks[2].followed > 0.85
+    assert all(looks[seed].followed < 0.5 for seed in (1, 3, 5))
+    assert looks[2].measurements()["followed"] == looks[2].followed
+
+
 def test_a_photo_of_nothing_enrolled_agrees_with_nothing() -> None:
     for found in matches(photographed(printed(77)).pixels, [1, 2, 3]):
         assert found.registration.inliers < 40

@@ -93,14 +93,23 @@ def found(
     registration: Registration,
     picture: Pixels | None = None,
     *,
-    shift_px: tuple[float, float] = (0, 0),
+    shift: Any = (0, 0),
     is_cut_out: bool = False,
 ) -> Outline:
     picture = face() if picture is None else picture
     framed = resized(picture, frame_of((picture.shape[1], picture.shape[0])))
-    shift = np.full((*framed.shape[:2], 2), shift_px, np.float32)
-    behind = ground_of(picture, framed.shape[1::-1]) if is_cut_out else None
-    return outline(photo, registration, framed, shift, behind=behind)
+    moved = np.zeros((*framed.shape[:2], 2), np.float32)
+    moved += np.asarray(shift, np.float32)
+    ground = ground_of(picture, framed.shape[1::-1]) if is_cut_out else None
+    return outline(photo, registration, framed, moved, ground=ground)
+
+
+def covered(photo: Pixels, *corners: tuple[float, float], colour: Any) -> Pixels:
+    """Lay something over, or beside, the face; corners in pixels of the face."""
+    places = cv2.perspectiveTransform(np.array([corners], np.float64), LAID)
+    laid = photo.copy()
+    cv2.fillPoly(laid, [np.asarray(places[0], np.int32)], colour)
+    return laid
 
 
 # --- proportions ----------------------------------------------------------------------
@@ -126,9 +135,12 @@ def test_what_was_stretched_upwards_is_told_as_well() -> None:
 
 
 def test_a_frame_of_the_print_is_no_outline() -> None:
-    picture = face(frame_px=24)
+    # Two sides end in the colour of the table, inside a frame that is printed there.
+    picture = face()
+    picture[:, :28] = picture[:, -28:] = TABLE
     photo = photographed(picture)
     assert found(photo, registered(), picture).gap == 0
+    assert found(photo, registered(), face()).gap == pytest.approx(28 / 640, abs=0.005)
 
 
 def test_a_table_in_the_colour_of_board_tells_nothing() -> None:
@@ -136,13 +148,36 @@ def test_a_table_in_the_colour_of_board_tells_nothing() -> None:
     assert found(photo, registered(widened(1.06))) == Outline(0.0, USUAL_EDGE_PX)
 
 
-def test_one_edge_alone_tells_nothing() -> None:
-    # A strip of another package lies along one side: its far edge is as far out.
-    photo = photographed(face())
-    corners = np.array([[[640, 0], [670, 0], [670, 400], [640, 400]]], np.float64)
-    strip = cv2.perspectiveTransform(corners, LAID).astype(np.int32)
-    cv2.fillPoly(photo, [strip], (236, 236, 226))
+@pytest.mark.parametrize("away", [20, 30, 40, 48])
+def test_one_edge_alone_tells_nothing(away: int) -> None:
+    # Board on a table like it, whose upper and lower edges show, with something beside.
+    photo = photographed(face(), table=(150, 150, 140))
+    left, right = ((-90, -90), (-1, -90), (-1, 490), (-90, 490)), 640 + away
+    photo = covered(photo, *left, colour=BOARD)
+    beside = (640, -5), (right, -5), (right, 405), (640, 405)
+    photo = covered(photo, *beside, colour=BOARD)
     assert found(photo, registered()).gap == 0
+
+
+@pytest.mark.parametrize("around", [(30, 30), (30, 10), (10, 30)])
+def test_a_case_round_a_face_that_is_not_seen_to_end(around: tuple[int, int]) -> None:
+    x, y = around
+    case = ((-x, -y), (640 + x, -y), (640 + x, 400 + y), (-x, 400 + y))
+    photo = np.full((PHOTO[1], PHOTO[0], 3), TABLE, np.uint8)
+    photo = covered(photo, *case, colour=BOARD)
+    printed = photographed(face(), table=BOARD, blur_px=0.1)
+    inside = np.abs(printed.astype(int) - BOARD).max(axis=2) > 20
+    photo[inside] = printed[inside]
+    assert found(photo, registered()).gap == 0
+
+
+def test_four_edges_must_be_seen() -> None:
+    # What lies over the upper edge leaves open whether all of the face is larger.
+    photo = photographed(stretched(face(), 0.92))
+    assert found(photo, registered(widened(0.92))).gap > 0.03
+    over = (-90, -90), (730, -90), (730, 40), (-90, 40)
+    photo = covered(photo, *over, colour=TABLE)
+    assert found(photo, registered(widened(0.92))).gap == 0
 
 
 def test_a_reference_cropped_on_all_sides_is_not_stretched() -> None:
@@ -151,14 +186,34 @@ def test_a_reference_cropped_on_all_sides_is_not_stretched() -> None:
     laid = LAID @ np.array([[1.0, 0, cut], [0, 1, cut], [0, 0, 1]])
     size = picture.shape[1], picture.shape[0]
     seen = Registration(laid, None, Method.ORB, 100, 100, 0.5, 1.0, size, PHOTO)
-    assert found(photographed(face()), seen, picture).gap < 0.004
+    assert found(photographed(face()), seen, picture).gap == 0
 
 
 def test_what_was_followed_beyond_the_registration_counts() -> None:
-    # The registration lies 9 pixels beside the print, and so it was followed.
-    beside = np.array([[1.0, 0, -9], [0, 1, 0], [0, 0, 1]])
+    # A registration that holds in the middle alone, and what was followed from there.
+    across = 1.06
+    beyond = (np.arange(640) - 320) * (1 / across - 1)
+    shift = np.stack([np.tile(beyond, (400, 1)), np.zeros((400, 640))], axis=2)
     photo = photographed(face())
-    assert found(photo, registered(beside), shift_px=(9, 0)).gap == 0
+    assert found(photo, registered(widened(across))).gap > 0.02
+    assert found(photo, registered(widened(across)), shift=shift).gap == 0
+
+
+@pytest.mark.parametrize("scale", [0.45, 2.6])
+def test_it_is_told_in_photos_of_little_and_of_much_detail(scale: float) -> None:
+    picture = stretched(face(), 0.92)
+    laid = np.diag([scale, scale, 1.0]) @ np.array(
+        [[1, 0, 90], [0, 1, 70], [0, 0, 1.0]]
+    )
+    size = round(820 * scale), round(540 * scale)
+    photo = np.full((size[1], size[0], 3), TABLE, np.uint8)
+    cv2.warpPerspective(
+        picture, laid, size, dst=photo, borderMode=cv2.BORDER_TRANSPARENT
+    )
+    matrix = laid @ widened(0.92)
+    seen = Registration(matrix, None, Method.ORB, 100, 100, 0.5, 1.0, FACE, size)
+    expected = (1 / 0.92 - 1) / 2
+    assert found(photo, seen).gap == pytest.approx(expected, abs=0.008)
 
 
 def test_a_cut_out_reference_ends_where_its_face_does() -> None:

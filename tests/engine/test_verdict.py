@@ -82,7 +82,13 @@ def evidence(
     deviation = np.zeros((32, 48), np.float32)
     return Evidence(
         match=Match(
-            1, 0.8, registration, agreement=0.9, chroma_gap=0.1, coverage=coverage
+            1,
+            0.8,
+            registration,
+            agreement=0.9,
+            chroma_gap=0.1,
+            coverage=coverage,
+            followed=0.9,
         ),
         reference=Reference(
             1,

@@ -82,7 +82,7 @@ def test_a_scan_that_was_cut_out_tightly_keeps_its_variable_places() -> None:
         is_cut = (np.array(one.reference.size_px) < size - 3).any()
         cut += int(is_cut)
         assert is_cut or max(lost) < 2
-    assert 0 < cut < 8
+    assert cut > 4
 
 
 def test_where_units_differ_is_enrolled_with_the_reference(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ IDENTIFICATION_TERMS = (
     TermChoice("log_inliers", direction=1),
     TermChoice("coverage", direction=1),
     TermChoice("agreement", direction=1),
+    TermChoice("followed", direction=1),
     TermChoice("chroma_gap", direction=-1),
     TermChoice("is_sift"),
     TermChoice("resolution", is_log=True, direction=-1),

@@ -123,7 +123,11 @@ def examine(
             float(hidden[covered].mean()) if hidden.any() and covered.any() else 0.0
         ),
         outline=outline(
-            photo, registration, reference.framed, comparison.shift, behind=behind
+            photo,
+            registration,
+            reference.framed,
+            comparison.shift,
+            ground=reference.ground,
         ),
         quality=measure_quality(seen, covered),
         is_closer=closer is not None,

@@ -68,43 +68,36 @@ def box_of_face(picture: Pixels) -> tuple[int, int, int, int]:
     if ground is None:
         return 0, 0, width, height
     reach = round((_EDGE_SHARE + 2 / _LOOK_SIDE_PX) * max(width, height))
-    columns, rows = (np.flatnonzero(~ground.all(axis=axis)) for axis in (0, 1))
-    return (
-        max(0, int(columns[0]) - reach),
-        max(0, int(rows[0]) - reach),
-        min(width, int(columns[-1]) + 1 + reach),
-        min(height, int(rows[-1]) + 1 + reach),
-    )
+    left, top, right, bottom = (int(end) for end in _box_within(ground, reach))
+    return left, top, right, bottom
 
 
-def rectangle_of(
-    ground: _Mask | None, size_px: tuple[int, int]
-) -> tuple[float, float, float, float] | None:
+def rectangle_of(ground: _Mask) -> tuple[float, float, float, float] | None:
     """Return (left, top, right, bottom) of a face that fills a rectangle, else None.
 
     Args:
-        ground: (height, width), see `ground_of`; None: all of the picture is face.
-        size_px: (width, height) of the picture.
+        ground: (h, w), see `ground_of`.
     """
-    width, height = size_px
-    if ground is None:
-        return 0.0, 0.0, float(width), float(height)
-    columns, rows = (np.flatnonzero(~ground.all(axis=axis)) for axis in (0, 1))
-    inside = ground[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    if inside.mean() > _MOST_UNFILLED:
+    columns, rows = (~ground.all(axis=axis) for axis in (0, 1))
+    if not rows.any() or ground[np.ix_(rows, columns)].mean() > _MOST_UNFILLED:
         return None
-    # The ground takes in the very edge of the face.
-    reach = _EDGE_SHARE * max(size_px)
+    return _box_within(ground, _EDGE_SHARE * max(ground.shape))
+
+
+_MOST_UNFILLED = 0.03
+"""Share of the box around a face that may be ground: corners are round, scans askew."""
+
+
+def _box_within(ground: _Mask, reach: float) -> tuple[float, float, float, float]:
+    """Return the box around what is no ground, which takes in the face's very edge."""
+    height, width = ground.shape
+    columns, rows = (np.flatnonzero(~ground.all(axis=axis)) for axis in (0, 1))
     return (
         max(0.0, columns[0] - reach),
         max(0.0, rows[0] - reach),
         min(float(width), columns[-1] + 1 + reach),
         min(float(height), rows[-1] + 1 + reach),
     )
-
-
-_MOST_UNFILLED = 0.03
-"""Share of the box around a face that may be ground: corners are round, scans askew."""
 
 
 def _face(picture: Pixels) -> NDArray[np.uint8] | None:

@@ -27,11 +27,12 @@ USUAL_EDGE_PX = 1.7
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What the outline of a face tells; nothing where none is seen."""
+    """What the outline of a face tells; nothing where it is not seen all round."""
 
     gap: float = 0.0
     """How far two opposite edges both lie from where the print puts them, both
-    outwards or both inwards: share of the compared frame's long side, 0 and more."""
+    outwards or both inwards, while the other two lie where it does: share of the
+    compared frame's long side; 0 where all four lie there, or one is not seen."""
     edge_px: float = USUAL_EDGE_PX
     """How wide the step from the face to what lies behind it is, in pixels of the
     compared frame; `USUAL_EDGE_PX` where no edge tells."""
@@ -43,7 +44,7 @@ def outline(
     reference: Pixels,
     shift: _Field,
     *,
-    behind: _Mask | None = None,
+    ground: _Mask | None = None,
 ) -> Outline:
     """Find where the face ends in ``photo``, and how sharply.
 
@@ -54,24 +55,29 @@ def outline(
         shift: (h, w, 2), what was followed beyond the registration, in pixels of the
             frame. A bottle that passed for flat ends where its print ends, not where
             the registration says.
-        behind: (h, w), where no package is in the frame but what lies behind it.
+        ground: (h, w), see `extent.ground_of`.
     """
     # 1. Draw strips across the four edges: a column of each lies further outwards.
     # 2. Look for a straight line in each, where the print has no edge of its own.
-    # 3. Stretched print is off at two opposite edges by as much, and neither ends where
-    #    it should. One alone may be a shadow, a fold or a neighbour.
-    size = reference.shape[1], reference.shape[0]
-    box = rectangle_of(behind, size)
-    if box is None or min(box[2] - box[0], box[3] - box[1]) < _LEAST_FACE_PX:
-        return Outline()
-    places = _places(box)
-    strips, is_inside = _photographed(photo, registration, places, shift)
-    supports = _supports(strips, is_inside & ~_printed(reference, places))
-    offs = [_both_off(supports[side], supports[side + 2]) for side in (0, 1)]
-    gap = max(abs(off) for off in offs)
-    if offs[0] * offs[1] > 0:  # as of a reference that was cropped on all sides
-        gap = abs(abs(offs[0]) - abs(offs[1]))
-    return Outline(gap / max(size), _edge_px(strips, supports))
+    # 3. Compare two opposite edges: print that was stretched is off at both by as much.
+    #    A shadow, a fold or a neighbour lies at one, and what lies round a face that is
+    #    not seen to end, a case or a crop, at all four.
+    height, width = reference.shape[:2]
+    boxes: list[_Box | None] = [(0.0, 0.0, float(width), float(height))]
+    if ground is not None:  # cut out of what lay behind it, or on board of its own
+        boxes.append(rectangle_of(ground))
+    gaps, edge_px = [], USUAL_EDGE_PX
+    for box in boxes:
+        if box is None or min(box[2] - box[0], box[3] - box[1]) < _LEAST_FACE_PX:
+            return Outline()
+        places = _places(box)
+        strips, is_inside = _photographed(photo, registration, places, shift)
+        supports = _supports(strips, is_inside & ~_printed(reference, places))
+        gaps.append(_gap_px(supports.max(axis=1)))
+        edge_px = _edge_px(strips, supports)
+    known = [gap for gap in gaps if gap is not None]
+    is_placed = len(known) < len(gaps)
+    return Outline(0.0 if is_placed else max(known) / max(width, height), edge_px)
 
 
 # --- strips across the edges ----------------------------------------------------------
@@ -235,24 +241,28 @@ def _lines_of(rows: int, offsets: int) -> tuple[NDArray[Any], NDArray[Any]]:
     return np.arange(rows)[:, None], np.clip(at, 0, offsets - 1)
 
 
+_IS_EDGE = 0.4
 _TOLERANCE_PX = 3
-_CLEAR_LEAD = 0.7
 
 
-def _both_off(one: _Field, other: _Field) -> float:
-    """Return how far outwards two opposite edges both lie, in pixels.
+def _gap_px(edges: _Field) -> int | None:
+    """Return by how many pixels two opposite ``edges``, (4, offsets), are both off.
 
-    Less, down to 0, where they are not much likelier there than either is where it
-    should be.
+    0 where that is not known, None where all four lie where they should.
     """
     window = np.ones((1, 2 * _TOLERANCE_PX + 1), np.uint8)
-    near = [cv2.dilate(edge.max(axis=0)[None], window)[0] for edge in (one, other)]
-    # One that is plain does not make up for another that is hardly there.
-    both = (np.minimum(*near) + (near[0] + near[1]) / 2) / 2
-    found = np.flatnonzero(both == both.max())
-    likeliest = int(found[len(found) // 2])
-    lead = both[likeliest] - max(edge[_REACH_PX] for edge in near)
-    return float(_OFFSETS[likeliest] * np.clip(lead / _CLEAR_LEAD, 0, 1))
+    near = np.asarray(cv2.dilate(edges, window))
+    is_placed = near[:, _REACH_PX] >= _IS_EDGE
+    if is_placed.all():
+        return None
+    gap = 0
+    for one, other in ((0, 2), (1, 3)):
+        both = np.minimum(near[one], near[other])
+        likeliest = np.flatnonzero(both == both.max())
+        is_off = both.max() >= _IS_EDGE and not (is_placed[one] or is_placed[other])
+        if is_off and is_placed[1 - one] and is_placed[3 - one]:
+            gap = abs(int(_OFFSETS[likeliest[len(likeliest) // 2]]))
+    return gap
 
 
 # --- how sharp they are ---------------------------------------------------------------

@@ -159,15 +159,59 @@ def test_one_edge_alone_tells_nothing(away: int) -> None:
     assert found(photo, registered()).gap == 0
 
 
-@pytest.mark.parametrize("around", [(30, 30), (30, 10), (10, 30)])
-def test_a_case_round_a_face_that_is_not_seen_to_end(around: tuple[int, int]) -> None:
-    x, y = around
-    case = ((-x, -y), (640 + x, -y), (640 + x, 400 + y), (-x, 400 + y))
-    photo = np.full((PHOTO[1], PHOTO[0], 3), TABLE, np.uint8)
-    photo = covered(photo, *case, colour=BOARD)
-    printed = photographed(face(), table=BOARD, blur_px=0.1)
+def on_board(picture: Pixels, across: int, down: int) -> Pixels:
+    """A photo of a face on a larger piece of the same board, in one with it."""
+    x, y = across, down
+    around = (-x, -y), (640 + x, -y), (640 + x, 400 + y), (-x, 400 + y)
+    table = np.full((PHOTO[1], PHOTO[0], 3), TABLE, np.uint8)
+    photo = covered(table, *around, colour=BOARD)
+    printed = photographed(picture, table=BOARD, blur_px=0.1)
     inside = np.abs(printed.astype(int) - BOARD).max(axis=2) > 20
     photo[inside] = printed[inside]
+    return photo
+
+
+def test_short_pieces_of_edges_are_none() -> None:
+    # Two thumbs that hold the face at its sides, each along a fifth of it.
+    photo = on_board(face(), 90, 0)
+    for x in (-30, 670):
+        way = 60 if x > 0 else -60
+        thumb = (x, 150), (x + way, 150), (x + way, 230), (x, 230)
+        photo = covered(photo, *thumb, colour=(190, 120, 90))
+    assert found(photo, registered()).gap == 0
+
+
+def test_marks_between_what_is_printed_are_no_edges() -> None:
+    # Where print leaves little to look at, what is there is not all of an edge.
+    picture = face()
+    picture[:340, 10:60:6] = picture[:340, -60:-10:6] = (30, 90, 60)
+    photo = on_board(picture, 90, 0)
+    for x in (30, 580):
+        mark = (x, 345), (x + 30, 345), (x + 30, 399), (x, 399)
+        photo = covered(photo, *mark, colour=(60, 60, 60))
+    assert found(photo, registered(), picture).gap == 0
+
+
+def test_a_line_through_a_narrow_face_is_not_two_edges_of_it() -> None:
+    picture = np.full((80, 640, 3), BOARD, np.uint8)
+    laid = LAID @ np.array([[1.0, 0, 0], [0, 1, 160], [0, 0, 1]])
+    seen = Registration(laid, None, Method.ORB, 99, 99, 0.5, 1.0, (640, 80), PHOTO)
+    photo = np.full((PHOTO[1], PHOTO[0], 3), TABLE, np.uint8)
+    all_board = (0, -90), (640, -90), (640, 490), (0, 490)
+    line = (0, 198), (640, 198), (640, 202), (0, 202)
+    photo = covered(photo, *all_board, colour=BOARD)
+    photo = covered(photo, *line, colour=(40, 40, 40))
+    assert found(photo, seen, picture).gap == 0
+
+
+def test_a_face_laid_a_little_off_is_in_its_place() -> None:
+    photo = photographed(face())
+    assert found(photo, registered(widened(1.011))).gap == 0
+
+
+@pytest.mark.parametrize("around", [(30, 30), (30, 10), (10, 30)])
+def test_a_case_round_a_face_that_is_not_seen_to_end(around: tuple[int, int]) -> None:
+    photo = on_board(face(), *around)
     assert found(photo, registered()).gap == 0
 
 
@@ -201,12 +245,16 @@ def test_what_was_followed_beyond_the_registration_counts() -> None:
 
 @pytest.mark.parametrize("scale", [0.45, 2.6])
 def test_it_is_told_in_photos_of_little_and_of_much_detail(scale: float) -> None:
+    # Grain of the table, pixel by pixel, is no edge.
     picture = stretched(face(), 0.92)
     laid = np.diag([scale, scale, 1.0]) @ np.array(
         [[1, 0, 90], [0, 1, 70], [0, 0, 1.0]]
     )
     size = round(820 * scale), round(540 * scale)
-    photo = np.full((size[1], size[0], 3), TABLE, np.uint8)
+    rng = np.random.default_rng(0)
+    grain = rng.normal(0, 45, (size[1], size[0], 1)) if scale > 1 else 0.0
+    photo = np.empty((size[1], size[0], 3), np.uint8)
+    photo[:] = np.clip(np.array(TABLE) + grain, 0, 255)
     cv2.warpPerspective(
         picture, laid, size, dst=photo, borderMode=cv2.BORDER_TRANSPARENT
     )

@@ -137,7 +137,7 @@ def test_what_was_fitted_is_a_policy_that_answers_as_the_fit_does() -> None:
     assert told["strangers_named"] == 0
 
 
-TRUE = [Judged(looks(0.8), is_true=True, is_real=False) for _ in range(60)]
+TRUE = [Judged(looks(0.75), is_true=True, is_real=False) for _ in range(60)]
 REAL = [Judged(looks(0.55), is_true=True, is_real=True) for _ in range(20)]
 FALSE = [Judged(looks(0.2), is_true=False, is_real=False) for _ in range(300)]
 STRANGERS = [

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,22 @@ def test_the_pictures_are_drawn_again_from_what_was_recorded(
     assert again == pictures
     deployment.restart()
     assert deployment.parts.reviewer.pictures(deployment.brand, forged.id) == pictures
+
+
+def test_examinations_from_before_candidates_were_followed_are_drawn_as_well(
+    deployment: Deployment, forged: Examination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reviewer = deployment.parts.reviewer
+    pictures = reviewer.pictures(deployment.brand, forged.id)
+    record = json.loads(forged.record_json)
+    for photo_record in record["photos"]:
+        for one in photo_record["examined"]:
+            del one["measurements"]["followed"]
+    older = replace(forged, record_json=json.dumps(record))
+    monkeypatch.setattr(
+        type(reviewer.verifier.store), "examination", lambda *_, **__: older
+    )
+    assert reviewer.pictures(deployment.brand, forged.id) == pictures
 
 
 def test_each_region_has_its_pair_and_no_other_number_has(

@@ -15,7 +15,6 @@ from touchstone.engine.comparison import MEASUREMENTS, Comparison, Region
 from touchstone.engine.evidence import Evidence
 from touchstone.engine.features import Method
 from touchstone.engine.identification import Match
-from touchstone.engine.outline import Outline
 from touchstone.engine.policy import Expert, Logistic, Mixture, Policy, Term
 from touchstone.engine.quality import Quality
 from touchstone.engine.reference import Reference, class_of
@@ -111,7 +110,7 @@ def evidence(
             shift=np.zeros((64, 96, 2), np.float32),
         ),
         hidden_fraction=0.0,
-        outline=Outline(),
+        outline_gap=0.0,
         face_share=1.0,
         quality=Quality(0.45, 0.01, 0.01, 0.7),
         is_closer=False,

@@ -42,7 +42,7 @@ NAMES = (
     *MEASUREMENTS,
     *("inlier_residual", "resolution", "sharpness", "glare_fraction"),
     *("dark_fraction", "face_contrast", "compared_fraction", "aspect_gap", "agreement"),
-    *("outline_gap", "outline_px"),
+    "outline_gap",
 )
 TELLING = {
     "cast": "cast",

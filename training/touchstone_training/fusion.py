@@ -175,8 +175,6 @@ WAYS = (
         (
             *_told("peak", "top", "place", "whole"),
             TermChoice("blur_px"),
-            # A soft print in a soft photo is none: how soft that is its outline tells.
-            TermChoice("outline_px", direction=-1),
             TermChoice("glare_fraction"),
             *_PHOTO,
         ),

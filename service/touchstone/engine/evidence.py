@@ -14,7 +14,7 @@ from touchstone.engine.extent import backdrop
 from touchstone.engine.identification import Match, resolution
 from touchstone.engine.image import Pixels
 from touchstone.engine.occlusion import hands
-from touchstone.engine.outline import Outline, outline
+from touchstone.engine.outline import outline_gap
 from touchstone.engine.pose import aspect_gap
 from touchstone.engine.quality import Quality, measure_quality
 from touchstone.engine.reading import is_gtin_other, read_expected, read_face
@@ -36,7 +36,8 @@ class Evidence:
     """Of the compared frame, what is package and not the backdrop of either picture."""
     hidden_fraction: float
     """Share of the face that hands lie over."""
-    outline: Outline
+    outline_gap: float
+    """See `outline`."""
     quality: Quality
     """Of the package face alone."""
     is_closer: bool
@@ -54,8 +55,7 @@ class Evidence:
             **self.comparison.measurements,
             "preference": self.preference,
             "aspect_gap": aspect_gap(self.match.registration),
-            "outline_gap": self.outline.gap,
-            "outline_px": self.outline.edge_px,
+            "outline_gap": self.outline_gap,
             "inlier_residual": self.match.registration.residual_px,
             "hidden_fraction": self.hidden_fraction,
             "closer_look": float(self.is_closer),
@@ -122,12 +122,8 @@ def examine(
         hidden_fraction=(
             float(hidden[covered].mean()) if hidden.any() and covered.any() else 0.0
         ),
-        outline=outline(
-            photo,
-            registration,
-            reference.framed,
-            comparison.shift,
-            ground=reference.ground,
+        outline_gap=outline_gap(
+            photo, registration, reference.framed, comparison.shift, behind=behind
         ),
         quality=measure_quality(seen, covered),
         is_closer=closer is not None,

@@ -1,11 +1,9 @@
 """Where the package ends in the photo, beside where its print says that it ends.
 
 A copy that was stretched to fit still lies on a package of the right size: print and
-outline no longer belong together, from whatever distance, slant and lens. And the
-outline is as sharp as the photograph is, whatever was printed.
+outline no longer belong together, from whatever distance, slant and lens.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -21,32 +19,16 @@ _Points = NDArray[np.float64]
 _Mask = NDArray[np.bool_]
 _Box = tuple[float, float, float, float]
 
-USUAL_EDGE_PX = 1.7
-"""The median of genuine simulated photos."""
 
-
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """What the outline of a face tells; nothing where it is not seen all round."""
-
-    gap: float = 0.0
-    """How far two opposite edges both lie from where the print puts them, both
-    outwards or both inwards, while the other two lie where it does: share of the
-    compared frame's long side; 0 where all four lie there, or one is not seen."""
-    edge_px: float = USUAL_EDGE_PX
-    """How wide the step from the face to what lies behind it is, in pixels of the
-    compared frame; `USUAL_EDGE_PX` where no edge tells."""
-
-
-def outline(
+def outline_gap(
     photo: Pixels,
     registration: Registration,
     reference: Pixels,
     shift: _Field,
     *,
-    ground: _Mask | None = None,
-) -> Outline:
-    """Find where the face ends in ``photo``, and how sharply.
+    behind: _Mask | None = None,
+) -> float:
+    """Measure how far the face ends from where its print says that it ends.
 
     Args:
         photo: of any size.
@@ -55,7 +37,13 @@ def outline(
         shift: (h, w, 2), what was followed beyond the registration, in pixels of the
             frame. A bottle that passed for flat ends where its print ends, not where
             the registration says.
-        ground: (h, w), see `extent.ground_of`.
+        behind: (h, w), where no package is in the frame but what lies behind it, see
+            `extent.backdrop`.
+
+    Returns:
+        by how much two opposite edges both lie off, both outwards or both inwards,
+        while the other two lie in their place: share of the frame's long side. 0 where
+        all four lie in their place, or one is not seen.
     """
     # 1. Draw strips across the four edges: a column of each lies further outwards.
     # 2. Look for a straight line in each, where the print has no edge of its own.
@@ -64,20 +52,18 @@ def outline(
     #    not seen to end, a case or a crop, at all four.
     height, width = reference.shape[:2]
     boxes: list[_Box | None] = [(0.0, 0.0, float(width), float(height))]
-    if ground is not None:  # cut out of what lay behind it, or on board of its own
-        boxes.append(rectangle_of(ground))
-    gaps, edge_px = [], USUAL_EDGE_PX
+    if behind is not None:  # what passed for a backdrop may be print all the same
+        boxes.append(rectangle_of(behind))
+    gaps = []
     for box in boxes:
         if box is None or min(box[2] - box[0], box[3] - box[1]) < _LEAST_FACE_PX:
-            return Outline()
+            return 0.0
         places = _places(box)
         strips, is_inside = _photographed(photo, registration, places, shift)
         supports = _supports(strips, is_inside & ~_printed(reference, places))
         gaps.append(_gap_px(supports.max(axis=1)))
-        edge_px = _edge_px(strips, supports)
     known = [gap for gap in gaps if gap is not None]
-    is_placed = len(known) < len(gaps)
-    return Outline(0.0 if is_placed else max(known) / max(width, height), edge_px)
+    return max(known) / max(width, height) if len(known) == len(gaps) else 0.0
 
 
 # --- strips across the edges ----------------------------------------------------------
@@ -129,7 +115,8 @@ def _photographed(
     known = known.reshape(4 * _ROWS, len(_KNOWN), 2)
     step = (known[:, -1] - known[:, -2]) / (_KNOWN[-1] - _KNOWN[-2])
     detail = registration.photo_px_per_reference_px * float(to_reference[0])
-    # Where a bottle turns away its own rim is seen, not the edge of its label.
+    # Where a bottle turns away, as far as the registration knows that it does, its own
+    # rim is seen, not the edge of its label.
     is_facing = np.hypot(*step.T) >= _LEAST_FACING * detail
     finer = int(np.clip(round(detail), 1, _FINEST))
     parts = (np.arange(finer) - (finer - 1) / 2) / finer
@@ -263,45 +250,3 @@ def _gap_px(edges: _Field) -> int | None:
         if is_off and is_placed[1 - one] and is_placed[3 - one]:
             gap = abs(int(_OFFSETS[likeliest[len(likeliest) // 2]]))
     return gap
-
-
-# --- how sharp they are ---------------------------------------------------------------
-
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-_IS_LINE = 0.5
-_BESIDE = np.arange(4, 8)
-"""How far from the edge, in pixels, both sides of it are plain."""
-_LEAST_CONTRAST = 30
-_PLAIN = 0.15
-_LEAST_STEPS = 12
-
-
-def _edge_px(strips: _Field, supports: _Field) -> float:
-    """Return how wide the step across the outline is, the median of its places.
-
-    The height of the step over its steepest slope, where both sides are plain.
-    """
-    widths = [
-        _widths(strip @ _LUMA, support)
-        for strip, support in zip(strips, supports, strict=True)
-        if support.max() > _IS_LINE
-    ]
-    every = np.concatenate([*widths, np.zeros(0)])
-    return float(np.median(every)) if len(every) >= _LEAST_STEPS else USUAL_EDGE_PX
-
-
-def _widths(strip: _Field, support: _Field) -> NDArray[np.float64]:
-    """(steps,): of a strip's luma, (rows, offsets)."""
-    tilt, offset = np.unravel_index(int(support.argmax()), support.shape)
-    along = np.arange(_ROWS) / (_ROWS - 1) - 0.5
-    at = int(offset) + np.rint(_TILTS[tilt] * along).astype(int)
-    reach = int(_BESIDE[-1])
-    rows = np.flatnonzero((at >= reach) & (at < strip.shape[1] - reach))[:, None]
-    middle = at[rows]
-    outside, within = (strip[rows, middle + way * _BESIDE] for way in (1, -1))
-    contrast = np.abs(outside.mean(axis=1) - within.mean(axis=1))
-    rough = np.maximum(outside.std(axis=1), within.std(axis=1))
-    profile = strip[rows, middle + np.arange(-reach + 2, reach - 1)]
-    steepest = np.abs(np.diff(profile, axis=1)).max(axis=1)
-    is_step = (contrast >= _LEAST_CONTRAST) & (rough <= _PLAIN * contrast)
-    return np.asarray((contrast / np.maximum(steepest, 1e-3))[is_step], np.float64)

@@ -1,6 +1,7 @@
 """Measurements to a policy: what the fit gives, on invented rows."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,6 +108,13 @@ def test_no_term_ever_counts_against_its_direction(
     choices = [TermChoice(name, direction=direction) for name in "xy"]
     fitted = fit(rows, is_positive, choices)
     assert all(direction * weight >= 0 for weight in fitted.weights)
+
+
+def test_rows_that_lack_a_measurement_are_refused_by_its_name() -> None:
+    older = [replace(one, measurements=one.measurements | {}) for one in ROWS]
+    del older[7].measurements["outline_gap"]
+    with pytest.raises(InvalidInputError, match="outline_gap: measure anew"):
+        fit_fusion(older)
 
 
 def test_what_was_fitted_is_a_policy_that_answers_as_the_fit_does() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from touchstone.engine.identification import Candidate
 from touchstone.engine.reference import Reference
+from touchstone.errors import InvalidInputError
 from touchstone.verification import MAX_CANDIDATES
 from touchstone_training import measuring
 from touchstone_training.enrolling import (
@@ -19,7 +20,7 @@ from touchstone_training.enrolling import (
     enrolled_regions,
     reference_print,
 )
-from touchstone_training.measuring import Sample, taken_for
+from touchstone_training.measuring import Row, Sample, read_rows, taken_for
 from touchstone_training.services import Specimen, enrol_all, opened
 from touchstone_training.simulator.photography import to_jpeg
 
@@ -83,6 +84,16 @@ def test_a_scan_that_was_cut_out_tightly_keeps_its_variable_places() -> None:
         cut += int(is_cut)
         assert is_cut or max(lost) < 2
     assert cut > 4
+
+
+@pytest.mark.parametrize("line", ['{"product": 1, "is_region_hit": true}', "{"])
+def test_rows_of_another_version_are_refused_by_their_file(
+    tmp_path: Path, line: str
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(line + "\n")
+    with pytest.raises(InvalidInputError, match=f"{rows} .* measure anew"):
+        read_rows(rows, Row)
 
 
 def test_where_units_differ_is_enrolled_with_the_reference(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.errors import InvalidInputError
 from touchstone_training.measuring import GENUINE, Row
 
 _Array = NDArray[np.float64]
@@ -72,6 +73,11 @@ def _matrix(
 ) -> _Array:
     columns = []
     for choice in choices:
+        if any(choice.name not in row for row in rows):
+            raise InvalidInputError(
+                f"A row tells nothing of {choice.name}: measure anew, as it was made "
+                "by another version."
+            )
         values = np.array([row[choice.name] for row in rows], np.float64)
         if choice.is_log:
             values = np.log(np.maximum(values + _LOG_OFFSET, 1e-6))

@@ -278,6 +278,15 @@ Kind = TypeVar("Kind", Row, Judged, Stranger)
 
 
 def read_rows(path: Path, kind: type[Kind]) -> list[Kind]:
-    """Read the rows of one ``kind`` that `write_rows` wrote."""
+    """Read the rows of one ``kind`` that `write_rows` wrote.
+
+    Raises:
+        InvalidInputError: another version wrote them, or something else did.
+    """
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [kind(**json.loads(line)) for line in lines]
+    try:
+        return [kind(**json.loads(line)) for line in lines]
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"{path} does not hold rows of this version: measure anew."
+        ) from error

@@ -230,7 +230,7 @@ def _looked_at(
     registration: Registration,
     similarity: float,
 ) -> Match:
-    large = _size_of(registration, _CLOSER_SIDE_PX, multiple=_BLOCK_PX)
+    large = _size_of(registration, _CLOSER_SIDE_PX, unit=_BLOCK_PX, least=MIN_SIDE_PX)
     seen, covered = rectify(photo, registration, large)
     framed, face_share = resized(reference.framed, large), 1.0
     if reference.ground is not None:
@@ -239,7 +239,7 @@ def _looked_at(
         )
         covered &= ground == 0
         face_share -= float(reference.ground.mean())
-    size = _size_of(registration, _LOOK_SIDE_PX)
+    size = _size_of(registration, _LOOK_SIDE_PX, unit=1, least=8)
     shown = cv2.resize(covered.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     agreement, chroma_gap = _agreement(
         resized(framed, size), resized(seen, size), shown
@@ -256,13 +256,15 @@ def _looked_at(
 
 
 def _size_of(
-    registration: Registration, side_px: int, *, multiple: int = 1
+    registration: Registration, side_px: int, *, unit: int, least: int
 ) -> tuple[int, int]:
-    """Return the (width, height) of a face whose long side is about ``side_px``."""
+    """Return the (width, height) of a face whose long side is about ``side_px``.
+
+    Both are whole multiples of ``unit`` pixels, and ``least`` pixels or more.
+    """
     sides = registration.reference_size_px
-    least = -(-MIN_SIDE_PX // multiple) if multiple > 1 else 8
     width, height = (
-        multiple * max(least, round(side * side_px / max(sides) / multiple))
+        unit * max(-(-least // unit), round(side * side_px / max(sides) / unit))
         for side in sides
     )
     return width, height

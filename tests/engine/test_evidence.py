@@ -40,6 +40,21 @@ def test_regions_are_told_in_the_pixels_of_the_enrolled_image() -> None:
     assert max(evidence.frame_px) == COMPARISON_SIDE_PX
 
 
+@pytest.mark.parametrize("turn", [0, 25])
+def test_print_that_was_stretched_to_fit_is_told_by_its_package(turn: float) -> None:
+    face = printed(3)
+    width, height = face.size_px
+    narrower = np.array([[0.92, 0, 0.04 * width], [0, 1, 0]])
+    stretched = cv2.warpAffine(
+        face.pixels, narrower, (width, height), borderMode=cv2.BORDER_REPLICATE
+    )
+    for shown, gap in ((face.pixels, 0.0), (np.asarray(stretched, np.uint8), 0.04)):
+        photo = photographed(shown, turn=turn, frame_px=(800, 700)).pixels
+        measured = examined(3, photo).measurements()
+        expected = gap / 0.92 * width / max(width, height)
+        assert measured["outline_gap"] == pytest.approx(expected, abs=0.008)
+
+
 def test_a_variable_region_is_given_in_the_pixels_of_the_enrolled_image() -> None:
     face = printed(1)
     number = face.first("words", after=6)

@@ -8,12 +8,13 @@ from blind import BLIND
 from numpy.typing import NDArray
 from scenes import Photograph, Pixels, Print, printed
 
+from touchstone.engine.cylinders import Cylinder
 from touchstone.engine.evidence import Evidence, examine
 from touchstone.engine.features import REFERENCE_SIDE_PX, Method, detect
 from touchstone.engine.identification import Candidate, Match, match
 from touchstone.engine.rectification import rectify
 from touchstone.engine.reference import Reference
-from touchstone.engine.registration import Registration
+from touchstone.engine.registration import Bend, Registration
 
 
 @functools.cache
@@ -56,20 +57,32 @@ def examined(
     return examine(photo, best, known, BLIND)
 
 
+def laid_by(
+    matrix: NDArray[np.float64],
+    size_px: tuple[int, int],
+    photo_px: tuple[int, int],
+    *,
+    bend: Bend | Cylinder | None = None,
+) -> Registration:
+    """A registration that nothing speaks against: a reference laid by ``matrix``."""
+    return Registration(
+        photo_from_reference=matrix,
+        bend=bend,
+        method=Method.ORB,
+        inliers=100,
+        matches=100,
+        residual_px=0.5,
+        coverage=1.0,
+        reference_size_px=size_px,
+        photo_size_px=photo_px,
+    )
+
+
 def seen_through(
     photo: Photograph, frame_px: tuple[int, int]
 ) -> tuple[Pixels, NDArray[np.bool_]]:
     """The photo in the reference's frame, by the view that is known: where it is the
     comparison that is tested, and not the registration."""
-    known = Registration(
-        photo_from_reference=photo.photo_from_print,
-        bend=None,
-        method=Method.ORB,
-        inliers=100,
-        matches=100,
-        residual_px=0.0,
-        coverage=1.0,
-        reference_size_px=photo.print_px,
-        photo_size_px=(photo.pixels.shape[1], photo.pixels.shape[0]),
-    )
+    height, width = photo.pixels.shape[:2]
+    known = laid_by(photo.photo_from_print, photo.print_px, (width, height))
     return rectify(photo.pixels, known, frame_px)

@@ -3,11 +3,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from examined import laid_by
 from numpy.typing import NDArray
 
 from touchstone.engine.cylinders import Cylinder
 from touchstone.engine.extent import ground_of
-from touchstone.engine.features import Method
 from touchstone.engine.image import Pixels, resized
 from touchstone.engine.outline import outline_gap
 from touchstone.engine.reference import frame_of
@@ -64,17 +64,7 @@ def photographed(
 def registered(of_print: NDArray[np.float64] | None = None) -> Registration:
     """Where the print lies; ``of_print`` is what was done to it on its board."""
     matrix = LAID if of_print is None else LAID @ of_print
-    return Registration(
-        photo_from_reference=matrix,
-        bend=None,
-        method=Method.ORB,
-        inliers=100,
-        matches=100,
-        residual_px=0.5,
-        coverage=1.0,
-        reference_size_px=FACE,
-        photo_size_px=PHOTO,
-    )
+    return laid_by(matrix, FACE, PHOTO)
 
 
 def widened(across: float, down: float = 1.0) -> NDArray[np.float64]:
@@ -195,7 +185,7 @@ def test_marks_between_what_is_printed_are_no_edges() -> None:
 def test_a_line_through_a_narrow_face_is_not_two_edges_of_it() -> None:
     picture = np.full((80, 640, 3), BOARD, np.uint8)
     laid = LAID @ np.array([[1.0, 0, 0], [0, 1, 160], [0, 0, 1]])
-    seen = Registration(laid, None, Method.ORB, 99, 99, 0.5, 1.0, (640, 80), PHOTO)
+    seen = laid_by(laid, (640, 80), PHOTO)
     photo = np.full((PHOTO[1], PHOTO[0], 3), TABLE, np.uint8)
     all_board = (0, -90), (640, -90), (640, 490), (0, 490)
     line = (0, 198), (640, 198), (640, 202), (0, 202)
@@ -229,7 +219,7 @@ def test_a_reference_cropped_on_all_sides_is_not_stretched() -> None:
     picture = np.ascontiguousarray(face()[cut:-cut, cut:-cut])
     laid = LAID @ np.array([[1.0, 0, cut], [0, 1, cut], [0, 0, 1]])
     size = picture.shape[1], picture.shape[0]
-    seen = Registration(laid, None, Method.ORB, 100, 100, 0.5, 1.0, size, PHOTO)
+    seen = laid_by(laid, size, PHOTO)
     assert found(photographed(face()), seen, picture) == 0
 
 
@@ -259,7 +249,7 @@ def test_it_is_told_in_photos_of_little_and_of_much_detail(scale: float) -> None
         picture, laid, size, dst=photo, borderMode=cv2.BORDER_TRANSPARENT
     )
     matrix = laid @ widened(0.92)
-    seen = Registration(matrix, None, Method.ORB, 100, 100, 0.5, 1.0, FACE, size)
+    seen = laid_by(matrix, FACE, size)
     expected = (1 / 0.92 - 1) / 2
     assert found(photo, seen) == pytest.approx(expected, abs=0.008)
 
@@ -272,9 +262,7 @@ def test_a_cut_out_reference_ends_where_its_face_does() -> None:
     def of(across: float) -> float:
         photo = photographed(stretched(np.minimum(face(), 236), across))
         laid = registered(widened(across) @ to_face).photo_from_reference
-        seen = Registration(
-            laid, None, Method.ORB, 100, 100, 0.5, 1.0, (860, 640), PHOTO
-        )
+        seen = laid_by(laid, (860, 640), PHOTO)
         return found(photo, seen, picture, is_cut_out=True)
 
     assert of(1.0) < 0.003
@@ -284,7 +272,7 @@ def test_a_cut_out_reference_ends_where_its_face_does() -> None:
 def test_a_face_that_fills_no_rectangle_has_no_straight_edges() -> None:
     picture = np.full((640, 640, 3), 255, np.uint8)
     cv2.circle(picture, (320, 320), 220, (40, 40, 160), -1)
-    laid = Registration(LAID, None, Method.ORB, 99, 99, 0.5, 1.0, (640, 640), PHOTO)
+    laid = laid_by(LAID, (640, 640), PHOTO)
     photo = photographed(face())
     assert found(photo, laid, picture, is_cut_out=True) == 0
 
@@ -295,7 +283,7 @@ def test_the_rim_of_a_bottle_is_no_edge_of_its_label() -> None:
     wound = np.array([[330.0, 0, 0, 600], [0, 0, 600, 450], [0, 0, 0, 1]])
     flat = np.array([[1.5, 0, 120], [0, 1.5, 150], [0, 0, 1]])
     label = Cylinder(wound, angle, is_upright=True)
-    seen = Registration(flat, label, Method.ORB, 99, 99, 0.5, 1.0, FACE, PHOTO)
+    seen = laid_by(flat, FACE, PHOTO, bend=label)
     x, y = np.meshgrid(np.arange(PHOTO[0]) + 0.5, np.arange(PHOTO[1]) + 0.5)
     turned = np.arcsin(np.clip((x - 600) / 330, -1, 1))
     at = (turned / angle + 0.5) * FACE[0], ((y - 450) / 600 + 0.5) * FACE[1]

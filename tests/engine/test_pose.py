@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from examined import laid_by
 from numpy.typing import NDArray
 
-from touchstone.engine.features import Method
 from touchstone.engine.pose import aspect_gap
 from touchstone.engine.registration import Bend, Registration
 
@@ -45,17 +45,7 @@ def seen(
     pose = np.column_stack([turn[:, 0] * stretch, turn[:, 1], [0, 0, 1500.0]])
     middle = np.array([[1, 0, -FACE[0] / 2], [0, 1, -FACE[1] / 2], [0, 0, 1]])
     homography = lens @ pose @ middle
-    return Registration(
-        photo_from_reference=homography / homography[2, 2],
-        bend=bend,
-        method=Method.ORB,
-        inliers=100,
-        matches=100,
-        residual_px=0.5,
-        coverage=1.0,
-        reference_size_px=FACE,
-        photo_size_px=PHOTO,
-    )
+    return laid_by(homography / homography[2, 2], FACE, PHOTO, bend=bend)
 
 
 @pytest.mark.parametrize("focal", [0.75, 1.1, 1.8])

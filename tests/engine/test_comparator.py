@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from touchstone.engine.alignment import Alignment
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator, planes
-from touchstone.engine.normalisation import relight
+from touchstone.engine.normalisation import Cast, relight
 from touchstone.engine.pair import AlignedPair
 from touchstone.errors import ModelError
 
@@ -42,7 +42,7 @@ def pair(
             np.zeros((*SIZE, 2), np.float32), nothing, 0.0, np.ones(SIZE, bool)
         ),
         light=relight(expected, expected, everywhere).light,
-        cast=0.0,
+        cast=Cast(0.0, 0.0),
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scenes import Pixels, printed
 
-from touchstone.engine.normalisation import relight, toned
+from touchstone.engine.normalisation import Cast, relight, toned
 
 EVERYWHERE = np.ones((400, 560), np.float32)
 
@@ -80,12 +80,25 @@ def test_a_plain_face_is_expected_plain(level: int) -> None:
     assert np.abs(lit.astype(int) - level).max() < 4
 
 
-def test_the_light_of_a_lamp_is_no_cast() -> None:
+def _cast(*gains: float) -> Cast:
     print_ = printed(1).pixels
     everywhere = np.ones(print_.shape[:2], np.float32)
-    grey, tinted = (
-        relight(print_, np.asarray((print_ * gains).round(), np.uint8), everywhere)
-        for gains in (np.full(3, 0.8), np.array([0.95, 0.8, 0.6]))
-    )
-    assert grey.cast < 0.03
-    assert tinted.cast > 0.1
+    seen = np.asarray((print_ * np.array(gains)).round(), np.uint8)
+    return relight(print_, seen, everywhere).cast
+
+
+def test_a_darker_photo_has_no_cast() -> None:
+    cast = _cast(0.8, 0.8, 0.8)
+    assert max(cast.spread, cast.green) < 0.03
+
+
+def test_a_warm_lamp_is_a_cast_and_not_a_green_one() -> None:
+    cast = _cast(0.98, 0.8, 0.65)  # in even ratios, as black bodies nearly are
+    assert cast.spread > 0.1
+    assert cast.green < 0.04
+
+
+@pytest.mark.parametrize("green", [0.65, 0.95])
+def test_what_lies_across_the_light_of_lamps_is_a_green_cast(green: float) -> None:
+    cast = _cast(0.8, green, 0.8)
+    assert cast.green > 0.1

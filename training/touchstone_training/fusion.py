@@ -190,6 +190,7 @@ WAYS = (
         frozenset({"cast"}),
         (
             TermChoice("cast", direction=1),
+            TermChoice("green_cast", direction=1),
             _COLOUR,
             *_told("cast"),
         ),

@@ -29,7 +29,7 @@ from touchstone.engine.pair import (
 )
 from touchstone.engine.profile import Profile, profile_of
 
-COMPARISON_VERSION = "13"
+COMPARISON_VERSION = "14"
 """Changes whenever the same pair would give other measurements."""
 
 COMPARISON_SIDE_PX = 640
@@ -150,7 +150,8 @@ def compare(
             "learned_whole": learned.whole,
             **{f"learned_{way}": told for way, told in learned.ways.items()},
             "blur_px": 2 * blur_px,
-            "cast": pair.cast,
+            "cast": pair.cast.spread,
+            "green_cast": pair.cast.green,
             "washed_fraction": pair.washed,
             **_grain(pair, half),
         },
@@ -228,7 +229,7 @@ _KINDS = ("top", "level")
 MEASUREMENTS = (
     *(f"{channel}_{kind}" for channel in CHANNELS for kind in _KINDS),
     *(f"learned_{name}" for name in ("peak", "top", "whole", *WAYS)),
-    *("blur_px", "cast", "washed_fraction", "grain", "flat_fraction"),
+    *("blur_px", "cast", "green_cast", "washed_fraction", "grain", "flat_fraction"),
 )
 """Every name in `Comparison.measurements`, in order."""
 

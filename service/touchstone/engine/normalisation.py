@@ -50,13 +50,33 @@ class Light:
 
 
 @dataclass(frozen=True, slots=True)
+class Cast:
+    """By how much the colour of all of a photo is another, log units of the gains.
+
+    Lamps, and what a camera makes of them, go from warm to cool, along the loci of
+    black bodies and of daylight (CIE 15). Across these, to green or magenta, lies
+    little light, and every second ink.
+    """
+
+    spread: float
+    """Standard deviation of the three channels' gains."""
+    green: float
+    """How far green's gain lies from the mean of the others', either way."""
+
+    @staticmethod
+    def of(gains: NDArray[np.float32]) -> "Cast":
+        """Return that of (3,) log gains of red, green and blue."""
+        red, green, blue = (float(gain) for gain in gains)
+        return Cast(float(np.std(gains)), abs(green - (red + blue) / 2))
+
+
+@dataclass(frozen=True, slots=True)
 class Relit:
     """The reference as a genuine print should look under the photo's light."""
 
     expected: Pixels
     light: Light
-    cast: float
-    """Spread of the channels' gains, log units."""
+    cast: Cast
 
 
 def relight(reference: Pixels, photo: Pixels, valid: Map) -> Relit:
@@ -64,7 +84,7 @@ def relight(reference: Pixels, photo: Pixels, valid: Map) -> Relit:
     table = _tone(reference, photo, valid)
     gains = np.log((np.maximum(table[0, _MIDDLE], 0) + _LEAST) / (_MIDDLE + _LEAST))
     light = _light(reference, photo, valid, table)
-    return Relit(light.on(reference), light, float(np.std(gains)))
+    return Relit(light.on(reference), light, Cast.of(gains))
 
 
 def toned(reference: Pixels, photo: Pixels, valid: Map) -> Pixels:

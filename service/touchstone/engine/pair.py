@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from touchstone.engine.alignment import Alignment, align, half_size
 from touchstone.engine.image import Pixels, darkest, grey, moved_by
-from touchstone.engine.normalisation import Light, Map, relight
+from touchstone.engine.normalisation import Cast, Light, Map, relight
 
 Mask: TypeAlias = NDArray[np.bool_]
 """(height, width)"""
@@ -33,8 +33,8 @@ class AlignedPair:
     """What was left to follow after registration, and what stands out of it."""
     light: Light
     """What tone and light made of the reference."""
-    cast: float
-    """Spread of the channels' gains, log units."""
+    cast: Cast
+    """What the colour of all of the photo was by another, before it was taken out."""
     washed: float = 0.0
     """Share of the face that is burnt out so that print cannot be told from none."""
 

@@ -84,9 +84,9 @@ class Conditions:
             bend=float(rng.uniform(0.5, 1.15)),
             depth=float(rng.uniform(0.1, 0.6)),
             light_colour=(
-                float(1 + warmth),
-                float(1 + green),
-                float(1 - warmth * rng.uniform(0.8, 1.3)),
+                float(np.exp(warmth)),
+                float(np.exp(green)),
+                float(np.exp(-warmth * rng.uniform(0.8, 1.3))),
             ),
             exposure=float(2 ** rng.normal(0.08, 0.12 + 0.3 * hard)),
             light_gradient=float(rng.uniform(0, 0.3 + 0.7 * hard)),

@@ -95,10 +95,11 @@ def test_a_darker_photo_is_no_difference(gain: float) -> None:
 
 def test_the_colour_of_the_lamp_is_no_difference() -> None:
     face = resized(printed(1).pixels, FRAME)
-    warm = np.asarray(face * np.array([1.0, 0.9, 0.72]), np.uint8)
+    warm = np.asarray(face * np.array([1.0, 0.85, 0.72]), np.uint8)
     found = compare(face, warm, np.ones(face.shape[:2], bool))
     assert found.deviation.max() < USUAL
-    assert found.measurements["cast"] > 0.05
+    assert found.measurements["warm_cast"] > 0.1
+    assert found.measurements["green_cast"] < 0.04
 
 
 # --- what a forger does is ------------------------------------------------------------

@@ -89,16 +89,32 @@ def _cast(*gains: float) -> Cast:
 
 def test_a_darker_photo_has_no_cast() -> None:
     cast = _cast(0.8, 0.8, 0.8)
-    assert max(cast.spread, cast.green) < 0.03
+    assert max(cast.warm, cast.green) < 0.03
 
 
-def test_a_warm_lamp_is_a_cast_and_not_a_green_one() -> None:
-    cast = _cast(0.98, 0.8, 0.65)  # in even ratios, as black bodies nearly are
-    assert cast.spread > 0.1
+@pytest.mark.parametrize("gains", [(0.98, 0.8, 0.65), (0.65, 0.8, 0.98)])
+def test_warm_and_cool_lamps_are_no_green_cast(gains: tuple[float, ...]) -> None:
+    cast = _cast(*gains)
+    assert cast.warm == pytest.approx(0.2, abs=0.03)
     assert cast.green < 0.04
 
 
-@pytest.mark.parametrize("green", [0.65, 0.95])
+@pytest.mark.parametrize("green", [0.65, 0.98])
 def test_what_lies_across_the_light_of_lamps_is_a_green_cast(green: float) -> None:
     cast = _cast(0.8, green, 0.8)
-    assert cast.green > 0.1
+    assert cast.warm < 0.03
+    assert cast.green == pytest.approx(0.2, abs=0.03)
+
+
+def test_a_cast_is_told_of_gains() -> None:
+    cast = Cast.of(np.array([0.5, 0.3, -0.1], np.float32))
+    assert (cast.warm, cast.green) == pytest.approx((0.3, 0.1))
+
+
+def test_the_cast_of_a_nearly_bare_face_is_read_where_it_has_levels() -> None:
+    bare = np.full((400, 560, 3), 245, np.uint8)
+    bare[190:200, 100:150] = 20
+    lamp = np.asarray((bare * np.array([0.98, 0.85, 0.73])).round(), np.uint8)
+    cast = relight(bare, lamp, EVERYWHERE).cast
+    assert cast.warm == pytest.approx(0.14, abs=0.03)
+    assert cast.green < 0.03

@@ -584,7 +584,7 @@ def test_a_way_that_may_not_accuse_keeps_from_clearing() -> None:
 def test_a_code_alone_says_nothing_of_the_print_as_a_whole() -> None:
     place, cast = mixture(0.5, 0.5).experts
     term = replace(place.logistic.terms[0], name="structure_top")
-    tint = replace(cast.logistic.terms[0], name="cast")
+    tint = replace(cast.logistic.terms[0], name="green_cast")
     two = Mixture(
         (
             replace(place, logistic=Logistic((term,), -8.0)),
@@ -592,7 +592,7 @@ def test_a_code_alone_says_nothing_of_the_print_as_a_whole() -> None:
         )
     )
     rules = replace(policy(), fusion=two, other_gtin_log10_lr=3.0)
-    finding = decided(evidence(cast=0.6, is_gtin_other=True), policy=rules)
+    finding = decided(evidence(green_cast=0.6, is_gtin_other=True), policy=rules)
     assert finding.kind is FindingKind.INCONSISTENT_WITH_GENUINE
     assert "cast_differs" not in [one.code for one in finding.reasons]
 
@@ -608,7 +608,7 @@ def test_one_way_that_is_plain_is_not_diluted_by_another_that_is_not() -> None:
 def test_a_print_that_differs_as_a_whole_is_said_to() -> None:
     place, cast = (
         Term(name, False, 0.0, 1.0, 1.0, 2 * math.log(10))
-        for name in ("structure_top", "cast")
+        for name in ("structure_top", "green_cast")
     )
     two = Mixture(
         (
@@ -617,10 +617,10 @@ def test_a_print_that_differs_as_a_whole_is_said_to() -> None:
         )
     )
     rules = replace(policy(), fusion=two)
-    tinted = decided(evidence(structure_top=0.0, cast=3.0), policy=rules)
+    tinted = decided(evidence(structure_top=0.0, green_cast=3.0), policy=rules)
     assert tinted.kind is FindingKind.INCONSISTENT_WITH_GENUINE
     assert tinted.reasons[0].code == "cast_differs"
-    changed = decided(evidence(structure_top=3.0, cast=0.0), policy=rules)
+    changed = decided(evidence(structure_top=3.0, green_cast=0.0), policy=rules)
     assert changed.kind is FindingKind.INCONSISTENT_WITH_GENUINE
     assert [one.code for one in changed.reasons] == ["overall_difference"]
 

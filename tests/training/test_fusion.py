@@ -46,7 +46,7 @@ NAMES = (
     "outline_gap",
 )
 TELLING = {
-    "cast": "cast",
+    "cast": "green_cast",
     "aspect": "aspect_gap",
     "halftone": "grain",
     "typo": "learned_peak",

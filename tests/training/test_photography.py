@@ -191,6 +191,28 @@ def test_harder_conditions_are_harder() -> None:
     assert max(abs(c.tilt_deg) for c in easy) <= 16
 
 
+def test_no_lamp_is_dark_and_most_are_off_white_however_careful_the_photo() -> None:
+    for hard in (0.0, 1.0):
+        taken = [Conditions.sample(seeded(i), difficulty=hard) for i in range(500)]
+        lamps = np.log([one.light_colour for one in taken])
+        assert lamps.min() > np.log(0.2)
+        assert np.std(lamps[:, 0] - lamps[:, 2]) > 0.3  # red over blue
+        assert np.std(lamps[:, 1]) < 0.1
+
+
+@pytest.mark.parametrize("shine", [{"glare": 0.6}, {"varnish": 0.2}, {"glints": 40}])
+def test_what_mirrors_a_lamp_has_its_colour(shine: dict[str, float]) -> None:
+    black = np.zeros((480, 640, 3), np.uint8)
+    lamp = Conditions(fill=0.95, light_colour=(1.4, 1.0, 0.6))
+    shiny = replace(lamp, **shine)  # type: ignore[arg-type]
+    bare, lit = (
+        photograph(black, seeded(2), conditions=one, size_px=SIZE).pixels.astype(int)
+        for one in (lamp, shiny)
+    )
+    red, _, blue = (lit - bare)[90:270, 120:360].mean(axis=(0, 1))
+    assert red > 1.2 * blue
+
+
 def test_packages_are_mostly_upright_unless_any_rotation_is_asked_for() -> None:
     upright = [Conditions.sample(seeded(i)).rotation_deg for i in range(100)]
     anyhow = [

@@ -189,7 +189,7 @@ WAYS = (
         "cast",
         frozenset({"cast"}),
         (
-            TermChoice("cast", direction=1),
+            TermChoice("warm_cast", direction=1),
             TermChoice("green_cast", direction=1),
             _COLOUR,
             *_told("cast"),

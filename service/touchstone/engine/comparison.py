@@ -150,7 +150,7 @@ def compare(
             "learned_whole": learned.whole,
             **{f"learned_{way}": told for way, told in learned.ways.items()},
             "blur_px": 2 * blur_px,
-            "cast": pair.cast.spread,
+            "warm_cast": pair.cast.warm,
             "green_cast": pair.cast.green,
             "washed_fraction": pair.washed,
             **_grain(pair, half),
@@ -229,7 +229,8 @@ _KINDS = ("top", "level")
 MEASUREMENTS = (
     *(f"{channel}_{kind}" for channel in CHANNELS for kind in _KINDS),
     *(f"learned_{name}" for name in ("peak", "top", "whole", *WAYS)),
-    *("blur_px", "cast", "green_cast", "washed_fraction", "grain", "flat_fraction"),
+    *("blur_px", "warm_cast", "green_cast"),
+    *("washed_fraction", "grain", "flat_fraction"),
 )
 """Every name in `Comparison.measurements`, in order."""
 

@@ -34,7 +34,7 @@ class AlignedPair:
     light: Light
     """What tone and light made of the reference."""
     cast: Cast
-    """What the colour of all of the photo was by another, before it was taken out."""
+    """How the photo's colour differed as a whole, before that was taken out."""
     washed: float = 0.0
     """Share of the face that is burnt out so that print cannot be told from none."""
 

@@ -29,7 +29,7 @@ def variations(picture: Any, *, views: int = _VIEWS, seed: int = 0) -> list[Any]
     out = [picture]
     for _ in range(views - 1):
         gain, lift = rng.uniform(0.75, 1.2), rng.uniform(-15, 15)
-        tint = rng.normal(1, 0.03, 3)
+        tint = np.exp(rng.normal(0, 0.06, 3))  # of levels, as lamps of any colour are
         shown = picture.astype(np.float32) * gain * tint + lift
         shown = cv2.GaussianBlur(shown, (0, 0), rng.uniform(0.3, 1.2))
         move = np.array([[1, 0, rng.uniform(-1, 1)], [0, 1, rng.uniform(-1, 1)]])

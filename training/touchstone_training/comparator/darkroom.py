@@ -181,9 +181,9 @@ def _lit(photo: torch.Tensor, chance: Chance, hardness: torch.Tensor) -> torch.T
     exposure = 2 ** (
         0.08 + chance.normal(1.0, count, 1, 1, 1) * (0.12 + 0.3 * hardness)
     )
-    warmth = chance.normal(1.0, count, 1, 1, 1) * (0.03 + 0.07 * hardness)
-    green = chance.normal(0.015, count, 1, 1, 1)
-    colour = torch.cat([1 + warmth, 1 + green, 1 - warmth], dim=1)
+    warmth = chance.normal(1.0, count, 1, 1, 1) * (0.2 + 0.1 * hardness)
+    green = chance.normal(0.05, count, 1, 1, 1)
+    colour = torch.exp(torch.cat([warmth, green, -warmth], dim=1))
     slope = _slope(chance, size, count) * chance.uniform(0, 1, count, 1, 1, 1)
     lamp = 2 ** (slope * (0.3 + 0.7 * hardness))
     folds = chance.field((5, 7), size, count) * chance.uniform(0, 0.06, count, 1, 1, 1)

@@ -71,7 +71,7 @@ class Conditions:
         turn = _rotation_deg(rng, hard, any_rotation=any_rotation)
         slant = rng.normal(0, 5 + 13 * hard, 2).clip(-16 - 30 * hard, 16 + 30 * hard)
         (gloss,) = rng.spawn(1)  # of its own, so that it takes no draws from the rest
-        # What white balance leaves: careful or not, nobody chooses the lamp.
+        # What white balance leaves, as ratios: careful or not, nobody chooses the lamp.
         warmth, green = rng.normal(0, 0.2 + 0.1 * hard), rng.normal(0, 0.05)
         return Conditions(
             rotation_deg=turn,

@@ -105,7 +105,12 @@ _GLINT_REACH = 3.0
 
 
 def add_glints(
-    light: _Field, rng: np.random.Generator, *, count: int, scale: float
+    light: _Field,
+    rng: np.random.Generator,
+    *,
+    count: int,
+    scale: float,
+    colour: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> None:
     """Add small mirrored lights at random places of ``light``, (h, w, 3), in place.
 
@@ -117,6 +122,7 @@ def add_glints(
         rng: source of chance.
         count: how many.
         scale: photo pixels for one of a photo 1600 px wide.
+        colour: of the lamps, red, green and blue.
     """
     height, width = light.shape[:2]
     for _ in range(count):
@@ -135,7 +141,8 @@ def add_glints(
         along = (dx * np.cos(turn) + dy * np.sin(turn)) / long
         across = (dy * np.cos(turn) - dx * np.sin(turn)) / thin
         spot = peak * np.exp(-((along * along + across * across) ** (sharpness / 2)))
-        light[top:bottom, left:right] += spot[..., None].astype(np.float32)
+        shine = spot[..., None] * np.array(colour)
+        light[top:bottom, left:right] += shine.astype(np.float32)
 
 
 def lens_kernel(defocus_px: float, motion_px: float, motion_deg: float) -> _Field:

@@ -82,12 +82,13 @@ def photograph(
     light = _scenery(behind, shadowed, size_px)
     glare = optics.glare_field(rng, size_px, strength=taken.glare)
     sheen = taken.varnish * (0.6 + 0.4 * smooth_noise(rng, (8, 8), cells=(2, 2)))
-    full_lamp = _Lamp(lamp, size_px)
+    full_lamp = _Lamp(lamp, size_px, taken.light_colour)
     glints = partial(
         optics.add_glints,
         rng=rng.spawn(1)[0],
         count=taken.glints,
         scale=max(size_px) / _REFERENCE_SIDE_PX,
+        colour=taken.light_colour,
     )
     _lay(light, placed, full_lamp, glare=glare, sheen=sheen, glints=glints)
     artwork_px = (artwork.shape[1], artwork.shape[0])
@@ -130,6 +131,7 @@ class _Lamp:
 
     field: NDArray[np.float32]
     size_px: tuple[int, int]
+    colour: tuple[float, float, float]
 
     def at(
         self, grid: tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -229,7 +231,8 @@ def _lay(
     over = optics.to_linear(front.pixels)
     over *= window.refine(lit * placed.shade[..., None])
     if mirrored.max() > 0:
-        over += cv2.merge([window.refine(mirrored)] * 3)
+        shine = window.refine(mirrored)
+        over += cv2.merge([shine * np.float32(part) for part in lamp.colour])
     glints(over)
     _blend(light, front, over)
 

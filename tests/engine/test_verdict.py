@@ -515,6 +515,24 @@ def test_a_term_that_divides_by_nothing_is_refused(value: float) -> None:
         Policy.from_json(json.dumps(fields).encode())
 
 
+@pytest.mark.parametrize("edges", [(2.0, 1.0), (float("nan"), 1.0)])
+def test_a_term_with_edges_that_cross_is_refused(edges: tuple[float, float]) -> None:
+    fields = whole_calibration()
+    least, most = edges
+    fields["fusion"]["experts"][0]["terms"][0] |= {"least": least, "most": most}
+    with pytest.raises(ModelError):
+        Policy.from_json(json.dumps(fields).encode())
+
+
+@given(st.floats(-9, 9), st.booleans())
+def test_beyond_its_edges_a_term_says_no_more(value: float, is_log: bool) -> None:
+    term = Term("x", is_log, 0.05, 0.0, 1.0, 2.0, least=-1.0, most=0.5)
+    free = replace(term, least=-math.inf, most=math.inf)
+    entered = free.value({"x": value}) / 2.0
+    expected = 2.0 * min(0.5, max(-1.0, entered))
+    assert term.value({"x": value}) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     "nothing",
     [

@@ -110,6 +110,25 @@ def test_no_term_ever_counts_against_its_direction(
     assert all(direction * weight >= 0 for weight in fitted.weights)
 
 
+def test_what_a_photo_is_like_says_no_more_beyond_what_is_usual() -> None:
+    values, noise = np.random.default_rng(2).normal(size=(2, 200))
+    rows = [
+        {"photo": float(x), "print": float(x + y)}
+        for x, y in zip(values, noise, strict=True)
+    ]
+    choices = [TermChoice("photo", is_of_photo=True), TermChoice("print")]
+    fitted = fit(rows, values + noise > 0.3, choices)
+    least, most = np.quantile(values, (0.05, 0.95))
+
+    def odds(photo: float, print_: float = 0.0) -> float:
+        return float(fitted.logits([{"photo": photo, "print": print_}])[0])
+
+    assert odds(9.0) == pytest.approx(odds(most))
+    assert odds(-9.0) == pytest.approx(odds(least))
+    assert odds(0.9 * most) != pytest.approx(odds(most), abs=1e-3)
+    assert odds(0.0, 2.2 * most) > odds(0.0, most) + 0.1  # of the print, it says more
+
+
 def test_rows_that_lack_a_measurement_are_refused_by_its_name() -> None:
     older = [replace(one, measurements=one.measurements | {}) for one in ROWS]
     del older[7].measurements["outline_gap"]

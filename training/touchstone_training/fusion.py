@@ -35,6 +35,10 @@ class TermChoice:
     is_log: bool = False
     direction: int = 0
     """+1: may only raise the log odds, -1: only lower them, 0: either."""
+    is_of_photo: bool = False
+    """Whether it says how the photo was taken, and nothing of the print: what lies
+    beyond nine in ten of the photos that it was fitted on then says no more than they.
+    Cameras that no simulator knows lie there, and no print should pay for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Fit:
     """A fitted sum, as it is written to the policy."""
 
     choices: tuple[TermChoice, ...]
+    edges: _Array
+    """(2, terms): least and most of each that is told from the rest."""
     mean: _Array
     std: _Array
     weights: _Array
@@ -49,7 +55,8 @@ class Fit:
 
     def logits(self, rows: Sequence[Mapping[str, float]]) -> _Array:
         """Return the log odds of ``rows``, (n,)."""
-        x = np.clip((_matrix(rows, self.choices) - self.mean) / self.std, -4, 4)
+        held = np.clip(_matrix(rows, self.choices), *self.edges)
+        x = np.clip((held - self.mean) / self.std, -4, 4)
         return np.asarray(x @ self.weights + self.bias, np.float64)
 
     def document(self) -> dict[str, Any]:
@@ -59,6 +66,7 @@ class Fit:
                 "name": choice.name,
                 "is_log": choice.is_log,
                 "offset": _LOG_OFFSET if choice.is_log else 0.0,
+                **self._edges_of(n),
                 "mean": round(float(self.mean[n]), 6),
                 "std": round(float(self.std[n]), 6),
                 "weight": round(float(self.weights[n]), 6),
@@ -66,6 +74,23 @@ class Fit:
             for n, choice in enumerate(self.choices)
         ]
         return {"terms": terms, "bias": round(self.bias, 6)}
+
+    def _edges_of(self, number: int) -> dict[str, float]:
+        least, most = (float(edge) for edge in self.edges[:, number])
+        if not math.isfinite(most - least):
+            return {}
+        return {"least": round(least, 6), "most": round(most, 6)}
+
+
+_USUAL = (0.05, 0.95)
+
+
+def _edges(raw: _Array, choices: Sequence[TermChoice]) -> _Array:
+    """Return (2, terms): what is least and most usual of what is of the photo."""
+    edges = np.array([[-np.inf], [np.inf]]) * np.ones(len(choices))
+    of_photo = [choice.is_of_photo for choice in choices]
+    edges[:, of_photo] = np.quantile(raw[:, of_photo], _USUAL, axis=0)
+    return np.asarray(edges, np.float64)
 
 
 def _matrix(
@@ -95,6 +120,8 @@ def fit(
     """Fit log odds of ``is_positive`` at equal priors, directions respected."""
     kept = list(range(len(choices)))
     raw = _matrix(rows, choices)
+    edges = _edges(raw, choices)
+    raw = np.clip(raw, *edges)
     mean, std = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-3)
     x = np.clip((raw - mean) / std, -4, 4)
     # Drop the worst term that counts against its direction, and fit again.
@@ -110,6 +137,7 @@ def fit(
         kept.remove(max(wrong)[1])
     return Fit(
         tuple(choices[column] for column in kept),
+        edges[:, kept],
         mean[kept],
         std[kept],
         weights,
@@ -158,7 +186,7 @@ class Way:
 
 
 _PHOTO = tuple(
-    TermChoice(name)
+    TermChoice(name, is_of_photo=True)
     for name in ("resolution", "sharpness", "inlier_residual", "compared_fraction")
 )
 """How well the photo could show anything at all."""
@@ -180,8 +208,6 @@ WAYS = (
         frozenset(),
         (
             *_told("peak", "top", "place", "whole"),
-            TermChoice("blur_px"),
-            TermChoice("glare_fraction"),
             *_PHOTO,
         ),
     ),

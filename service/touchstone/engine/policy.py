@@ -24,6 +24,9 @@ class Term:
     mean: float
     std: float
     weight: float
+    least: float = -math.inf
+    most: float = math.inf
+    """Below ``least`` and above this, both of what enters, it says no more."""
 
     def value(self, measurements: Mapping[str, float]) -> float:
         """Return this term's contribution."""
@@ -34,6 +37,7 @@ class Term:
             raise ModelError(f"What was measured as {self.name} is no number.")
         if self.is_log:
             raw = math.log(max(raw + self.offset, 1e-6))
+        raw = min(self.most, max(self.least, raw))
         # Beyond the data it was fitted on, a measurement says no more than its edge.
         scaled = min(_EDGE, max(-_EDGE, (raw - self.mean) / self.std))
         return self.weight * scaled
@@ -197,6 +201,8 @@ def _check_order(policy: Policy) -> None:
     terms = (*policy.identification.terms, *policy.fusion.terms)
     if any(not term.std > 0 for term in terms):
         raise ValueError("a term would divide by nothing")
+    if any(not term.least <= term.most for term in terms):
+        raise ValueError("a term's least lies above its most")
     sums = policy.identification, *(one.logistic for one in policy.fusion.experts)
     numbers = [
         *(policy.doubt_logit, policy.accept_logit),
@@ -277,6 +283,8 @@ def _logistic(fields: dict[str, Any]) -> Logistic:
             float(term["mean"]),
             float(term["std"]),
             float(term["weight"]),
+            float(term.get("least", -math.inf)),
+            float(term.get("most", math.inf)),
         )
         for term in fields["terms"]
     )

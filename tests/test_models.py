@@ -288,6 +288,14 @@ def test_the_policy_weighs_nothing_but_what_is_measured() -> None:
     assert set(policy().photo_limits) <= of_photo | {"photo_dark", "photo_glare"}
 
 
+def test_how_a_photo_was_taken_says_no_more_than_photos_do() -> None:
+    of_photo = {"resolution", "sharpness", "inlier_residual", "compared_fraction"}
+    held = [term for term in policy().fusion.terms if term.name in of_photo]
+    assert {term.name for term in held} == of_photo
+    for term in held:  # within what is usual, or nothing is held
+        assert term.mean - 4 * term.std < term.least < term.mean < term.most
+
+
 def test_the_policy_is_in_order() -> None:
     rules = policy()
     assert rules.log10_lr_floor < rules.inconsistent_log10_lr
@@ -302,9 +310,9 @@ def test_the_policy_is_in_order() -> None:
         assert least < most
     for term in (*rules.fusion.terms, *rules.identification.terms):
         assert term.std > 0
-        for field in fields(term):
-            value = getattr(term, field.name)
-            assert isinstance(value, str) or np.isfinite(value)
+        assert term.least < term.most
+        numbers = {field.name for field in fields(term)} - {"name", "least", "most"}
+        assert all(np.isfinite(getattr(term, name)) for name in numbers)
 
 
 def test_the_policy_and_the_evaluation_are_those_of_the_shipped_networks() -> None:

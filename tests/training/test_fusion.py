@@ -116,7 +116,7 @@ def test_what_a_photo_is_like_says_no_more_beyond_what_is_usual() -> None:
         {"photo": float(x), "print": float(x + y)}
         for x, y in zip(values, noise, strict=True)
     ]
-    choices = [TermChoice("photo", is_of_photo=True), TermChoice("print")]
+    choices = [TermChoice("photo", is_held=True), TermChoice("print")]
     fitted = fit(rows, values + noise > 0.3, choices)
     least, most = np.quantile(values, (0.05, 0.95))
 

@@ -35,10 +35,9 @@ class TermChoice:
     is_log: bool = False
     direction: int = 0
     """+1: may only raise the log odds, -1: only lower them, 0: either."""
-    is_of_photo: bool = False
-    """Whether it says how the photo was taken, and nothing of the print: what lies
-    beyond nine in ten of the photos that it was fitted on then says no more than they.
-    Cameras that no simulator knows lie there, and no print should pay for them."""
+    is_held: bool = False
+    """Whether it says no more beyond what nine in ten of the fitted rows have: cameras
+    that no simulator knows lie there, and no print should pay for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +45,8 @@ class Fit:
     """A fitted sum, as it is written to the policy."""
 
     choices: tuple[TermChoice, ...]
-    edges: _Array
-    """(2, terms): least and most of each that is told from the rest."""
+    limits: _Array
+    """(2, terms): below the least and above the most each says no more."""
     mean: _Array
     std: _Array
     weights: _Array
@@ -55,7 +54,7 @@ class Fit:
 
     def logits(self, rows: Sequence[Mapping[str, float]]) -> _Array:
         """Return the log odds of ``rows``, (n,)."""
-        held = np.clip(_matrix(rows, self.choices), *self.edges)
+        held = np.clip(_matrix(rows, self.choices), *self.limits)
         x = np.clip((held - self.mean) / self.std, -4, 4)
         return np.asarray(x @ self.weights + self.bias, np.float64)
 
@@ -66,7 +65,7 @@ class Fit:
                 "name": choice.name,
                 "is_log": choice.is_log,
                 "offset": _LOG_OFFSET if choice.is_log else 0.0,
-                **self._edges_of(n),
+                **self._limits_of(n),
                 "mean": round(float(self.mean[n]), 6),
                 "std": round(float(self.std[n]), 6),
                 "weight": round(float(self.weights[n]), 6),
@@ -75,8 +74,8 @@ class Fit:
         ]
         return {"terms": terms, "bias": round(self.bias, 6)}
 
-    def _edges_of(self, number: int) -> dict[str, float]:
-        least, most = (float(edge) for edge in self.edges[:, number])
+    def _limits_of(self, number: int) -> dict[str, float]:
+        least, most = (float(limit) for limit in self.limits[:, number])
         if not math.isfinite(most - least):
             return {}
         return {"least": round(least, 6), "most": round(most, 6)}
@@ -85,12 +84,12 @@ class Fit:
 _USUAL = (0.05, 0.95)
 
 
-def _edges(raw: _Array, choices: Sequence[TermChoice]) -> _Array:
-    """Return (2, terms): what is least and most usual of what is of the photo."""
-    edges = np.array([[-np.inf], [np.inf]]) * np.ones(len(choices))
-    of_photo = [choice.is_of_photo for choice in choices]
-    edges[:, of_photo] = np.quantile(raw[:, of_photo], _USUAL, axis=0)
-    return np.asarray(edges, np.float64)
+def _limits(raw: _Array, choices: Sequence[TermChoice]) -> _Array:
+    """Return (2, terms): the least and most usual of what is held to them."""
+    limits = np.array([[-np.inf], [np.inf]]) * np.ones(len(choices))
+    held = [choice.is_held for choice in choices]
+    limits[:, held] = np.quantile(raw[:, held], _USUAL, axis=0)
+    return np.asarray(limits, np.float64)
 
 
 def _matrix(
@@ -120,8 +119,8 @@ def fit(
     """Fit log odds of ``is_positive`` at equal priors, directions respected."""
     kept = list(range(len(choices)))
     raw = _matrix(rows, choices)
-    edges = _edges(raw, choices)
-    raw = np.clip(raw, *edges)
+    limits = _limits(raw, choices)
+    raw = np.clip(raw, *limits)
     mean, std = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-3)
     x = np.clip((raw - mean) / std, -4, 4)
     # Drop the worst term that counts against its direction, and fit again.
@@ -137,7 +136,7 @@ def fit(
         kept.remove(max(wrong)[1])
     return Fit(
         tuple(choices[column] for column in kept),
-        edges[:, kept],
+        limits[:, kept],
         mean[kept],
         std[kept],
         weights,
@@ -186,7 +185,7 @@ class Way:
 
 
 _PHOTO = tuple(
-    TermChoice(name, is_of_photo=True)
+    TermChoice(name, is_held=True)
     for name in ("resolution", "sharpness", "inlier_residual", "compared_fraction")
 )
 """How well the photo could show anything at all."""
@@ -238,7 +237,6 @@ WAYS = (
             TermChoice("grain", direction=1),
             *_told("screen", "whole"),
             _COLOUR,
-            TermChoice("blur_px"),
             *_PHOTO,
         ),
         most_log10_lr=_NO_ACCUSATION,

@@ -25,8 +25,14 @@ class Term:
     std: float
     weight: float
     least: float = -math.inf
+    """Below it the value, or its log where that enters, says no more."""
     most: float = math.inf
-    """Below ``least`` and above this, both of what enters, it says no more."""
+    """The same above it."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is a number that it can say something of."""
+        return self.least < math.inf and self.most > -math.inf
 
     def value(self, measurements: Mapping[str, float]) -> float:
         """Return this term's contribution."""
@@ -201,8 +207,8 @@ def _check_order(policy: Policy) -> None:
     terms = (*policy.identification.terms, *policy.fusion.terms)
     if any(not term.std > 0 for term in terms):
         raise ValueError("a term would divide by nothing")
-    if any(not term.least <= term.most for term in terms):
-        raise ValueError("a term's least lies above its most")
+    if any(not (term.least <= term.most and term.holds) for term in terms):
+        raise ValueError("a term's least and most leave it nothing to say")
     sums = policy.identification, *(one.logistic for one in policy.fusion.experts)
     numbers = [
         *(policy.doubt_logit, policy.accept_logit),

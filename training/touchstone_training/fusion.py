@@ -86,7 +86,7 @@ _USUAL = (0.05, 0.95)
 
 def _limits(raw: _Array, choices: Sequence[TermChoice]) -> _Array:
     """Return (2, terms): the least and most usual of what is held to them."""
-    limits = np.array([[-np.inf], [np.inf]]) * np.ones(len(choices))
+    limits = np.repeat([[-np.inf], [np.inf]], len(choices), axis=1)
     held = [choice.is_held for choice in choices]
     limits[:, held] = np.quantile(raw[:, held], _USUAL, axis=0)
     return np.asarray(limits, np.float64)

@@ -43,8 +43,12 @@ from touchstone_training.simulator.printing import genuine_print
 GENUINE = "genuine"
 PHOTO_PX = (1600, 1200)
 _PHOTO_SIZES_PX = (
-    *(PHOTO_PX, PHOTO_PX, (1200, 900)),
-    *((960, 720), (800, 600), (640, 480)),
+    PHOTO_PX,
+    PHOTO_PX,
+    (1200, 900),
+    (960, 720),
+    (800, 600),
+    (640, 480),
 )
 """Messengers and web forms make photos smaller: what small ones cannot show must not
 speak against a print, and only a policy that has seen them knows."""

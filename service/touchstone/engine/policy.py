@@ -29,11 +29,6 @@ class Term:
     most: float = math.inf
     """The same above it."""
 
-    @property
-    def holds(self) -> bool:
-        """Whether there is a number that it can say something of."""
-        return self.least < math.inf and self.most > -math.inf
-
     def value(self, measurements: Mapping[str, float]) -> float:
         """Return this term's contribution."""
         if self.name not in measurements:
@@ -207,7 +202,7 @@ def _check_order(policy: Policy) -> None:
     terms = (*policy.identification.terms, *policy.fusion.terms)
     if any(not term.std > 0 for term in terms):
         raise ValueError("a term would divide by nothing")
-    if any(not (term.least <= term.most and term.holds) for term in terms):
+    if any(not -math.inf < term.most >= term.least < math.inf for term in terms):
         raise ValueError("a term's least and most leave it nothing to say")
     sums = policy.identification, *(one.logistic for one in policy.fusion.experts)
     numbers = [

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from touchstone_training.simulator.conditions import GREEN, WARMTH, WARMTH_HARD
+
 Pictures = torch.Tensor
 """(N, 3, H, W) float32, 0 to 1."""
 
@@ -181,8 +183,9 @@ def _lit(photo: torch.Tensor, chance: Chance, hardness: torch.Tensor) -> torch.T
     exposure = 2 ** (
         0.08 + chance.normal(1.0, count, 1, 1, 1) * (0.12 + 0.3 * hardness)
     )
-    warmth = chance.normal(1.0, count, 1, 1, 1) * (0.2 + 0.1 * hardness)
-    green = chance.normal(0.05, count, 1, 1, 1)
+    spread = WARMTH + WARMTH_HARD * hardness
+    warmth = chance.normal(1.0, count, 1, 1, 1) * spread
+    green = chance.normal(GREEN, count, 1, 1, 1)
     colour = torch.exp(torch.cat([warmth, green, -warmth], dim=1))
     slope = _slope(chance, size, count) * chance.uniform(0, 1, count, 1, 1, 1)
     lamp = 2 ** (slope * (0.3 + 0.7 * hardness))

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from touchstone_training.comparator.darkroom import Chance, Pictures, jpeg
+from touchstone_training.simulator.scanning import CHANNEL_BEND
 
 _SCANNED = 0.5
 _MOST_SHRINK = 2.5
@@ -52,7 +53,8 @@ def _toned(pictures: Pictures, chance: Chance) -> Pictures:
     count = len(pictures)
     black = chance.uniform(-0.05, 0.07, count, 1, 1, 1)
     white = chance.uniform(0.9, 1.04, count, 1, 1, 1)
-    bend = chance.normal(0.16, count, 1, 1, 1) + chance.normal(0.06, count, 3, 1, 1)
+    bend = chance.normal(0.16, count, 1, 1, 1)
+    bend = bend + chance.normal(CHANNEL_BEND, count, 3, 1, 1)
     level = ((pictures - black) / (white - black)).clamp(1e-3, 1) ** torch.exp(bend)
     contrast = chance.uniform(-0.2, 0.6, count, 1, 1, 1)
     return level + contrast * level * (1 - level) * (2 * level - 1)

@@ -6,6 +6,11 @@ import numpy as np
 
 from touchstone_training.simulator.phones import Phone
 
+WARMTH, WARMTH_HARD, GREEN = 0.2, 0.1, 0.05
+"""Standard deviations of what white balance leaves, logs of light: of red against blue,
+of how much more at difficulty 1, and of green. Careful or not, nobody chooses the lamp.
+"""
+
 _SHAPE_SHARES = {"flat": 0.2, "carton": 0.45, "cylinder": 0.15, "pouch": 0.2}
 
 
@@ -71,8 +76,8 @@ class Conditions:
         turn = _rotation_deg(rng, hard, any_rotation=any_rotation)
         slant = rng.normal(0, 5 + 13 * hard, 2).clip(-16 - 30 * hard, 16 + 30 * hard)
         (gloss,) = rng.spawn(1)  # of its own, so that it takes no draws from the rest
-        # What white balance leaves, as ratios: careful or not, nobody chooses the lamp.
-        warmth, green = rng.normal(0, 0.2 + 0.1 * hard), rng.normal(0, 0.05)
+        warmth = rng.normal(0, WARMTH + WARMTH_HARD * hard)
+        green = rng.normal(0, GREEN)
         return Conditions(
             rotation_deg=turn,
             tilt_deg=float(slant[0]),

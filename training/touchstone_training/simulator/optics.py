@@ -110,7 +110,7 @@ def add_glints(
     *,
     count: int,
     scale: float,
-    colour: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    colour: tuple[float, float, float],
 ) -> None:
     """Add small mirrored lights at random places of ``light``, (h, w, 3), in place.
 

@@ -15,6 +15,8 @@ Image = NDArray[np.uint8]
 
 _SIDES_PX = (260, 1400)
 _MOST_CUT = 0.02
+CHANNEL_BEND = 0.06
+"""Standard deviation of what each channel's curve has of its own, log of its power."""
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -76,7 +78,7 @@ def _levels(rng: np.random.Generator) -> NDArray[np.uint8]:
     """(1, 256, 3): a tone curve a channel; black and white are clipped or held back."""
     black, white = rng.uniform(-0.05, 0.07), rng.uniform(0.9, 1.04)
     bend, contrast = np.exp(rng.normal(0, 0.16)), rng.uniform(-0.2, 0.6)
-    own = np.exp(rng.normal(0, 0.06, 3))
+    own = np.exp(rng.normal(0, CHANNEL_BEND, 3))
     level = np.clip((np.linspace(0, 1, 256) - black) / (white - black), 0, 1)
     curve = level[:, None] ** (bend * own)
     curve = curve + contrast * curve * (1 - curve) * (2 * curve - 1)

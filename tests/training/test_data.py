@@ -251,11 +251,9 @@ def test_reference_views_are_quarter_turns_when_not_padded() -> None:
         assert any(np.array_equal(view, turn) for turn in turns)
 
 
-def test_real_views_keep_the_served_shape() -> None:
-    view = real_view(
-        _noise(2, 60, 40), np.random.default_rng(0), options=ViewOptions(input_px=32)
-    )
-    assert view.shape == (32, 32, 3)
+def test_real_views_lose_little_and_stay_bytes() -> None:
+    view = real_view(_noise(2, 60, 40), np.random.default_rng(0))
+    assert min(view.shape[:2]) >= 0.8 * 40
     assert view.dtype == np.uint8
 
 

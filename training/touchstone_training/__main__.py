@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from touchstone.bootstrap import open_localiser
+from touchstone.settings import Settings
 from touchstone_training import proving
 from touchstone_training.bench.suite import Part, run_suite
 from touchstone_training.benchmark.command import benchmark
@@ -15,14 +17,17 @@ from touchstone_training.comparator.commands import app as comparator
 from touchstone_training.data import HELD_OUT_SEED, PictureCache
 from touchstone_training.embedder.export import Provenance, export_embedder
 from touchstone_training.embedder.pictures import drawn_designs, training_pictures
+from touchstone_training.embedder.restoring import restore as restore_checkpoint
 from touchstone_training.embedder.retrieval import (
     RetrievalSet,
+    by_face,
     held_out_sets,
     measure_sets,
     simulated_set,
 )
 from touchstone_training.embedder.train import TrainConfig
 from touchstone_training.embedder.train import train as run_training
+from touchstone_training.embedder.views import BatchOptions, ViewOptions
 from touchstone_training.localiser.commands import app as localiser
 from touchstone_training.lots.commands import app as lots
 from touchstone_training.simulator.commands import app as simulator
@@ -43,6 +48,11 @@ _DataFolder = Annotated[
 ]
 
 
+_ModelsFolder = Annotated[
+    Path, typer.Option(help="Folder of served models, for the localiser in it.")
+]
+
+
 def selection_sets(
     data: Path | None, *, every_nth_photo: int = 1
 ) -> list[RetrievalSet]:
@@ -52,6 +62,19 @@ def selection_sets(
     if data is None:
         return [simulated]
     return [*held_out_sets(data, every_nth_photo=every_nth_photo), simulated]
+
+
+def every_set(data: Path) -> list[RetrievalSet]:
+    """Load what checkpoints are chosen by, and what is for measuring alone."""
+    return [*selection_sets(data), *measure_sets(data)]
+
+
+def with_faces(sets: list[RetrievalSet], models: Path) -> list[RetrievalSet]:
+    """Return the sets, and each once more with the faces cut out of its photos."""
+    localiser = open_localiser(Settings.load(model_dir=models, provider="cpu"))
+    if localiser is None:
+        return sets
+    return [*sets, *(by_face(one, localiser) for one in sets)]
 
 
 @app.command()
@@ -87,6 +110,9 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Checkpoint whose weights to start from.")
     ] = None,
+    models: _ModelsFolder = Path("models"),
+    input_px: Annotated[int, typer.Option(help="Side of the input.")] = 160,
+    products: Annotated[int, typer.Option(help="Products of a batch.")] = 56,
 ) -> None:
     """Train the embedder; the best checkpoint on the held-out sets is kept."""
     config = replace(
@@ -97,14 +123,31 @@ def train(
         workers=workers,
         threads=threads,
         resume=None if resume is None else str(resume),
+        models=str(models),
+        views=ViewOptions(input_px=input_px),
+        batch=BatchOptions(products=products),
     )
     best = run_training(
         PictureCache.open(pictures),
-        selection_sets(data, every_nth_photo=4),
+        with_faces(selection_sets(data, every_nth_photo=4), models),
         config=config,
         out=out,
     )
     typer.echo(json.dumps(best))
+
+
+@app.command()
+def restore(
+    *,
+    models: Annotated[Path, typer.Option(help="Folder of served models.")] = Path(
+        "models"
+    ),
+    out: Annotated[Path, typer.Option(help="Folder of the checkpoint.")] = Path(
+        "runs/restored-embedder"
+    ),
+) -> None:
+    """Make a checkpoint of the served embedder, for `train --resume` to go on from."""
+    restore_checkpoint(models, out)
 
 
 @app.command()
@@ -129,6 +172,7 @@ def export(
         "models"
     ),
     input_px: Annotated[int, typer.Option(help="Side of the served input.")] = 224,
+    models: _ModelsFolder = Path("models"),
 ) -> None:
     """Write embedder.onnx and embedder.json, checked against the trained network."""
     if float32 == (pictures is not None):
@@ -139,7 +183,7 @@ def export(
         input_px=input_px,
         provenance=Provenance(version=version, init_source=init_source),
         pictures=None if pictures is None else PictureCache.open(pictures),
-        sets=[] if data is None else [*selection_sets(data), *measure_sets(data)],
+        sets=[] if data is None else with_faces(every_set(data), models),
     )
     typer.echo(json.dumps(manifest["metrics"], indent=1))
 

@@ -1,12 +1,9 @@
 """A served comparator back to a checkpoint, from which training can go on.
 
-Checkpoints are large and are not shipped. What is served has every weight, rounded to
-eight bits, with its normalisation folded in: enough to go on from.
+What is served has its normalisation folded in: enough to go on from.
 """
 
-import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +11,12 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import nn
 
 from touchstone.errors import ModelError
 from touchstone_training.comparator.network import MIDDLE, PLANES, RANGE, ComparatorNet
 from touchstone_training.comparator.release import ZERO
+from touchstone_training.restoring import give, layers, provenance, served
 
 
 def restore(models: Path, out: Path) -> None:
@@ -29,22 +26,13 @@ def restore(models: Path, out: Path) -> None:
         ModelError: the file is not the one that its manifest names, or no comparator
             as `ComparatorNet` is.
     """
-    manifest = json.loads((models / "comparator.json").read_text(encoding="utf-8"))
-    model = (models / manifest["file"]).read_bytes()
-    digest = hashlib.sha256(model).hexdigest()
-    if digest != manifest["sha256"]:
-        raise ModelError(f"{manifest['file']} is not the file that its manifest names.")
-    made: dict[str, Any] = manifest["training"]
-    provenance = {
-        **made,
-        "restored_from": {"version": manifest["version"], "sha256": digest},
-    }
+    manifest, model = served(models, "comparator")
     out.mkdir(parents=True, exist_ok=True)
     torch.save(
         {
             "net": restored(model).state_dict(),
-            "provenance": json.dumps(provenance),
-            "step": made["step"],
+            "provenance": json.dumps(provenance(manifest)),
+            "step": manifest["training"]["step"],
             "metrics": json.dumps(manifest["held_out"]),
         },
         out / "best.pt",
@@ -60,34 +48,21 @@ def restored(model: bytes) -> ComparatorNet:
     graph = onnx.load_model_from_string(model).graph
     net = ComparatorNet().eval()
     convolutions, others = _in_order(net)
-    convolved, mixed = (list(_layers(graph, kind)) for kind in ("Conv", "Gemm"))
+    convolved, mixed = (list(layers(graph, kind)) for kind in ("Conv", "Gemm"))
     if (len(convolved), len(mixed)) != (len(convolutions), len(others)):
         raise ModelError("The file holds another network than a comparator.")
     convolved[0] = _of_stem(*convolved[0])
     for (weight, bias), (layer, norm) in zip(convolved, convolutions, strict=True):
-        _give(layer, weight, None if norm is not None else bias)
+        give(layer, weight, None if norm is not None else bias)
         if norm is not None:
             # Normalisation that was folded in: nothing is left of it but what it adds.
             size = norm.num_features
             norm.running_mean = torch.zeros(size)
             norm.running_var = torch.full((size,), 1.0 - norm.eps)
-            _give(norm, np.ones_like(bias), bias)
+            give(norm, np.ones_like(bias), bias)
     for (weight, bias), linear in zip(mixed, others, strict=True):
-        _give(linear, weight, bias)
+        give(linear, weight, bias)
     return net
-
-
-def _give(layer: Any, weight: NDArray[Any], bias: NDArray[Any] | None) -> None:
-    for kept, values in ((layer.weight, weight), (layer.bias, bias)):
-        if values is None:
-            continue
-        if tuple(kept.shape) != values.shape:
-            raise ModelError(
-                f"The file has a layer of {values.shape} where the comparator has one "
-                f"of {tuple(kept.shape)}."
-            )
-        with torch.no_grad():
-            kept.copy_(torch.from_numpy(np.array(values, np.float32)))
 
 
 def _in_order(
@@ -102,30 +77,6 @@ def _in_order(
             norm = following if isinstance(following, nn.BatchNorm2d) else None
             convolutions.append((one, norm))
     return convolutions, [one for one in flat if isinstance(one, nn.Linear)]
-
-
-def _layers(
-    graph: onnx.GraphProto, kind: str
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Yield weight and bias of each layer of a kind, as they run."""
-    kept = {one.name: one for one in graph.initializer}
-    maker = {name: node for node in graph.node for name in node.output}
-
-    def values(name: str) -> NDArray[Any]:
-        if name in kept:
-            return numpy_helper.to_array(kept[name])
-        node = maker[name]
-        if node.op_type != "DequantizeLinear":
-            raise ModelError(f"{node.op_type} makes weights in this file.")
-        levels, step, zero = (
-            numpy_helper.to_array(kept[one]).astype(np.float64) for one in node.input
-        )
-        shape = (-1, *(1,) * (levels.ndim - 1))
-        return np.asarray((levels - zero.reshape(shape)) * step.reshape(shape))
-
-    for node in graph.node:
-        if node.op_type == kind:
-            yield values(node.input[1]), values(node.input[2])
 
 
 def _of_stem(

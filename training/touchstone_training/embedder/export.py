@@ -97,7 +97,10 @@ def export_embedder(
     parity = _check_parity(trained, full)
     measured, cost = {"trained": full}, {}
     if pictures is not None:
-        calibrated, held = calibration_pictures(pictures, input_px=input_px)
+        models = trained.config.get("models")
+        calibrated, held = calibration_pictures(
+            pictures, input_px=input_px, models=None if models is None else Path(models)
+        )
         model = stored(in_int8(exported, calibrated))
         served = trained.served(model)
         cost = {"int8": _check_int8(full, served, held)}
@@ -207,11 +210,12 @@ def to_onnx(
 
 
 def calibration_pictures(
-    cache: PictureCache, *, input_px: int
+    cache: PictureCache, *, input_px: int, models: Path | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw views and photos as in training, (N, S, S, 3): to calibrate, and to check.
 
-    Photos are simulated at twice the served size: nearly all that come are larger.
+    Photos are simulated at twice the served size: nearly all that come are larger. Of
+    most the face is cut out with the localiser in ``models``, if that is given.
     """
     artworks = {cache.rows[index].product_id for index in cache.of_kind("artwork")}
     batches = iter(
@@ -220,6 +224,7 @@ def calibration_pictures(
             views=ViewOptions(input_px=input_px, photo_px=2 * input_px),
             batch=BatchOptions(products=min(_CALIBRATION_PRODUCTS, len(artworks))),
             seed=_CALIBRATION_SEED,
+            models=models,
         )
     )
     return next(batches)[0].numpy(), next(batches)[0].numpy()
@@ -326,7 +331,7 @@ def without_folders(facts: dict[str, Any]) -> dict[str, Any]:
     def named(key: str, value: Any) -> Any:
         if isinstance(value, dict):
             return without_folders(value)
-        is_file = key in {"init", "resume"} and isinstance(value, str)
+        is_file = key in {"init", "resume", "models"} and isinstance(value, str)
         return Path(value).name if is_file else value
 
     return {key: named(key, value) for key, value in facts.items()}

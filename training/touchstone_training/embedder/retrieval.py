@@ -1,17 +1,18 @@
 """How often the right reference is found first: the embedding alone, no registration.
 
 References are indexed in the views that are served (``reference_views``), queries are
-whole photos, and no product here was trained on.
+whole photos or, ``by_face``, what is cut out of them. No product here was trained on.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.embedding import prepare, reference_views
+from touchstone.engine.localisation import Localiser
 from touchstone_training.data import (
     Image,
     Item,
@@ -20,6 +21,7 @@ from touchstone_training.data import (
     read_manifest,
     split,
 )
+from touchstone_training.embedder.views import face_in
 from touchstone_training.simulator.photography import Conditions, photograph
 
 Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -106,6 +108,12 @@ def _set(
         [item.product_id for item in photos],
         [read_image(item.path, long_side_px=_READ_PX) for item in photos],
     )
+
+
+def by_face(one: RetrievalSet, localiser: Localiser) -> RetrievalSet:
+    """Return the set with the face cut out of each photo in which one is found."""
+    faces = [face_in(photo, localiser) for photo in one.photos]
+    return replace(one, name=f"{one.name}_by_face", photos=faces)
 
 
 def evaluate_embedding(

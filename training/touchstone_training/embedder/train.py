@@ -74,10 +74,12 @@ class TrainConfig:
     whitening_batches: int = 40
     whitening_shrinkage: float = 0.5
     eval_px: int = 224
-    eval_every_s: float = 420
+    eval_every_s: float = 900
     log_every: int = 10
     workers: int = 1
     threads: int = 1
+    models: str | None = None
+    """Folder of the localiser by which faces are cut out of photos."""
     views: ViewOptions = field(default_factory=ViewOptions)
     batch: BatchOptions = field(default_factory=BatchOptions)
 
@@ -130,7 +132,11 @@ class _Run:
         self.batches = iter(
             DataLoader(
                 Batches(
-                    cache, views=config.views, batch=config.batch, seed=config.seed
+                    cache,
+                    views=config.views,
+                    batch=config.batch,
+                    seed=config.seed,
+                    models=None if config.models is None else Path(config.models),
                 ),
                 batch_size=None,
                 num_workers=config.workers,
@@ -146,8 +152,8 @@ class _Run:
 
     def start(self) -> None:
         """Measure the bare backbone, whiten the projection, record the run."""
-        self._evaluate("init", self._embedder(projected=False), 0)
         if self.config.resume is None:
+            self._evaluate("init", self._embedder(projected=False), 0)
             self._whiten()
         else:
             earlier = load_state(self.net, Path(self.config.resume))

@@ -1,11 +1,13 @@
 """Cached artworks and photos to training batches: two pictures of each product.
 
-One view is the reference as it is indexed, the other what a phone makes of it.
+One view is the reference as it is indexed, the other what a phone makes of it: mostly
+the face alone, cut out where the localiser finds it, as it is searched with.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,7 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
+from touchstone.bootstrap import open_localiser
 from touchstone.engine.embedding import LETTERBOX_GREY, prepare
+from touchstone.engine.extent import box_of_face
+from touchstone.engine.localisation import POSSIBLE, Localiser, cut_out
+from touchstone.settings import Settings
 from touchstone_training.data import Image, PictureCache, chance
 from touchstone_training.simulator.photography import Conditions, photograph
 
@@ -23,8 +29,10 @@ class ViewOptions:
     """How views are made."""
 
     input_px: int = 160
-    photo_px: int = 288
+    photo_px: int = 384
     """Longer side of simulated photos, before they are prepared."""
+    face_share: float = 0.7
+    """Share of photos of which the face alone is looked at, where it is found."""
     max_difficulty: float = 0.8
     padded_share: float = 0.5
     """Share of reference views that do not fill the frame."""
@@ -82,7 +90,7 @@ def simulated_view(
     options: ViewOptions,
     backgrounds: Sequence[Image] = (),
 ) -> Image:
-    """Photograph the artwork at any rotation; (input_px, input_px, 3) RGB."""
+    """Photograph the artwork at any rotation; (h, w, 3) RGB."""
     conditions = Conditions.sample(
         rng,
         difficulty=float(rng.uniform(0, options.max_difficulty)),
@@ -94,10 +102,10 @@ def simulated_view(
     photo = photograph(
         artwork, rng, conditions=conditions, size_px=size, backgrounds=backgrounds
     )
-    return prepare(photo.pixels, input_px=options.input_px)
+    return photo.pixels
 
 
-def real_view(photo: Image, rng: np.random.Generator, *, options: ViewOptions) -> Image:
+def real_view(photo: Image, rng: np.random.Generator) -> Image:
     """Vary a real photo: a quarter turn, a slight crop, a little light and colour."""
     height, width = photo.shape[:2]
     keep = rng.uniform(0.8, 1.0)
@@ -107,8 +115,13 @@ def real_view(photo: Image, rng: np.random.Generator, *, options: ViewOptions) -
     part = photo[top : top + tall, left : left + wide]
     turned = np.rot90(part, int(rng.integers(4))).astype(np.float32)
     gain = rng.normal(1, 0.05, 3) * rng.uniform(0.75, 1.25)
-    lit = np.clip(turned * gain + rng.normal(0, 6), 0, 255).astype(np.uint8)
-    return prepare(lit, input_px=options.input_px)
+    return np.clip(turned * gain + rng.normal(0, 6), 0, 255).astype(np.uint8)
+
+
+def face_in(photo: Image, localiser: Localiser) -> Image:
+    """Cut out the face, as a photo is searched with; the photo itself where none is."""
+    face = localiser.locate(photo)
+    return photo if face.confidence < POSSIBLE else cut_out(photo, face.quad)
 
 
 class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -125,8 +138,22 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         views: ViewOptions,
         batch: BatchOptions,
         seed: int,
+        models: Path | None = None,
     ) -> None:
+        """Prepare the stream.
+
+        Args:
+            cache: the pictures.
+            views: how they are shown.
+            batch: how many of which.
+            seed: of all chance.
+            models: folder of the localiser that faces are found with; None shows whole
+                photos only.
+        """
+        self._models = models
+        self._localiser: Localiser | None = None
         self._cache = cache
+        self._boxes: dict[int, tuple[int, int, int, int]] = {}
         self._views = views
         self._batch = batch
         self._seed = seed
@@ -162,6 +189,11 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         number = 0 if worker is None else worker.id
         if worker is not None:
             cv2.setNumThreads(1)
+        if self._models is not None:
+            # Here, as a session of ONNX Runtime does not survive into a new process.
+            self._localiser = open_localiser(
+                Settings.load(model_dir=self._models, provider="cpu")
+            )
         rng = np.random.default_rng((self._seed, number))
         while True:
             yield self._make(rng)
@@ -194,16 +226,30 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         if self._backdrops and chance(rng, 0.4):
             backdrop = self._cache[int(rng.choice(self._backdrops))]
         return reference_view(
-            self._cache[index], rng, options=self._views, backdrop=backdrop
+            self._face(index), rng, options=self._views, backdrop=backdrop
         )
 
+    def _face(self, index: int) -> Image:
+        """Return an artwork without plain ground around it, as it is enrolled."""
+        artwork = self._cache[index]
+        if index not in self._boxes:
+            self._boxes[index] = box_of_face(artwork)
+        left, top, right, bottom = self._boxes[index]
+        return artwork[top:bottom, left:right]
+
     def _photo(self, index: int, rng: np.random.Generator) -> Image:
+        shown = self._photographed(index, rng)
+        if self._localiser is not None and chance(rng, self._views.face_share):
+            shown = face_in(shown, self._localiser)
+        return prepare(shown, input_px=self._views.input_px)
+
+    def _photographed(self, index: int, rng: np.random.Generator) -> Image:
         real = self._photos.get(self._cache.rows[index].product_id)
         if real and chance(rng, 0.7):
             photo = self._cache[real[int(rng.integers(len(real)))]]
-            return real_view(photo, rng, options=self._views)
+            return real_view(photo, rng)
         return simulated_view(
-            self._cache[index],
+            self._face(index),
             rng,
             options=self._views,
             backgrounds=self._backgrounds(index, rng),

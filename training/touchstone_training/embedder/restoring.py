@@ -1,0 +1,57 @@
+"""A served embedder back to a checkpoint, from which training can go on."""
+
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+from touchstone.errors import ModelError
+from touchstone_training.embedder.model import Architecture, EmbeddingNet, build
+from touchstone_training.restoring import give, layers, provenance, served
+
+
+def restore(models: Path, out: Path) -> None:
+    """Write the embedder that is served in ``models`` to ``out``/best.pt.
+
+    Raises:
+        ModelError: the file is not the one that its manifest names, or no embedder of
+            the architecture that it says.
+    """
+    manifest, model = served(models, "embedder")
+    config = manifest["training"]["config"]
+    net = restored(model, config["architecture"], dim=config["dim"])
+    out.mkdir(parents=True, exist_ok=True)
+    torch.save(
+        {
+            "state": net.state_dict(),
+            "step": manifest["training"]["step"],
+            "provenance": provenance(manifest),
+            "metrics": {"sets": manifest["metrics"]["trained"]},
+        },
+        out / "best.pt",
+    )
+
+
+def restored(model: bytes, architecture: Architecture, *, dim: int) -> EmbeddingNet:
+    """Return the network that ``model`` was exported from, rounded as it is there.
+
+    Raises:
+        ModelError: it is another network.
+    """
+    graph = onnx.load_model_from_string(model).graph
+    net = build(architecture, dim=dim)
+    wanted = [
+        *(one for one in net.features.modules() if isinstance(one, nn.Conv2d)),
+        net.project,
+    ]
+    found = [*layers(graph, "Conv"), *layers(graph, "Gemm")]
+    exponents = [one for one in graph.initializer if one.name.endswith("pool.exponent")]
+    if len(found) != len(wanted) or len(exponents) != 1:
+        raise ModelError("The file holds another network than such an embedder.")
+    for (weight, bias), layer in zip(found, wanted, strict=True):
+        give(layer, weight, bias)
+    with torch.no_grad():
+        net.pool.exponent.fill_(float(numpy_helper.to_array(exponents[0])))
+    return net

@@ -8,7 +8,7 @@ by any function here that feeds training.
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -141,10 +141,15 @@ class Picture:
 class PictureCache:
     """Read-only pictures in one memory-mapped file, shared by worker processes."""
 
-    def __init__(self, rows: list[Row], pixels: NDArray[np.uint8], digest: str) -> None:
+    def __init__(self, folder: Path, rows: list[Row], digest: str) -> None:
         self.rows = rows
         self.digest = digest
-        self._pixels = pixels
+        self._folder = folder
+        self._pixels = np.memmap(folder / "pixels.u8", np.uint8, mode="r")
+
+    def __reduce__(self) -> tuple[Callable[[Path], "PictureCache"], tuple[Path]]:
+        """Go to another process as the folder, not as gigabytes of pixels."""
+        return PictureCache.open, (self._folder,)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -202,13 +207,12 @@ class PictureCache:
         """
         try:
             document = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
-            pixels = np.memmap(folder / "pixels.u8", np.uint8, mode="r")
+            rows = [Row(**fields) for fields in document["rows"]]
+            return PictureCache(folder, rows, str(document["digest"]))
         except (OSError, ValueError) as error:
             raise InvalidInputError(
                 f"{folder} holds no picture cache: {error}", field="cache"
             ) from error
-        rows = [Row(**fields) for fields in document["rows"]]
-        return PictureCache(rows, pixels, str(document["digest"]))
 
 
 def real_training_pictures(data: Path, *, long_side_px: int) -> Iterator[Picture]:

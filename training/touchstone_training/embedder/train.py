@@ -141,6 +141,8 @@ class _Run:
                 batch_size=None,
                 num_workers=config.workers,
                 prefetch_factor=6 if config.workers else None,
+                # Not forked: a child inherits locks of ONNX Runtime that nobody frees.
+                multiprocessing_context="spawn" if config.workers else None,
             )
         )
         self.provenance: dict[str, Any] = {

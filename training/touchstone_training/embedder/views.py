@@ -190,7 +190,7 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         if worker is not None:
             cv2.setNumThreads(1)
         if self._models is not None:
-            # Here, as a session of ONNX Runtime does not survive into a new process.
+            # Here, as no session of ONNX Runtime goes to another process.
             self._localiser = open_localiser(
                 Settings.load(model_dir=self._models, provider="cpu")
             )

@@ -1,5 +1,6 @@
 """What may be trained on, how it is cached, and the batches made of it."""
 
+import pickle
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from small_world import printed_mark
 
 from touchstone.errors import InvalidInputError, NotAnImageError
 from touchstone_training.comparator.faces import sheet
@@ -29,6 +31,8 @@ from touchstone_training.embedder.views import (
     real_view,
     reference_view,
 )
+
+MODELS = Path(__file__).parents[2] / "models"
 
 
 def _noise(seed: int, height: int = 40, width: int = 30) -> NDArray[np.uint8]:
@@ -232,6 +236,41 @@ def test_the_same_seed_gives_the_same_batches(tmp_path: Path) -> None:
     other, _ = next(iter(_batches(cache, seed=4)))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_faces_are_looked_at_alone_where_they_are_found(tmp_path: Path) -> None:
+    artworks = [printed_mark(number, size_px=(320, 100)) for number in range(8)]
+    cache = PictureCache.write(
+        tmp_path,
+        [
+            Picture(f"design:{number}", f"design:{number}", "artwork", artwork)
+            for number, artwork in enumerate(artworks)
+        ],
+    )
+    views = ViewOptions(input_px=96, photo_px=256, face_share=1.0, max_difficulty=0.0)
+    batch = BatchOptions(products=8)
+    alone, whole = (
+        next(iter(Batches(cache, views=views, batch=batch, seed=3, models=models)))[0]
+        for models in (MODELS, None)
+    )
+    assert alone.shape == whole.shape == (16, 96, 96, 3)
+    assert torch.equal(alone[0], whole[0])  # the first reference
+    # A photo is four by three, and so short a face is three by one.
+    assert {_short_side(one) for one in whole[8:]} == {72}
+    assert np.median([_short_side(one) for one in alone[8:]]) < 50
+
+
+def _short_side(picture: torch.Tensor) -> int:
+    """The shorter side, in px, of what is more than letterbox."""
+    is_shown = (picture != 114).any(dim=2)
+    return min(int(is_shown.any(dim=axis).sum()) for axis in (0, 1))
+
+
+def test_a_cache_goes_to_another_process_as_its_folder(tmp_path: Path) -> None:
+    cache = _cache(tmp_path)
+    sent = pickle.dumps(cache)
+    assert len(sent) < 1000
+    np.testing.assert_array_equal(pickle.loads(sent)[1], cache[1])  # noqa: S301
 
 
 def test_siblings_meet_in_one_batch(tmp_path: Path) -> None:

@@ -9,19 +9,31 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from touchstone.engine.embedding import EmbedderManifest, OnnxEmbedder
+from touchstone.engine.embedding import EmbedderManifest, OnnxEmbedder, prepare
+from touchstone.engine.image import Pixels
+from touchstone.engine.localisation import Face
+from touchstone.errors import ModelError
 from touchstone_training.data import Picture, PictureCache
 from touchstone_training.embedder.collage import Materials, collage
 from touchstone_training.embedder.export import Provenance, export_embedder, load_run
+from touchstone_training.embedder.model import build
+from touchstone_training.embedder.restoring import restore, restored
 from touchstone_training.embedder.retrieval import (
     RetrievalSet,
+    by_face,
     evaluate_embedding,
     mean_recall,
 )
-from touchstone_training.embedder.train import TrainConfig, train
+from touchstone_training.embedder.train import (
+    TrainConfig,
+    embedder,
+    load_state,
+    train,
+)
 from touchstone_training.embedder.views import BatchOptions, ViewOptions
 from touchstone_training.running import schedule, update_average
 
+MODELS = Path(__file__).parents[2] / "models"
 _PLAIN = Materials(pictures=(), marks=(), fonts=())
 _TINY = TrainConfig(
     dim=16,
@@ -126,6 +138,42 @@ def test_the_exported_model_serves_what_was_trained(run: Path) -> None:
     assert vectors.shape == (2, 16)
 
 
+def test_the_shipped_embedder_is_restored_and_says_of_what(tmp_path: Path) -> None:
+    restore(MODELS, tmp_path)
+    text = (MODELS / "embedder.json").read_text(encoding="utf-8")
+    net = build("efficientnet_lite0")
+    told = load_state(net, tmp_path / "best.pt")["provenance"]
+    assert told["restored_from"]["sha256"] == json.loads(text)["sha256"]
+    assert told["config"] == json.loads(text)["training"]["config"]
+    served = OnnxEmbedder.from_bytes(
+        (MODELS / "embedder.onnx").read_bytes(),
+        EmbedderManifest.from_json(text),
+        provider="cpu",
+    )
+    shown = [
+        prepare(collage(seed, _PLAIN, long_side_px=224), input_px=224)
+        for seed in range(4)
+    ]
+    again = embedder(net, "efficientnet_lite0")(np.stack(shown))
+    # What is served rounds its activations, too; flat colours feel it most.
+    assert (served.embed(shown) * again).sum(axis=1).min() > 0.97
+
+
+@pytest.mark.parametrize("name", ["localiser", "comparator"])
+def test_another_network_is_not_taken_for_an_embedder(name: str) -> None:
+    with pytest.raises(ModelError, match="another network"):
+        restored((MODELS / f"{name}.onnx").read_bytes(), "efficientnet_lite0", dim=256)
+
+
+def test_an_altered_file_is_not_restored(tmp_path: Path) -> None:
+    for name in ("embedder.json", "embedder.onnx"):
+        (tmp_path / name).write_bytes((MODELS / name).read_bytes())
+    with (tmp_path / "embedder.onnx").open("ab") as file:
+        file.write(b"0")
+    with pytest.raises(ModelError, match="not the file that its manifest names"):
+        restore(tmp_path, tmp_path / "out")
+
+
 def test_served_weights_survive_float16(run: Path) -> None:
     net, _ = load_run(run / "first")
     assert all(torch.equal(one, one.half().float()) for one in net.parameters())
@@ -163,6 +211,34 @@ def test_retrieval_counts_the_right_reference_at_rank_one() -> None:
     assert measured.recall_at_1 == pytest.approx(2 / 3)
     assert measured.recall_at_5 == 1.0
     assert measured.photos == measured.references == 3
+
+
+class _InTheMiddle:
+    """A localiser to which the middle of every photo is the face, if it is sure."""
+
+    digest, provider = "0", "cpu"
+
+    def __init__(self, confidence: float) -> None:
+        self.confidence = confidence
+
+    def locate(self, pixels: Pixels) -> Face:
+        height, width = pixels.shape[:2]
+        corners = [[0.25, 0.25], [0.75, 0.25], [0.75, 0.75], [0.25, 0.75]]
+        quad = np.array(corners, np.float32) * np.array([width, height], "f4")
+        return Face(quad, self.confidence)
+
+
+@pytest.mark.parametrize(("confidence", "recall"), [(0.9, 1.0), (0.1, 0.5)])
+def test_faces_are_searched_with_where_one_is_found(
+    confidence: float, recall: float
+) -> None:
+    references = [_plain(250, 0, 0), _plain(0, 250, 0)]
+    photos = [np.full((80, 80, 3), (0, 240, 20), np.uint8) for _ in range(2)]
+    photos[0][20:60, 20:60] = (240, 20, 10)
+    one = RetrievalSet("colours", ["r", "g"], references, ["r", "g"], photos)
+    faces = by_face(one, _InTheMiddle(confidence))
+    measured = evaluate_embedding(_by_mean_colour, [faces], input_px=32)
+    assert measured["colours_by_face"].recall_at_1 == recall
 
 
 def test_checkpoints_are_chosen_by_float_and_sign_recall_alike() -> None:

@@ -17,6 +17,7 @@ from touchstone_training.comparator.commands import app as comparator
 from touchstone_training.data import HELD_OUT_SEED, PictureCache
 from touchstone_training.embedder.export import Provenance, export_embedder
 from touchstone_training.embedder.pictures import drawn_designs, training_pictures
+from touchstone_training.embedder.restoring import average as take_mean
 from touchstone_training.embedder.restoring import restore as restore_checkpoint
 from touchstone_training.embedder.retrieval import (
     RetrievalSet,
@@ -148,6 +149,20 @@ def restore(
 ) -> None:
     """Make a checkpoint of the served embedder, for `train --resume` to go on from."""
     restore_checkpoint(models, out)
+
+
+@app.command()
+def average(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="Checkpoints of one line of training.")
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path(
+        "runs/averaged-embedder"
+    ),
+) -> None:
+    """Take the mean of weights: of a run, and of what it went on from."""
+    take_mean(checkpoints, out)
 
 
 @app.command()

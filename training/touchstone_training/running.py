@@ -2,13 +2,16 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from rich.progress import Progress
 from torch import nn
+
+from touchstone.errors import InvalidInputError
 
 
 def update_average(average: nn.Module, net: nn.Module, *, decay: float) -> None:
@@ -17,6 +20,39 @@ def update_average(average: nn.Module, net: nn.Module, *, decay: float) -> None:
         pairs = zip(average.parameters(), net.parameters(), strict=True)
         for kept, fresh in pairs:
             kept.lerp_(fresh, 1 - decay)
+
+
+def averaged(
+    checkpoints: Sequence[Path], *, key: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the last of ``checkpoints`` with the mean of the weights of all, and what
+    each of them was.
+
+    They must come of one line of training (Wortsman et al., ICML 2022): weights that
+    were begun apart mean nothing together.
+
+    Args:
+        checkpoints: files, two or more.
+        key: under which they hold the weights.
+
+    Raises:
+        InvalidInputError: fewer than two.
+    """
+    if len(checkpoints) < 2:  # noqa: PLR2004
+        raise InvalidInputError("Give at least two checkpoints to take the mean of.")
+    states = [
+        torch.load(path, map_location="cpu", weights_only=True) for path in checkpoints
+    ]
+    nets = [state[key] for state in states]
+    mean = {
+        name: torch.stack([net[name].double() for net in nets]).mean(0).to(kept.dtype)
+        for name, kept in nets[-1].items()
+    }
+    names = [
+        f"{path.parent.name}/{path.name}, step {state['step']}"
+        for path, state in zip(checkpoints, states, strict=True)
+    ]
+    return {**states[-1], key: mean}, names
 
 
 def schedule(share: float, *, warm_up: float) -> float:

@@ -25,7 +25,7 @@ from touchstone.engine.comparator import (
     OnnxComparator,
     inside_of,
 )
-from touchstone.errors import InvalidInputError, ModelError
+from touchstone.errors import ModelError
 from touchstone_training.comparator.aligned import Packed, packed
 from touchstone_training.comparator.network import (
     MIDDLE,
@@ -39,6 +39,7 @@ from touchstone_training.embedder.export import without_folders, without_traces
 from touchstone_training.feeding import fed_with_bytes
 from touchstone_training.quantise import quantised
 from touchstone_training.ranking import auroc
+from touchstone_training.running import averaged
 
 MAX_SIZE_BYTES = 4_000_000
 _OPSET = 18
@@ -99,31 +100,15 @@ def release_comparator(
 def average(checkpoints: Sequence[Path], out: Path) -> None:
     """Write the mean of the weights of ``checkpoints`` to ``out``/best.pt.
 
-    They must come of one line of training (Wortsman et al., ICML 2022): weights that
-    were begun apart mean nothing together. What is kept of the run is the last one's.
+    See `averaged`. What is kept of the run is the last one's.
 
     Raises:
         InvalidInputError: fewer than two.
     """
-    if len(checkpoints) < 2:  # noqa: PLR2004
-        raise InvalidInputError("Give at least two checkpoints to take the mean of.")
-    states = [
-        torch.load(path, map_location="cpu", weights_only=True) for path in checkpoints
-    ]
-    nets = [state["net"] for state in states]
-    mean = {
-        name: torch.stack([net[name].double() for net in nets]).mean(0).to(kept.dtype)
-        for name, kept in nets[-1].items()
-    }
-    made = json.loads(states[-1]["provenance"])
-    made["averaged"] = [
-        f"{path.parent.name}/{path.name}, step {state['step']}"
-        for path, state in zip(checkpoints, states, strict=True)
-    ]
+    last, names = averaged(checkpoints, key="net")
+    made = {**json.loads(last["provenance"]), "averaged": names}
     out.mkdir(parents=True, exist_ok=True)
-    torch.save(
-        {**states[-1], "net": mean, "provenance": json.dumps(made)}, out / "best.pt"
-    )
+    torch.save({**last, "provenance": json.dumps(made)}, out / "best.pt")
 
 
 def to_onnx(net: ComparatorNet) -> bytes:

@@ -308,6 +308,7 @@ def _manifest(
             "init_source": provenance.init_source,
             "config": config,
             "resumed_from": _resumed(told.get("resumed_from")),
+            **{key: told[key] for key in ("averaged",) if key in told},
         },
     }
 

@@ -1,5 +1,7 @@
-"""A served embedder back to a checkpoint, from which training can go on."""
+"""Checkpoints of the embedder from others: of what is served, and means of several."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -10,6 +12,7 @@ from torch import nn
 from touchstone.errors import ModelError
 from touchstone_training.embedder.model import Architecture, EmbeddingNet, build
 from touchstone_training.restoring import give, layers, provenance, served
+from touchstone_training.running import averaged
 
 
 def restore(models: Path, out: Path) -> None:
@@ -55,3 +58,20 @@ def restored(model: bytes, architecture: Architecture, *, dim: int) -> Embedding
     with torch.no_grad():
         net.pool.exponent.fill_(float(numpy_helper.to_array(exponents[0])))
     return net
+
+
+def average(checkpoints: Sequence[Path], out: Path) -> None:
+    """Write the mean of the weights of ``checkpoints`` to ``out``, as a run.
+
+    What was learned last is kept halfway, and half of what it cost on other pictures
+    is had back (Wortsman et al., CVPR 2022). See `averaged`.
+
+    Raises:
+        InvalidInputError: fewer than two.
+    """
+    last, names = averaged(checkpoints, key="state")
+    last["provenance"] = {**last["provenance"], "averaged": names}
+    out.mkdir(parents=True, exist_ok=True)
+    torch.save(last, out / "best.pt")
+    text = json.dumps(last["provenance"], indent=1)
+    (out / "config.json").write_text(text, encoding="utf-8")

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from touchstone.engine.embedding import EmbedderManifest, OnnxEmbedder, prepare
 from touchstone.engine.image import Pixels
 from touchstone.engine.localisation import Face
-from touchstone.errors import ModelError
+from touchstone.errors import InvalidInputError, ModelError
 from touchstone_training.data import Picture, PictureCache
 from touchstone_training.embedder.collage import Materials, collage
 from touchstone_training.embedder.export import Provenance, export_embedder, load_run
 from touchstone_training.embedder.model import build
-from touchstone_training.embedder.restoring import restore, restored
+from touchstone_training.embedder.restoring import average, restore, restored
 from touchstone_training.embedder.retrieval import (
     RetrievalSet,
     by_face,
@@ -163,6 +163,22 @@ def test_the_shipped_embedder_is_restored_and_says_of_what(tmp_path: Path) -> No
 def test_another_network_is_not_taken_for_an_embedder(name: str) -> None:
     with pytest.raises(ModelError, match="another network"):
         restored((MODELS / f"{name}.onnx").read_bytes(), "efficientnet_lite0", dim=256)
+
+
+def test_the_mean_of_checkpoints_is_a_run_of_its_own(run: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "early.pt", run / "first" / "last.pt"]
+    late = torch.load(files[1], weights_only=True)
+    name = "features.10.conv.0.0.weight"
+    late["state"][name] = late["state"][name] + 2
+    torch.save({**late, "step": 3}, files[0])
+    average(files, tmp_path / "mean")
+    made, checkpoint = load_run(tmp_path / "mean")
+    wanted = late["state"][name] - 1
+    torch.testing.assert_close(made.state_dict()[name], wanted, atol=2e-3, rtol=0)
+    early = f"{tmp_path.name}/early.pt, step 3"
+    assert checkpoint["provenance"]["averaged"] == [early, "first/last.pt, step 6"]
+    with pytest.raises(InvalidInputError, match="at least two"):
+        average(files[:1], tmp_path / "mean")
 
 
 def test_an_altered_file_is_not_restored(tmp_path: Path) -> None:

@@ -25,8 +25,7 @@ def update_average(average: nn.Module, net: nn.Module, *, decay: float) -> None:
 def averaged(
     checkpoints: Sequence[Path], *, key: str
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return the last of ``checkpoints`` with the mean of the weights of all, and what
-    each of them was.
+    """Return the last of ``checkpoints``, its weights the mean of all, and their names.
 
     They must come of one line of training (Wortsman et al., ICML 2022): weights that
     were begun apart mean nothing together.

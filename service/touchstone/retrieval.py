@@ -14,10 +14,9 @@ from touchstone.catalogue import Catalogue
 from touchstone.engine.identification import Candidate, Match, match
 from touchstone.engine.image import Pixels
 from touchstone.engine.localisation import (
-    POSSIBLE,
     Face,
     Localiser,
-    cut_out,
+    face_alone,
     span_of,
     whole_photo,
 )
@@ -56,10 +55,10 @@ class Retriever:
         face = whole_photo(pixels)
         if self.localiser is not None:
             face = self.localiser.locate(pixels)
-        if face.confidence < POSSIBLE:
+        cut = face_alone(pixels, face)
+        if cut is None:
             pairs, digest = self.catalogue.candidates(caller, pixels, k)
             return Near(face, pairs, digest, is_by_face_alone=False)
-        cut = cut_out(pixels, face.quad)
         pairs, digest = self.catalogue.candidates(caller, cut, k)
         if _leads_clearly(pairs):
             return Near(face, pairs, digest, is_by_face_alone=True)

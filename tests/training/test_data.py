@@ -1,6 +1,7 @@
 """What may be trained on, how it is cached, and the batches made of it."""
 
 import pickle
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from small_world import printed_mark
 
-from touchstone.errors import InvalidInputError, NotAnImageError
+from touchstone.errors import InvalidInputError, ModelError, NotAnImageError
 from touchstone_training.comparator.faces import sheet
 from touchstone_training.data import (
     HELD_OUT_SEED,
@@ -23,6 +24,7 @@ from touchstone_training.data import (
     split,
 )
 from touchstone_training.embedder.collage import Materials, collage
+from touchstone_training.embedder.faces import localiser_in
 from touchstone_training.embedder.pictures import open_materials, training_pictures
 from touchstone_training.embedder.views import (
     Batches,
@@ -250,8 +252,10 @@ def test_faces_are_looked_at_alone_where_they_are_found(tmp_path: Path) -> None:
     views = ViewOptions(input_px=96, photo_px=256, face_share=1.0, max_difficulty=0.0)
     batch = BatchOptions(products=8)
     alone, whole = (
-        next(iter(Batches(cache, views=views, batch=batch, seed=3, models=models)))[0]
-        for models in (MODELS, None)
+        next(iter(Batches(cache, views=views, batch=batch, seed=3, open_localiser=o)))[
+            0
+        ]
+        for o in (partial(localiser_in, MODELS), None)
     )
     assert alone.shape == whole.shape == (16, 96, 96, 3)
     assert torch.equal(alone[0], whole[0])  # the first reference
@@ -266,11 +270,24 @@ def _short_side(picture: torch.Tensor) -> int:
     return min(int(is_shown.any(dim=axis).sum()) for axis in (0, 1))
 
 
-def test_a_cache_goes_to_another_process_as_its_folder(tmp_path: Path) -> None:
-    cache = _cache(tmp_path)
-    sent = pickle.dumps(cache)
-    assert len(sent) < 1000
-    np.testing.assert_array_equal(pickle.loads(sent)[1], cache[1])  # noqa: S301
+def test_batches_go_to_another_process_without_their_pictures(tmp_path: Path) -> None:
+    batches = Batches(
+        _cache(tmp_path),
+        views=ViewOptions(input_px=32, photo_px=64),
+        batch=BatchOptions(products=4),
+        seed=5,
+        open_localiser=partial(localiser_in, MODELS),
+    )
+    first, _ = next(iter(batches))
+    sent = pickle.dumps(batches)  # used or not
+    assert len(sent) < 20_000
+    again, _ = next(iter(pickle.loads(sent)))  # noqa: S301
+    assert torch.equal(first, again)
+
+
+def test_a_folder_without_a_localiser_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no localiser"):
+        localiser_in(tmp_path)
 
 
 def test_siblings_meet_in_one_batch(tmp_path: Path) -> None:

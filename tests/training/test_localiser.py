@@ -11,10 +11,12 @@ from small_localiser import bright_is_print, localiser_of
 from small_world import printed_mark
 from typer.testing import CliRunner
 
+from touchstone.bootstrap import open_localiser
 from touchstone.engine.embedding import Vectors
 from touchstone.engine.image import Pixels
 from touchstone.engine.localisation import CELL_PX, FRAME_PX, framed
 from touchstone.errors import InvalidInputError, ModelError
+from touchstone.settings import Settings
 from touchstone_training.data import Picture
 from touchstone_training.embedder.retrieval import RetrievalSet
 from touchstone_training.localiser import release
@@ -40,9 +42,12 @@ from touchstone_training.localiser.pack import (
     read_pack,
     write_pack,
 )
+from touchstone_training.localiser.restoring import restored
 from touchstone_training.localiser.scenes import Materials, Scene, draw_scene
 from touchstone_training.localiser.views import Looks, batched, look
 from touchstone_training.simulator.surfaces import SHAPES
+
+MODELS = Path(__file__).parents[2] / "models"
 
 
 def artworks() -> list[np.ndarray]:
@@ -268,6 +273,44 @@ def test_the_file_that_is_served_answers_as_the_trained_network() -> None:
         spread = float(np.std(expected.printed)) + 1e-6
         error = float(np.abs(rounded.printed - expected.printed).mean())
         assert error < 0.25 * spread
+
+
+def test_what_was_exported_is_restored_to_the_same_network() -> None:
+    torch.manual_seed(3)
+    net = LocaliserNet()
+    for one in net.modules():  # as after training, not as new
+        if isinstance(one, torch.nn.BatchNorm2d):
+            one.running_mean = torch.empty(one.num_features).uniform_(-0.3, 0.3)
+            one.running_var = torch.empty(one.num_features).uniform_(0.5, 2.0)
+            torch.nn.init.uniform_(one.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(one.bias, -0.2, 0.2)
+    again = restored(release.to_onnx(net.eval()))
+    values = centred(torch.randint(0, 256, (1, *FRAME_PX[::-1], 3)))
+    with torch.inference_mode():
+        for one, other in zip(net(values), again(values), strict=True):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-3)
+
+
+def test_the_shipped_localiser_is_restored_and_says_of_what(tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["restore", "--out", str(tmp_path)]).exit_code == 0
+    state = torch.load(tmp_path / "best.pt", weights_only=True)
+    net = LocaliserNet().eval()
+    net.load_state_dict(state["net"])
+    manifest = json.loads((MODELS / "localiser.json").read_bytes())
+    told = json.loads(state["provenance"])
+    assert told["restored_from"]["sha256"] == manifest["sha256"]
+    served = open_localiser(Settings.load(model_dir=MODELS, provider="cpu"))
+    assert served is not None
+    frame = framed(printed_mark(1, size_px=(320, 240)))
+    one, other = answered(net, frame), served.answer(frame.canvas)
+    agreement = np.corrcoef(one.printed.ravel(), other.printed.ravel())[0, 1]
+    assert agreement > 0.99
+
+
+@pytest.mark.parametrize("name", ["embedder", "comparator"])
+def test_another_network_is_not_taken_for_a_localiser(name: str) -> None:
+    with pytest.raises(ModelError, match="another network"):
+        restored((MODELS / f"{name}.onnx").read_bytes())
 
 
 def test_int8_that_costs_too_much_is_not_released() -> None:

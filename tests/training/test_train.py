@@ -177,8 +177,47 @@ def test_the_mean_of_checkpoints_is_a_run_of_its_own(run: Path, tmp_path: Path) 
     torch.testing.assert_close(made.state_dict()[name], wanted, atol=2e-3, rtol=0)
     early = f"{tmp_path.name}/early.pt, step 3"
     assert checkpoint["provenance"]["averaged"] == [early, "first/last.pt, step 6"]
+    assert checkpoint["metrics"] == {}
     with pytest.raises(InvalidInputError, match="at least two"):
         average(files[:1], tmp_path / "mean")
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (None, "holds no checkpoint"),
+        ({"net": {}, "step": 1, "provenance": "{}"}, "no checkpoint of this network"),
+        ({"state": {}, "step": 1, "provenance": {}}, "another network than"),
+    ],
+)
+def test_no_mean_is_taken_of_what_is_no_checkpoint_like_the_others(
+    run: Path, tmp_path: Path, state: dict[str, object] | None, told: str
+) -> None:
+    other = tmp_path / "other.pt"
+    if state is None:
+        other.write_bytes(b"nothing")
+    else:
+        torch.save(state, other)
+    with pytest.raises(InvalidInputError, match=told):
+        average([other, run / "first" / "last.pt"], tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
+
+
+def test_a_folder_without_an_embedder_is_not_restored(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="holds no embedder"):
+        restore(tmp_path, tmp_path / "out")
+
+
+def test_a_run_in_another_process_says_by_what_it_found_faces(
+    run: Path, tmp_path: Path
+) -> None:
+    cache = PictureCache.open(run / "cache")
+    config = replace(_TINY, max_steps=1, workers=1, models=str(MODELS))
+    train(cache, [], config=config, out=tmp_path)
+    told = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    localiser = json.loads((MODELS / "localiser.json").read_text(encoding="utf-8"))
+    assert told["localiser"] == localiser["sha256"]
+    assert len([one for one in _log(tmp_path) if one["event"] == "step"]) == 1
 
 
 def test_an_altered_file_is_not_restored(tmp_path: Path) -> None:

@@ -2,20 +2,20 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from touchstone.bootstrap import open_localiser
-from touchstone.settings import Settings
 from touchstone_training import proving
 from touchstone_training.bench.suite import Part, run_suite
 from touchstone_training.benchmark.command import benchmark
 from touchstone_training.comparator.commands import app as comparator
 from touchstone_training.data import HELD_OUT_SEED, PictureCache
 from touchstone_training.embedder.export import Provenance, export_embedder
+from touchstone_training.embedder.faces import localiser_in
 from touchstone_training.embedder.pictures import drawn_designs, training_pictures
 from touchstone_training.embedder.restoring import average as take_mean
 from touchstone_training.embedder.restoring import restore as restore_checkpoint
@@ -72,9 +72,7 @@ def every_set(data: Path) -> list[RetrievalSet]:
 
 def with_faces(sets: list[RetrievalSet], models: Path) -> list[RetrievalSet]:
     """Return the sets, and each once more with the faces cut out of its photos."""
-    localiser = open_localiser(Settings.load(model_dir=models, provider="cpu"))
-    if localiser is None:
-        return sets
+    localiser = localiser_in(models)
     return [*sets, *(by_face(one, localiser) for one in sets)]
 
 
@@ -154,7 +152,8 @@ def restore(
 @app.command()
 def average(
     checkpoints: Annotated[
-        list[Path], typer.Argument(help="Checkpoints of one line of training.")
+        list[Path],
+        typer.Argument(help="Of one line of training, the one that is the run last."),
     ],
     *,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path(
@@ -199,6 +198,7 @@ def export(
         provenance=Provenance(version=version, init_source=init_source),
         pictures=None if pictures is None else PictureCache.open(pictures),
         sets=[] if data is None else with_faces(every_set(data), models),
+        open_localiser=partial(localiser_in, models),
     )
     typer.echo(json.dumps(manifest["metrics"], indent=1))
 

@@ -102,8 +102,8 @@ class Targets:
     stranger_resembling: float = 0.01
     """The same, named by looks alone, at most."""
     stranger_doubted: float = 0.03
-    """The same, told to be too small to tell, at most: it costs a closer photo, and
-    with those named they stay within the one in twenty that may be answered at all."""
+    """The same, told to be too small to tell, at most: it costs a closer photo and
+    accuses nobody, and who has the product is told so, not that nobody has."""
     unnamed: float = 0.005
     """Registered candidates that are the product in a simulated photo, not taken for
     it, at least: the worst of them carry no answer."""

@@ -6,28 +6,36 @@ rounded to eight bits.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from torch import nn
 
 from touchstone.errors import ModelError
+
+Layer: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
+"""Weight and bias."""
 
 
 def served(models: Path, name: str) -> tuple[dict[str, Any], bytes]:
     """Return the manifest and the file of the network ``name`` in ``models``.
 
     Raises:
-        ModelError: the file is not the one that its manifest names.
+        ModelError: there is none, or not the one that the manifest names.
     """
-    manifest = json.loads((models / f"{name}.json").read_text(encoding="utf-8"))
-    model = (models / manifest["file"]).read_bytes()
-    if hashlib.sha256(model).hexdigest() != manifest["sha256"]:
+    try:
+        manifest = json.loads((models / f"{name}.json").read_text(encoding="utf-8"))
+        model = (models / manifest["file"]).read_bytes()
+        digest = manifest["sha256"]
+    except (OSError, KeyError, ValueError) as error:
+        raise ModelError(f"{models} holds no {name} to restore: {error}") from error
+    if hashlib.sha256(model).hexdigest() != digest:
         raise ModelError(f"{manifest['file']} is not the file that its manifest names.")
     return manifest, model
 
@@ -38,9 +46,7 @@ def provenance(manifest: dict[str, Any]) -> dict[str, Any]:
     return {**manifest["training"], "restored_from": origin}
 
 
-def layers(
-    graph: onnx.GraphProto, kind: str
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+def layers(graph: onnx.GraphProto, kind: str) -> Iterator[Layer]:
     """Yield weight and bias of each layer of a kind, as they run.
 
     Raises:
@@ -84,3 +90,40 @@ def give(layer: Any, weight: NDArray[Any], bias: NDArray[Any] | None) -> None:
             )
         with torch.no_grad():
             kept.copy_(torch.from_numpy(np.array(values, np.float32)))
+
+
+def fill(
+    net: nn.Module, convolved: Sequence[Layer], mixed: Sequence[Layer], *, called: str
+) -> None:
+    """Put weights into ``net``, whose modules run in the order in which they were made.
+
+    Of a normalisation that was folded into the convolution before it nothing is left
+    but what it adds.
+
+    Args:
+        net: any.
+        convolved: of its convolutions, as they run.
+        mixed: of its linear layers, as they run.
+        called: what an error calls it.
+
+    Raises:
+        ModelError: they are of another network.
+    """
+    flat = [one for one in net.modules() if not list(one.children())]
+    convolutions = [
+        (one, following if isinstance(following, nn.BatchNorm2d) else None)
+        for one, following in zip(flat, [*flat[1:], None], strict=True)
+        if isinstance(one, nn.Conv2d)
+    ]
+    others = [one for one in flat if isinstance(one, nn.Linear)]
+    if (len(convolved), len(mixed)) != (len(convolutions), len(others)):
+        raise ModelError(f"The file holds another network than {called}.")
+    for (weight, bias), (layer, norm) in zip(convolved, convolutions, strict=True):
+        give(layer, weight, None if norm is not None else bias)
+        if norm is not None:
+            size = norm.num_features
+            norm.running_mean = torch.zeros(size)
+            norm.running_var = torch.full((size,), 1.0 - norm.eps)
+            give(norm, np.ones_like(bias), bias)
+    for (weight, bias), linear in zip(mixed, others, strict=True):
+        give(linear, weight, bias)

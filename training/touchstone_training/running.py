@@ -4,6 +4,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -35,14 +36,18 @@ def averaged(
         key: under which they hold the weights.
 
     Raises:
-        InvalidInputError: fewer than two.
+        InvalidInputError: fewer than two, or one that is no checkpoint like the others.
     """
     if len(checkpoints) < 2:  # noqa: PLR2004
         raise InvalidInputError("Give at least two checkpoints to take the mean of.")
-    states = [
-        torch.load(path, map_location="cpu", weights_only=True) for path in checkpoints
-    ]
+    states = [_checkpoint(path, key) for path in checkpoints]
     nets = [state[key] for state in states]
+    shapes = [{name: kept.shape for name, kept in net.items()} for net in nets]
+    for path, shape in zip(checkpoints, shapes, strict=True):
+        if shape != shapes[-1]:
+            raise InvalidInputError(
+                f"{path} holds another network than {checkpoints[-1]}."
+            )
     mean = {
         name: torch.stack([net[name].double() for net in nets]).mean(0).to(kept.dtype)
         for name, kept in nets[-1].items()
@@ -52,6 +57,16 @@ def averaged(
         for path, state in zip(checkpoints, states, strict=True)
     ]
     return {**states[-1], key: mean}, names
+
+
+def _checkpoint(path: Path, key: str) -> dict[str, Any]:
+    try:
+        state = dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (OSError, RuntimeError, ValueError, UnpicklingError) as error:
+        raise InvalidInputError(f"{path} holds no checkpoint: {error}") from error
+    if not {key, "step", "provenance"} <= state.keys():
+        raise InvalidInputError(f"{path} is no checkpoint of this network.")
+    return state
 
 
 def schedule(share: float, *, warm_up: float) -> float:

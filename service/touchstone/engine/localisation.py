@@ -346,6 +346,11 @@ little too small would else cut off print."""
 _CUT_OUT_SIDE_PX = 448
 
 
+def face_alone(pixels: Pixels, face: Face) -> Pixels | None:
+    """Return the face as it is searched with; None where it is none to go by."""
+    return None if face.confidence < POSSIBLE else cut_out(pixels, face.quad)
+
+
 def cut_out(pixels: Pixels, quad: Quad, *, margin: float = MARGIN) -> Pixels:
     """Return the face as a rectangle, seen from before, its long side at most 448 px.
 

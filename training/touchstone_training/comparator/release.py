@@ -100,15 +100,17 @@ def release_comparator(
 def average(checkpoints: Sequence[Path], out: Path) -> None:
     """Write the mean of the weights of ``checkpoints`` to ``out``/best.pt.
 
-    See `averaged`. What is kept of the run is the last one's.
+    See `averaged`. What is kept of the run is the last one's, but for its metrics: a
+    mean has not been measured.
 
     Raises:
-        InvalidInputError: fewer than two.
+        InvalidInputError: fewer than two, or one that is no checkpoint like the others.
     """
     last, names = averaged(checkpoints, key="net")
     made = {**json.loads(last["provenance"]), "averaged": names}
     out.mkdir(parents=True, exist_ok=True)
-    torch.save({**last, "provenance": json.dumps(made)}, out / "best.pt")
+    told = {"provenance": json.dumps(made), "metrics": "{}"}
+    torch.save({**last, **told}, out / "best.pt")
 
 
 def to_onnx(net: ComparatorNet) -> bytes:

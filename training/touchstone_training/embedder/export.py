@@ -20,6 +20,7 @@ from torch import nn
 from touchstone.engine.embedding import Embedder, EmbedderManifest, OnnxEmbedder
 from touchstone.errors import ModelError
 from touchstone_training.data import PictureCache
+from touchstone_training.embedder.faces import Opener
 from touchstone_training.embedder.model import (
     NORMALISATION,
     Architecture,
@@ -71,6 +72,7 @@ def export_embedder(
     provenance: Provenance,
     pictures: PictureCache | None = None,
     sets: Sequence[RetrievalSet] = (),
+    open_localiser: Opener | None = None,
 ) -> dict[str, Any]:
     """Export the best checkpoint of ``run`` to ``out``.
 
@@ -82,6 +84,8 @@ def export_embedder(
         pictures: what was trained on, to calibrate int8 with; None keeps float32.
         sets: measured with the exported file, with its float32 where it is int8, and
             with the bare initial backbone where its weights are still there.
+        open_localiser: opens what faces are cut out with of what int8 is calibrated on;
+            None calibrates on whole photos.
 
     Returns:
         The manifest.
@@ -97,9 +101,8 @@ def export_embedder(
     parity = _check_parity(trained, full)
     measured, cost = {"trained": full}, {}
     if pictures is not None:
-        models = trained.config.get("models")
         calibrated, held = calibration_pictures(
-            pictures, input_px=input_px, models=None if models is None else Path(models)
+            pictures, input_px=input_px, open_localiser=open_localiser
         )
         model = stored(in_int8(exported, calibrated))
         served = trained.served(model)
@@ -210,12 +213,12 @@ def to_onnx(
 
 
 def calibration_pictures(
-    cache: PictureCache, *, input_px: int, models: Path | None = None
+    cache: PictureCache, *, input_px: int, open_localiser: Opener | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw views and photos as in training, (N, S, S, 3): to calibrate, and to check.
 
     Photos are simulated at twice the served size: nearly all that come are larger. Of
-    most the face is cut out with the localiser in ``models``, if that is given.
+    most the face is cut out, if there is something to find it with.
     """
     artworks = {cache.rows[index].product_id for index in cache.of_kind("artwork")}
     batches = iter(
@@ -224,7 +227,7 @@ def calibration_pictures(
             views=ViewOptions(input_px=input_px, photo_px=2 * input_px),
             batch=BatchOptions(products=min(_CALIBRATION_PRODUCTS, len(artworks))),
             seed=_CALIBRATION_SEED,
-            models=models,
+            open_localiser=open_localiser,
         )
     )
     return next(batches)[0].numpy(), next(batches)[0].numpy()
@@ -308,7 +311,7 @@ def _manifest(
             "init_source": provenance.init_source,
             "config": config,
             "resumed_from": _resumed(told.get("resumed_from")),
-            **{key: told[key] for key in ("averaged",) if key in told},
+            **{key: told[key] for key in ("localiser", "averaged") if key in told},
         },
     }
 

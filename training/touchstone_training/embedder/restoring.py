@@ -7,11 +7,10 @@ from pathlib import Path
 import onnx
 import torch
 from onnx import numpy_helper
-from torch import nn
 
 from touchstone.errors import ModelError
 from touchstone_training.embedder.model import Architecture, EmbeddingNet, build
-from touchstone_training.restoring import give, layers, provenance, served
+from touchstone_training.restoring import fill, layers, provenance, served
 from touchstone_training.running import averaged
 
 
@@ -45,16 +44,11 @@ def restored(model: bytes, architecture: Architecture, *, dim: int) -> Embedding
     """
     graph = onnx.load_model_from_string(model).graph
     net = build(architecture, dim=dim)
-    wanted = [
-        *(one for one in net.features.modules() if isinstance(one, nn.Conv2d)),
-        net.project,
-    ]
-    found = [*layers(graph, "Conv"), *layers(graph, "Gemm")]
+    called = f"an embedder of {architecture}"
+    fill(net, *(list(layers(graph, kind)) for kind in ("Conv", "Gemm")), called=called)
     exponents = [one for one in graph.initializer if one.name.endswith("pool.exponent")]
-    if len(found) != len(wanted) or len(exponents) != 1:
-        raise ModelError("The file holds another network than such an embedder.")
-    for (weight, bias), layer in zip(found, wanted, strict=True):
-        give(layer, weight, bias)
+    if len(exponents) != 1:
+        raise ModelError(f"The file holds another network than {called}.")
     with torch.no_grad():
         net.pool.exponent.fill_(float(numpy_helper.to_array(exponents[0])))
     return net
@@ -64,13 +58,15 @@ def average(checkpoints: Sequence[Path], out: Path) -> None:
     """Write the mean of the weights of ``checkpoints`` to ``out``, as a run.
 
     What was learned last is kept halfway, and half of what it cost on other pictures
-    is had back (Wortsman et al., CVPR 2022). See `averaged`.
+    is had back (Wortsman et al., CVPR 2022). What is kept of the run is the last one's,
+    but for its metrics: a mean has not been measured. See `averaged`.
 
     Raises:
-        InvalidInputError: fewer than two.
+        InvalidInputError: fewer than two, or one that is no checkpoint like the others.
     """
     last, names = averaged(checkpoints, key="state")
     last["provenance"] = {**last["provenance"], "averaged": names}
+    last["metrics"] = {}
     out.mkdir(parents=True, exist_ok=True)
     torch.save(last, out / "best.pt")
     text = json.dumps(last["provenance"], indent=1)

@@ -7,6 +7,7 @@ whole photos or, ``by_face``, what is cut out of them. No product here was train
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from touchstone_training.data import (
     read_manifest,
     split,
 )
-from touchstone_training.embedder.views import face_in
+from touchstone_training.embedder.faces import face_in
 from touchstone_training.simulator.photography import Conditions, photograph
 
 Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -120,7 +121,14 @@ def evaluate_embedding(
     embed: Embed, sets: Sequence[RetrievalSet], *, input_px: int
 ) -> dict[str, RetrievalMetrics]:
     """Measure ``embed`` on each set; the keys are the sets' names."""
-    return {one.name: _evaluate(embed, one, input_px) for one in sets}
+    galleries: dict[int, _Gallery] = {}
+    for one in sets:  # a set and its faces share their references
+        if id(one.references) not in galleries:
+            galleries[id(one.references)] = _indexed(embed, one, input_px)
+    return {
+        one.name: _evaluate(embed, one, galleries[id(one.references)], input_px)
+        for one in sets
+    }
 
 
 def mean_recall(metrics: dict[str, RetrievalMetrics]) -> float:
@@ -143,7 +151,11 @@ def as_document(
     }
 
 
-def _evaluate(embed: Embed, one: RetrievalSet, input_px: int) -> RetrievalMetrics:
+_Gallery: TypeAlias = tuple[NDArray[np.float32], NDArray[np.str_]]
+"""(views, dim) and whose they are."""
+
+
+def _indexed(embed: Embed, one: RetrievalSet, input_px: int) -> _Gallery:
     views = [reference_views(reference) for reference in one.references]
     owners = np.array(
         [
@@ -152,7 +164,14 @@ def _evaluate(embed: Embed, one: RetrievalSet, input_px: int) -> RetrievalMetric
             for _ in shown
         ]
     )
-    gallery = _embedded(embed, [view for shown in views for view in shown], input_px)
+    shown = [view for of_one in views for view in of_one]
+    return _embedded(embed, shown, input_px), owners
+
+
+def _evaluate(
+    embed: Embed, one: RetrievalSet, indexed: _Gallery, input_px: int
+) -> RetrievalMetrics:
+    gallery, owners = indexed
     queries = _embedded(embed, one.photos, input_px)
     truth = np.array(one.photo_products)
     similarity = queries @ gallery.T

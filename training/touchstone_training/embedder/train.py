@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from touchstone_training.data import PictureCache
+from touchstone_training.embedder.faces import localiser_in
 from touchstone_training.embedder.losses import (
     koleo,
     similarity_statistics,
@@ -75,6 +77,7 @@ class TrainConfig:
     whitening_shrinkage: float = 0.5
     eval_px: int = 224
     eval_every_s: float = 900
+    """An evaluation takes a minute of the run's own time."""
     log_every: int = 10
     workers: int = 1
     threads: int = 1
@@ -129,6 +132,9 @@ class _Run:
         self.average = deepcopy(self.net)
         freeze_stages(self.net, config.frozen_stages)
         self.optimiser = _optimiser(self.net, config)
+        opener = None
+        if config.models is not None:
+            opener = partial(localiser_in, Path(config.models))
         self.batches = iter(
             DataLoader(
                 Batches(
@@ -136,7 +142,7 @@ class _Run:
                     views=config.views,
                     batch=config.batch,
                     seed=config.seed,
-                    models=None if config.models is None else Path(config.models),
+                    open_localiser=opener,
                 ),
                 batch_size=None,
                 num_workers=config.workers,
@@ -150,10 +156,11 @@ class _Run:
             "seed": config.seed,
             "commit": current_commit(),
             "data_digest": cache.digest,
+            "localiser": None if opener is None else opener().digest,
         }
 
     def start(self) -> None:
-        """Measure the bare backbone, whiten the projection, record the run."""
+        """Whiten the bare backbone, or go on from another run; measure, and record."""
         if self.config.resume is None:
             self._evaluate("init", self._embedder(projected=False), 0)
             self._whiten()

@@ -7,7 +7,6 @@ the face alone, cut out where the localiser finds it, as it is searched with.
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,12 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
-from touchstone.bootstrap import open_localiser
 from touchstone.engine.embedding import LETTERBOX_GREY, prepare
 from touchstone.engine.extent import box_of_face
-from touchstone.engine.localisation import POSSIBLE, Localiser, cut_out
-from touchstone.settings import Settings
+from touchstone.engine.localisation import Localiser
 from touchstone_training.data import Image, PictureCache, chance
+from touchstone_training.embedder.faces import Opener, face_in
 from touchstone_training.simulator.photography import Conditions, photograph
 
 
@@ -118,12 +116,6 @@ def real_view(photo: Image, rng: np.random.Generator) -> Image:
     return np.clip(turned * gain + rng.normal(0, 6), 0, 255).astype(np.uint8)
 
 
-def face_in(photo: Image, localiser: Localiser) -> Image:
-    """Cut out the face, as a photo is searched with; the photo itself where none is."""
-    face = localiser.locate(photo)
-    return photo if face.confidence < POSSIBLE else cut_out(photo, face.quad)
-
-
 class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
     """An endless stream of batches.
 
@@ -138,7 +130,7 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         views: ViewOptions,
         batch: BatchOptions,
         seed: int,
-        models: Path | None = None,
+        open_localiser: Opener | None = None,
     ) -> None:
         """Prepare the stream.
 
@@ -147,11 +139,10 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
             views: how they are shown.
             batch: how many of which.
             seed: of all chance.
-            models: folder of the localiser that faces are found with; None shows whole
-                photos only.
+            open_localiser: opens, in each process, what faces are found with; None
+                shows whole photos only.
         """
-        self._models = models
-        self._localiser: Localiser | None = None
+        self._open_localiser = open_localiser
         self._cache = cache
         self._boxes: dict[int, tuple[int, int, int, int]] = {}
         self._views = views
@@ -189,19 +180,17 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         number = 0 if worker is None else worker.id
         if worker is not None:
             cv2.setNumThreads(1)
-        if self._models is not None:
-            # Here, as no session of ONNX Runtime goes to another process.
-            self._localiser = open_localiser(
-                Settings.load(model_dir=self._models, provider="cpu")
-            )
+        localiser = None if self._open_localiser is None else self._open_localiser()
         rng = np.random.default_rng((self._seed, number))
         while True:
-            yield self._make(rng)
+            yield self._make(rng, localiser)
 
-    def _make(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def _make(
+        self, rng: np.random.Generator, localiser: Localiser | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = self._choose(rng)
         references = [self._reference(index, rng) for index in chosen]
-        photos = [self._photo(index, rng) for index in chosen]
+        photos = [self._photo(index, rng, localiser) for index in chosen]
         labels = [self._numbers[self._cache.rows[index].product_id] for index in chosen]
         return (
             torch.from_numpy(np.stack(references + photos)),
@@ -237,10 +226,12 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         left, top, right, bottom = self._boxes[index]
         return artwork[top:bottom, left:right]
 
-    def _photo(self, index: int, rng: np.random.Generator) -> Image:
+    def _photo(
+        self, index: int, rng: np.random.Generator, localiser: Localiser | None
+    ) -> Image:
         shown = self._photographed(index, rng)
-        if self._localiser is not None and chance(rng, self._views.face_share):
-            shown = face_in(shown, self._localiser)
+        if localiser is not None and chance(rng, self._views.face_share):
+            shown = face_in(shown, localiser)
         return prepare(shown, input_px=self._views.input_px)
 
     def _photographed(self, index: int, rng: np.random.Generator) -> Image:

@@ -77,6 +77,21 @@ def learn(
 
 
 @app.command()
+def restore(
+    *,
+    models: _Models = Path("models"),
+    out: _Run = Path("runs/restored-localiser"),
+) -> None:
+    """Make a checkpoint of the served localiser, for `learn --resume` to go on from."""
+    # Where the network is trained, ONNX need not be there.
+    from touchstone_training.localiser.restoring import (  # noqa: PLC0415
+        restore as restore_checkpoint,
+    )
+
+    restore_checkpoint(models, out)
+
+
+@app.command()
 def export(
     *,
     run: _Run = _RUN,

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from small_localiser import bright_is_print, localiser_of
 from small_world import printed_mark
 from typer.testing import CliRunner
@@ -17,7 +18,7 @@ from touchstone.engine.image import Pixels
 from touchstone.engine.localisation import CELL_PX, FRAME_PX, framed
 from touchstone.errors import InvalidInputError, ModelError
 from touchstone.settings import Settings
-from touchstone_training.data import Picture
+from touchstone_training.data import Image, Item, Picture
 from touchstone_training.embedder.retrieval import RetrievalSet
 from touchstone_training.localiser import release
 from touchstone_training.localiser.accuracy import (
@@ -36,15 +37,17 @@ from touchstone_training.localiser.learn import (
 )
 from touchstone_training.localiser.measuring import places, recalls
 from touchstone_training.localiser.network import LocaliserNet, centred
+from touchstone_training.localiser.overprint import overprinted
 from touchstone_training.localiser.pack import (
     Pack,
     is_held_out,
     read_pack,
     write_pack,
 )
+from touchstone_training.localiser.photographs import photographed
 from touchstone_training.localiser.restoring import restored
-from touchstone_training.localiser.scenes import Materials, Scene, draw_scene
-from touchstone_training.localiser.views import Looks, batched, look
+from touchstone_training.localiser.scenes import REAL, Materials, Scene, draw_scene
+from touchstone_training.localiser.views import REAL_SHARE, Looks, batched, look
 from touchstone_training.simulator.surfaces import SHAPES
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -112,6 +115,103 @@ def test_what_is_no_pack_is_refused(tmp_path: Path) -> None:
     write_pack(tmp_path / "few.npz", pictures()[:2], long_side_px=100)
     with pytest.raises(InvalidInputError, match="lacks artworks"):
         read_pack(tmp_path / "few.npz")
+
+
+# --- real photographs -----------------------------------------------------------------
+
+
+def carton_in_a_photo() -> tuple[Image, Image, NDArray[np.float32]]:
+    """A reference on white, a photo of its face, and where that lies in the photo."""
+    face = printed_mark(5, size_px=(240, 320))
+    reference = np.full((480, 480, 3), 255, np.uint8)
+    reference[80:400, 120:360] = face
+    quad = np.array([[150, 60], [420, 90], [400, 460], [140, 430]], np.float32)
+    corners = np.array([[0, 0], [240, 0], [240, 320], [0, 320]], np.float32)
+    matrix = cv2.getPerspectiveTransform(corners, quad)
+    photo = np.full((500, 600, 3), (90, 110, 100), np.uint8)
+    cv2.warpPerspective(
+        face, matrix, (600, 500), dst=photo, borderMode=cv2.BORDER_TRANSPARENT
+    )
+    return reference, photo, quad
+
+
+def test_registration_tells_where_the_face_lies_in_a_real_photo(
+    tmp_path: Path,
+) -> None:
+    reference, photo, quad = carton_in_a_photo()
+    files = {"reference": reference, "photo": photo, "other": photo[::-1]}
+    items = []
+    for kind, pixels in files.items():
+        file = tmp_path / f"{kind}.png"
+        cv2.imwrite(str(file), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+        items.append(Item(file, "gsd:Arla-1", kind, "MIT"))
+    empty = tmp_path / "empty.png"
+    cv2.imwrite(str(empty), np.full((300, 400, 3), 120, np.uint8))
+    items.append(Item(empty, "gsd:Arla-1", "photo", "MIT"))
+    [scene] = photographed(items)
+    assert scene.quad is not None
+    assert scene.pixels.shape == (280, 336, 3)
+    # A hull is cut a little off where the shade of a cut-out might be.
+    assert corner_distance(scene.quad, quad * np.float32(0.56)) < 6
+    assert scene.is_whole
+    filled = np.zeros(scene.printed.shape, np.uint8)
+    cv2.fillConvexPoly(filled, np.round(scene.quad).astype(np.int32), 255)
+    assert (filled == scene.printed).mean() > 0.97
+
+
+def real_scene() -> Scene:
+    _, photo, quad = carton_in_a_photo()
+    small = np.array(cv2.resize(photo, (300, 250), interpolation=cv2.INTER_AREA), "u1")
+    small[:, :150] //= 2  # the left half lies in shadow
+    printed = np.zeros((250, 300), np.uint8)
+    cv2.fillConvexPoly(printed, np.round(quad / 2).astype(np.int32), 255)
+    return Scene(small, printed, quad / np.float32(2), REAL, is_whole=True)
+
+
+def test_another_face_is_printed_over_in_the_same_light() -> None:
+    scene = real_scene()
+    red = np.full((80, 60, 3), (200, 40, 40), np.uint8)
+    made = overprinted(scene, red, np.random.default_rng(0))
+    outside = cv2.dilate(scene.printed, np.ones((9, 9), np.uint8)) == 0
+    np.testing.assert_array_equal(made.pixels[outside], scene.pixels[outside])
+    inside = cv2.erode(scene.printed, np.ones((9, 9), np.uint8)) > 0
+    ink = made.pixels.astype(int)
+    assert (ink[inside][:, 0] > 2 * ink[inside][:, 1]).all()
+    left, right = inside.copy(), inside.copy()
+    left[:, 120:], right[:, :180] = False, False
+    assert ink[left][:, 0].mean() < 0.8 * ink[right][:, 0].mean()
+    assert made.quad is scene.quad
+
+
+def test_a_pack_keeps_real_photos_and_where_their_faces_lie(tmp_path: Path) -> None:
+    scene = real_scene()
+    path = tmp_path / "pictures.npz"
+    count = write_pack(path, pictures(), long_side_px=160, scenes=[scene])
+    assert count == 16  # scene and pictures
+    kept = read_pack(path)
+    assert len(kept.artworks) == 13
+    [again] = kept.scenes
+    np.testing.assert_array_equal(again.printed, scene.printed)
+    assert again.quad is not None
+    assert scene.quad is not None
+    np.testing.assert_allclose(again.quad, scene.quad)
+    assert again.is_whole
+    gap = np.abs(again.pixels.astype(int) - scene.pixels)
+    assert gap.mean() < 4
+
+
+def test_a_share_of_the_looks_is_at_real_photos() -> None:
+    # Real photos are told by a colour that nothing else has.
+    green = replace(real_scene(), pixels=np.full((250, 300, 3), (0, 255, 0), np.uint8))
+    batches = iter(Looks(materials(), batch=96, seed=4, photographs=[green]))
+    seen = [frame for _ in range(3) for frame in next(batches)[0].numpy()]
+    is_real = [_is_green(frame).mean() > 0.05 for frame in seen]
+    assert REAL_SHARE - 0.15 < np.mean(is_real) < REAL_SHARE + 0.15
+
+
+def _is_green(frame: Image) -> NDArray[np.bool_]:
+    red, green, blue = (frame[..., n].astype(int) for n in range(3))
+    return np.asarray((green > 60) & (green > 3 * red) & (green > 3 * blue))
 
 
 # --- scenes ---------------------------------------------------------------------------

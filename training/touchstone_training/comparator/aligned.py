@@ -236,9 +236,7 @@ class Known:
 
         Nothing where it cannot be laid over.
         """
-        found = max(
-            self._registrations(photo), key=lambda one: one.inliers, default=None
-        )
+        found = self.registered(photo)
         if found is None or found.inliers < least_inliers:
             return []
         reference, frame = self.reference, frame_of(self.reference.size_px)
@@ -258,6 +256,11 @@ class Known:
         if closer is None:
             return [pair]
         return [pair, drawn_larger(pair, *closer, is_bent=is_bent)]
+
+    def registered(self, photo: Pixels) -> Registration | None:
+        """Return where the reference lies in the photo; None where it is not found."""
+        found = self._registrations(photo)
+        return max(found, key=lambda one: one.inliers, default=None)
 
     def _registrations(self, photo: Pixels) -> Iterator[Registration]:
         for method, reference in self.features.items():

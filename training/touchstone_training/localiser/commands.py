@@ -35,14 +35,17 @@ def pictures(
 ) -> None:
     """Draw artworks and gather backdrops, once, into one file that `learn` reads."""
     # What draws artwork is not needed, nor always there, where the network is trained.
-    from touchstone_training.localiser.gather import localiser_pictures  # noqa: PLC0415
+    from touchstone_training.localiser.gather import (  # noqa: PLC0415
+        localiser_pictures,
+        localiser_scenes,
+    )
 
     stream = localiser_pictures(
         data, designs=designs, collages=collages, long_side_px=long_side_px
     )
-    typer.echo(
-        json.dumps({"pictures": write_pack(out, stream, long_side_px=long_side_px)})
-    )
+    scenes = localiser_scenes(data)
+    count = write_pack(out, stream, long_side_px=long_side_px, scenes=scenes)
+    typer.echo(json.dumps({"pictures": count}))
 
 
 @app.command()

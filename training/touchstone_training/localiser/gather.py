@@ -1,11 +1,18 @@
 """Every picture that the localiser's scenes may be made of, drawn or read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from touchstone_training.data import Picture, real_training_pictures
+from touchstone_training.data import (
+    Picture,
+    read_manifest,
+    real_training_pictures,
+    split,
+)
 from touchstone_training.embedder.pictures import drawn_collages, drawn_designs
 from touchstone_training.localiser.pack import FIRST_SEED
+from touchstone_training.localiser.photographs import photographed
+from touchstone_training.localiser.scenes import Scene
 
 
 def localiser_pictures(
@@ -27,3 +34,15 @@ def localiser_pictures(
     )
     if data is not None:
         yield from drawn_collages(data, range(collages), long_side_px=long_side_px)
+
+
+def localiser_scenes(data: Path | None) -> Iterable[Scene]:
+    """Yield the real photos of cartons that may be trained on, where a face is found.
+
+    Args:
+        data: folder of the data sets, of which only ``open`` is read; None has none.
+    """
+    if data is None:
+        return ()
+    items = read_manifest(data / "open" / "grocerystore_packages")
+    return photographed([one for one in items if split(one.product_id) == "train"])

@@ -93,7 +93,12 @@ class _Run:
         materials = Materials(pack.artworks, pack.artworks, pack.backdrops)
         self.batches = iter(
             DataLoader(
-                Looks(materials, batch=config.batch, seed=config.seed),
+                Looks(
+                    materials,
+                    batch=config.batch,
+                    seed=config.seed,
+                    photographs=pack.scenes,
+                ),
                 batch_size=None,
                 num_workers=config.workers,
                 prefetch_factor=4 if config.workers else None,
@@ -106,6 +111,7 @@ class _Run:
             "artworks": len(pack.artworks),
             "held_out": len(pack.held_out),
             "backdrops": len(pack.backdrops),
+            "photographs": len(pack.scenes),
             "device": self.device.type,
         }
         (out / "config.json").write_text(json.dumps(self.provenance, indent=1))

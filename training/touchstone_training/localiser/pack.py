@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.engine.localisation import Quad
 from touchstone.errors import InvalidInputError
 from touchstone_training.data import Image, Picture, shrunk
+from touchstone_training.localiser.scenes import REAL, Scene
 
 FIRST_SEED = 500_000
 """Of the procedural designs that the localiser learns from."""
@@ -31,6 +33,8 @@ class Pack:
     held_out: tuple[Image, ...]
     """Designs that checkpoints are chosen by."""
     backdrops: tuple[Image, ...]
+    scenes: tuple[Scene, ...] = ()
+    """Real photos of products that may be trained on."""
 
 
 def is_held_out(product_id: str) -> bool:
@@ -43,22 +47,36 @@ def is_held_out(product_id: str) -> bool:
     )
 
 
-def write_pack(path: Path, pictures: Iterable[Picture], *, long_side_px: int) -> int:
+def write_pack(
+    path: Path,
+    pictures: Iterable[Picture],
+    *,
+    long_side_px: int,
+    scenes: Iterable[Scene] = (),
+) -> int:
     """Write ``pictures`` (artworks and backdrops; others are left out) to ``path``.
+
+    And ``scenes``, where a face lies in each.
 
     Returns:
         How many were written.
     """
-    names, kinds, files = [], [], []
+    names: list[str] = []
+    kinds: list[str] = []
+    files: list[NDArray[np.uint8]] = []
     for picture in pictures:
         if picture.kind not in {"artwork", "backdrop"}:
             continue
-        small = cv2.cvtColor(shrunk(picture.pixels, long_side_px), cv2.COLOR_RGB2BGR)
-        quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-        _, data = cv2.imencode(".jpg", small, quality)
         names.append(picture.product_id)
         kinds.append(picture.kind)
-        files.append(np.asarray(data, np.uint8).ravel())
+        files.append(_as_jpeg(shrunk(picture.pixels, long_side_px)))
+    quads = []
+    for scene in scenes:
+        names += ["", ""]
+        kinds += [_SCENE, _PRINT]
+        _, mask = cv2.imencode(".png", scene.printed)
+        files += [_as_jpeg(scene.pixels), np.asarray(mask, np.uint8).ravel()]
+        quads.append(scene.quad)
     if not files:
         raise InvalidInputError("There is no picture to pack.", field="pictures")
     ends = np.cumsum([len(file) for file in files])
@@ -70,8 +88,19 @@ def write_pack(path: Path, pictures: Iterable[Picture], *, long_side_px: int) ->
             kinds=np.array(kinds),
             ends=ends,
             data=np.concatenate(files),
+            quads=np.array(quads, np.float32).reshape(-1, 4, 2),
         )
-    return len(files)
+    return len(files) - len(quads)
+
+
+_SCENE, _PRINT = "scene", "print"
+
+
+def _as_jpeg(pixels: Image) -> NDArray[np.uint8]:
+    turned = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    _, data = cv2.imencode(".jpg", turned, quality)
+    return np.asarray(data, np.uint8).ravel()
 
 
 def read_pack(path: Path) -> Pack:
@@ -84,6 +113,7 @@ def read_pack(path: Path) -> Pack:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names, kinds = arrays["names"].tolist(), arrays["kinds"].tolist()
             files = np.split(arrays["data"], arrays["ends"][:-1])
+            quads = arrays["quads"]
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise InvalidInputError(
             f"{path} holds no pack of pictures: {error}", field="pictures"
@@ -91,18 +121,32 @@ def read_pack(path: Path) -> Pack:
     artworks: list[Image] = []
     held: list[Image] = []
     backdrops: list[Image] = []
+    photos: list[Image] = []
+    prints: list[NDArray[np.uint8]] = []
     for name, kind, data in zip(names, kinds, files, strict=True):
         pixels = _decoded(data)
-        if kind == "backdrop":
-            backdrops.append(pixels)
-        else:
+        if kind == "artwork":
             (held if is_held_out(name) else artworks).append(pixels)
+        elif kind == _PRINT:
+            prints.append(np.ascontiguousarray(pixels[..., 0]))
+        else:
+            (photos if kind == _SCENE else backdrops).append(pixels)
     if not artworks or not held:
         raise InvalidInputError(
             f"{path} lacks artworks to learn from or to be measured on.",
             field="pictures",
         )
-    return Pack(tuple(artworks), tuple(held), tuple(backdrops))
+    scenes = [
+        _scene(photo, printed, np.asarray(quad, np.float32))
+        for photo, printed, quad in zip(photos, prints, quads, strict=True)
+    ]
+    return Pack(tuple(artworks), tuple(held), tuple(backdrops), tuple(scenes))
+
+
+def _scene(pixels: Image, printed: NDArray[np.uint8], quad: Quad) -> Scene:
+    height, width = printed.shape
+    is_whole = bool((quad >= 0).all() and (quad <= (width, height)).all())
+    return Scene(pixels, printed, quad, REAL, is_whole)
 
 
 def _decoded(file: NDArray[np.uint8]) -> Image:

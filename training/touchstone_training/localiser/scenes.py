@@ -34,6 +34,10 @@ _LEAST_SHARE, _LEAST_SEEN = 0.02, 0.45
 _ATTEMPTS = 6
 
 
+REAL = "real"
+"""The shape of what was not simulated."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """A photo, and where the face lies in it."""
@@ -44,7 +48,7 @@ class Scene:
     quad: Quad | None
     """Corners in photo px; None where no package is shown."""
     shape: str
-    """One of ``surfaces.SHAPES``, or ``none``."""
+    """One of ``surfaces.SHAPES``, `REAL`, or ``none``."""
     is_whole: bool
     """Whether all corners lie in the photo."""
 

@@ -4,7 +4,7 @@ Drawing a scene costs forty times as much as looking at it once more: every work
 a pool of scenes, draws new ones into it, and looks at a few of them each time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,6 +15,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from touchstone.engine.localisation import CELL_PX, FRAME_PX, Quad, framed
 from touchstone_training.data import Image, chance
+from touchstone_training.localiser.clutter import stained
+from touchstone_training.localiser.overprint import overprinted
 from touchstone_training.localiser.scenes import Materials, Scene, draw_scene
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -42,11 +44,24 @@ class Look:
     shown: float
 
 
-class Looks(IterableDataset[Batch]):
-    """Endless batches of looks at ever new scenes."""
+REAL_SHARE = 0.35
+"""Of the looks, at real photos, where there are any."""
+_OVERPRINTED = 0.75
 
-    def __init__(self, materials: Materials, *, batch: int, seed: int) -> None:
+
+class Looks(IterableDataset[Batch]):
+    """Endless batches of looks at ever new scenes, and at some real photos."""
+
+    def __init__(
+        self,
+        materials: Materials,
+        *,
+        batch: int,
+        seed: int,
+        photographs: Sequence[Scene] = (),
+    ) -> None:
         self._materials, self._batch, self._seed = materials, batch, seed
+        self._photographs = photographs
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches; each worker has its own chance."""
@@ -63,9 +78,23 @@ class Looks(IterableDataset[Batch]):
             looks.append(look(scene, rng))
             again = rng.integers(len(pool), size=_LOOKS_PER_SCENE - 1)
             looks.extend(look(pool[int(number)], rng) for number in again)
+            looks.extend(self._real_looks(rng))
             while len(looks) >= self._batch:
                 yield batched(looks[: self._batch])
                 del looks[: self._batch]
+
+    def _real_looks(self, rng: np.random.Generator) -> Iterator[Look]:
+        """Yield as many as go with those at one drawn scene."""
+        if not self._photographs:
+            return
+        usual = _LOOKS_PER_SCENE * REAL_SHARE / (1 - REAL_SHARE)
+        for _ in range(int(rng.poisson(usual))):
+            scene = self._photographs[int(rng.integers(len(self._photographs)))]
+            if chance(rng, _OVERPRINTED):
+                artworks = self._materials.artworks
+                artwork = artworks[int(rng.integers(len(artworks)))]
+                scene = overprinted(scene, stained(artwork, rng), rng)
+            yield look(scene, rng)
 
 
 def batched(looks: list[Look]) -> Batch:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from unsettled import as_after_training
 
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
 from touchstone.engine.comparison import CLOSER_SIDE_PX, COMPARISON_SIDE_PX
@@ -175,12 +176,7 @@ def test_the_served_file_answers_as_the_network_for_any_frame() -> None:
 def test_what_was_exported_is_restored_to_the_same_network() -> None:
     torch.manual_seed(1)
     net = ComparatorNet()
-    for one in net.modules():  # as after training, not as new
-        if isinstance(one, torch.nn.BatchNorm2d):
-            one.running_mean = torch.empty(one.num_features).uniform_(-0.3, 0.3)
-            one.running_var = torch.empty(one.num_features).uniform_(0.5, 2.0)
-            torch.nn.init.uniform_(one.weight, 0.5, 1.5)
-            torch.nn.init.uniform_(one.bias, -0.2, 0.2)
+    as_after_training(net, seed=1)
     again = restored(to_onnx(net.eval()))
     planes = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 8), np.uint8)
     with torch.inference_mode():

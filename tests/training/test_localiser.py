@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from small_localiser import bright_is_print, localiser_of
 from small_world import printed_mark
 from typer.testing import CliRunner
+from unsettled import as_after_training
 
 from touchstone.bootstrap import open_localiser
 from touchstone.engine.embedding import Vectors
@@ -378,12 +379,7 @@ def test_the_file_that_is_served_answers_as_the_trained_network() -> None:
 def test_what_was_exported_is_restored_to_the_same_network() -> None:
     torch.manual_seed(3)
     net = LocaliserNet()
-    for one in net.modules():  # as after training, not as new
-        if isinstance(one, torch.nn.BatchNorm2d):
-            one.running_mean = torch.empty(one.num_features).uniform_(-0.3, 0.3)
-            one.running_var = torch.empty(one.num_features).uniform_(0.5, 2.0)
-            torch.nn.init.uniform_(one.weight, 0.5, 1.5)
-            torch.nn.init.uniform_(one.bias, -0.2, 0.2)
+    as_after_training(net, seed=3)
     again = restored(release.to_onnx(net.eval()))
     values = centred(torch.randint(0, 256, (1, *FRAME_PX[::-1], 3)))
     with torch.inference_mode():

@@ -6,7 +6,7 @@ rounded to eight bits.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -44,6 +44,31 @@ def provenance(manifest: dict[str, Any]) -> dict[str, Any]:
     """Return how the network was trained, and from which file it was restored."""
     origin = {"version": manifest["version"], "sha256": manifest["sha256"]}
     return {**manifest["training"], "restored_from": origin}
+
+
+def restore_run(
+    models: Path, out: Path, *, name: str, restored: Callable[[bytes], nn.Module]
+) -> None:
+    """Write the network ``name`` that is served in ``models`` to ``out``/best.pt.
+
+    Args:
+        models: folder of served models.
+        out: folder of the run.
+        name: of the network, its file and its manifest.
+        restored: makes a network of the file.
+
+    Raises:
+        ModelError: there is none, not the one that its manifest names, or another.
+    """
+    manifest, model = served(models, name)
+    state = {
+        "net": restored(model).state_dict(),
+        "step": manifest["training"]["step"],
+        "metrics": json.dumps(manifest["held_out"]),
+        "provenance": json.dumps(provenance(manifest)),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    torch.save(state, out / "best.pt")
 
 
 def layers(graph: onnx.GraphProto, kind: str) -> Iterator[Layer]:

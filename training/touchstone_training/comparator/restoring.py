@@ -3,38 +3,25 @@
 What is served has its normalisation folded in: enough to go on from.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import onnx
-import torch
 from numpy.typing import NDArray
 
 from touchstone.errors import ModelError
 from touchstone_training.comparator.network import MIDDLE, PLANES, RANGE, ComparatorNet
 from touchstone_training.comparator.release import ZERO
-from touchstone_training.restoring import fill, layers, provenance, served
+from touchstone_training.restoring import fill, layers, restore_run
 
 
 def restore(models: Path, out: Path) -> None:
     """Write the comparator that is served in ``models`` to ``out``/best.pt.
 
     Raises:
-        ModelError: the file is not the one that its manifest names, or no comparator
-            as `ComparatorNet` is.
+        ModelError: see `restore_run`.
     """
-    manifest, model = served(models, "comparator")
-    out.mkdir(parents=True, exist_ok=True)
-    torch.save(
-        {
-            "net": restored(model).state_dict(),
-            "provenance": json.dumps(provenance(manifest)),
-            "step": manifest["training"]["step"],
-            "metrics": json.dumps(manifest["held_out"]),
-        },
-        out / "best.pt",
-    )
+    restore_run(models, out, name="comparator", restored=restored)
 
 
 def restored(model: bytes) -> ComparatorNet:

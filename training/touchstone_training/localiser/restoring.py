@@ -1,33 +1,20 @@
 """A served localiser back to a checkpoint, from which training can go on."""
 
-import json
 from pathlib import Path
 
 import onnx
-import torch
 
 from touchstone_training.localiser.network import LocaliserNet
-from touchstone_training.restoring import fill, layers, provenance, served
+from touchstone_training.restoring import fill, layers, restore_run
 
 
 def restore(models: Path, out: Path) -> None:
     """Write the localiser that is served in ``models`` to ``out``/best.pt.
 
     Raises:
-        ModelError: the file is not the one that its manifest names, or no localiser as
-            `LocaliserNet` is.
+        ModelError: see `restore_run`.
     """
-    manifest, model = served(models, "localiser")
-    out.mkdir(parents=True, exist_ok=True)
-    torch.save(
-        {
-            "net": restored(model).state_dict(),
-            "step": manifest["training"]["step"],
-            "metrics": json.dumps(manifest["held_out"]["served"]),
-            "provenance": json.dumps(provenance(manifest)),
-        },
-        out / "best.pt",
-    )
+    restore_run(models, out, name="localiser", restored=restored)
 
 
 def restored(model: bytes) -> LocaliserNet:

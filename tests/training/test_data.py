@@ -33,6 +33,7 @@ from touchstone_training.embedder.views import (
     real_view,
     reference_view,
 )
+from touchstone_training.localiser.scenes import REAL, Scene
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -262,6 +263,34 @@ def test_faces_are_looked_at_alone_where_they_are_found(tmp_path: Path) -> None:
     # A photo is four by three, and so short a face is three by one.
     assert {_short_side(one) for one in whole[8:]} == {72}
     assert np.median([_short_side(one) for one in alone[8:]]) < 50
+
+
+def test_artworks_are_printed_over_faces_in_real_photos(tmp_path: Path) -> None:
+    red = [
+        np.full((60, 30 + number, 3), (220, 30, 30), np.uint8) for number in range(4)
+    ]
+    pictures = [
+        Picture(f"design:{number}", f"design:{number}", "artwork", pixels)
+        for number, pixels in enumerate(red)
+    ]
+    grey = np.full((120, 160, 3), 120, np.uint8)
+    printed = np.zeros((120, 160), np.uint8)
+    printed[20:100, 60:100] = 255
+    corners = [[60, 20], [100, 20], [100, 100], [60, 100]]
+    scene = Scene(grey, printed, np.array(corners, np.float32), REAL, is_whole=True)
+    batches = Batches(
+        PictureCache.write(tmp_path, pictures),
+        views=ViewOptions(input_px=64, photo_px=96, real_scenes=1.0),
+        batch=BatchOptions(products=4, sibling_share=0.0),
+        seed=0,
+        photographs=[scene],
+    )
+    shown, _ = next(iter(batches))
+    for photo in shown[4:].numpy().astype(int):
+        is_shown = (photo != 114).any(axis=2)
+        is_red = photo[..., 0] > photo[..., 1] + 40
+        # A grey photo with a red face in it, and nothing else.
+        assert 0.08 < is_red[is_shown].mean() < 0.45
 
 
 def _short_side(picture: torch.Tensor) -> int:

@@ -38,7 +38,7 @@ from touchstone_training.localiser.learn import (
 )
 from touchstone_training.localiser.measuring import places, recalls
 from touchstone_training.localiser.network import LocaliserNet, centred
-from touchstone_training.localiser.overprint import overprinted
+from touchstone_training.localiser.overprint import of_nearest_shape, overprinted
 from touchstone_training.localiser.pack import (
     Pack,
     is_held_out,
@@ -182,6 +182,30 @@ def test_another_face_is_printed_over_in_the_same_light() -> None:
     left[:, 120:], right[:, :180] = False, False
     assert ink[left][:, 0].mean() < 0.8 * ink[right][:, 0].mean()
     assert made.quad is scene.quad
+
+
+@pytest.mark.parametrize("size", [(60, 80), (80, 60)])
+def test_a_face_is_printed_over_along_the_longer_side(size: tuple[int, int]) -> None:
+    """The artwork's ends lie at the carton's ends, whichever way it comes."""
+    artwork = np.full((*size, 3), 200, np.uint8)
+    ends = artwork if size[0] > size[1] else artwork.transpose(1, 0, 2)
+    ends[:20], ends[-20:] = (200, 0, 0), (200, 0, 0)
+    made = overprinted(real_scene(), artwork, np.random.default_rng(1)).pixels
+    is_red = made[..., 0].astype(int) > made[..., 1].astype(int) + 40
+    rows = is_red[:, 100:180].mean(axis=1)
+    assert rows[50:60].mean() > 0.9
+    assert rows[190:205].mean() > 0.9
+    assert rows[110:140].mean() < 0.1
+
+
+def test_the_scene_that_stretches_an_artwork_least_is_drawn() -> None:
+    slim = real_scene()
+    corners = [[20, 100], [280, 100], [280, 140], [20, 140]]
+    flat = replace(slim, quad=np.array(corners, np.float32))
+    rng = np.random.default_rng(0)
+    long = np.zeros((20, 130, 3), np.uint8)
+    assert of_nearest_shape([slim, flat], long, rng) is flat
+    assert of_nearest_shape([slim, flat], long[:, :26], rng) is slim
 
 
 def test_a_pack_keeps_real_photos_and_where_their_faces_lie(tmp_path: Path) -> None:

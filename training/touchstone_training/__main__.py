@@ -112,6 +112,10 @@ def train(
     models: _ModelsFolder = Path("models"),
     input_px: Annotated[int, typer.Option(help="Side of the input.")] = 160,
     products: Annotated[int, typer.Option(help="Products of a batch.")] = 56,
+    scenes: Annotated[
+        Path | None,
+        typer.Option(help="Pack of `localiser pictures`, for the real photos in it."),
+    ] = None,
 ) -> None:
     """Train the embedder; the best checkpoint on the held-out sets is kept."""
     config = replace(
@@ -123,6 +127,7 @@ def train(
         threads=threads,
         resume=None if resume is None else str(resume),
         models=str(models),
+        scenes=None if scenes is None else str(scenes),
         views=ViewOptions(input_px=input_px),
         batch=BatchOptions(products=products),
     )

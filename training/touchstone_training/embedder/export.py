@@ -335,7 +335,9 @@ def without_folders(facts: dict[str, Any]) -> dict[str, Any]:
     def named(key: str, value: Any) -> Any:
         if isinstance(value, dict):
             return without_folders(value)
-        is_file = key in {"init", "resume", "models"} and isinstance(value, str)
+        is_file = key in {"init", "resume", "models", "scenes"} and isinstance(
+            value, str
+        )
         return Path(value).name if is_file else value
 
     return {key: named(key, value) for key, value in facts.items()}

@@ -43,6 +43,8 @@ from touchstone_training.embedder.views import (
     ViewOptions,
     normalised,
 )
+from touchstone_training.localiser.pack import read_pack
+from touchstone_training.localiser.scenes import Scene
 from touchstone_training.running import (
     current_commit,
     schedule,
@@ -83,6 +85,8 @@ class TrainConfig:
     threads: int = 1
     models: str | None = None
     """Folder of the localiser by which faces are cut out of photos."""
+    scenes: str | None = None
+    """Pack of the localiser's pictures: artworks are printed over its real photos."""
     views: ViewOptions = field(default_factory=ViewOptions)
     batch: BatchOptions = field(default_factory=BatchOptions)
 
@@ -135,6 +139,9 @@ class _Run:
         opener = None
         if config.models is not None:
             opener = partial(localiser_in, Path(config.models))
+        photographs: Sequence[Scene] = ()
+        if config.scenes is not None:
+            photographs = read_pack(Path(config.scenes)).scenes
         self.batches = iter(
             DataLoader(
                 Batches(
@@ -143,6 +150,7 @@ class _Run:
                     batch=config.batch,
                     seed=config.seed,
                     open_localiser=opener,
+                    photographs=photographs,
                 ),
                 batch_size=None,
                 num_workers=config.workers,
@@ -156,6 +164,7 @@ class _Run:
             "seed": config.seed,
             "commit": current_commit(),
             "data_digest": cache.digest,
+            "photographs": len(photographs),
             "localiser": None if opener is None else opener().digest,
         }
 

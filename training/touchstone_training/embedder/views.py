@@ -19,6 +19,8 @@ from touchstone.engine.extent import box_of_face
 from touchstone.engine.localisation import Localiser
 from touchstone_training.data import Image, PictureCache, chance
 from touchstone_training.embedder.faces import Opener, face_in
+from touchstone_training.localiser.overprint import of_nearest_shape, overprinted
+from touchstone_training.localiser.scenes import Scene
 from touchstone_training.simulator.photography import Conditions, photograph
 
 
@@ -34,6 +36,9 @@ class ViewOptions:
     max_difficulty: float = 0.8
     padded_share: float = 0.5
     """Share of reference views that do not fill the frame."""
+    real_scenes: float = 0.3
+    """Share of photos of drawn artworks that are printed over a face in a real photo,
+    where there are real photos."""
     packages_behind: float = 0.35
     """Share of photos with other packages as their background."""
 
@@ -131,6 +136,7 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         batch: BatchOptions,
         seed: int,
         open_localiser: Opener | None = None,
+        photographs: Sequence[Scene] = (),
     ) -> None:
         """Prepare the stream.
 
@@ -141,7 +147,9 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
             seed: of all chance.
             open_localiser: opens, in each process, what faces are found with; None
                 shows whole photos only.
+            photographs: real ones, over whose faces artworks are printed.
         """
+        self._photographs = photographs
         self._open_localiser = open_localiser
         self._cache = cache
         self._boxes: dict[int, tuple[int, int, int, int]] = {}
@@ -239,6 +247,10 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         if real and chance(rng, 0.7):
             photo = self._cache[real[int(rng.integers(len(real)))]]
             return real_view(photo, rng)
+        if self._photographs and chance(rng, self._views.real_scenes):
+            face = self._face(index)
+            scene = of_nearest_shape(self._photographs, face, rng)
+            return real_view(overprinted(scene, face, rng).pixels, rng)
         return simulated_view(
             self._face(index),
             rng,

@@ -1,10 +1,12 @@
 """A scene with another face printed over its own, in the same light."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
+from touchstone.engine.localisation import Quad
 from touchstone_training.data import Image
 from touchstone_training.localiser.scenes import Scene
 
@@ -16,15 +18,19 @@ _EDGE_SIGMA_PX = 0.7
 
 
 def overprinted(scene: Scene, artwork: Image, rng: np.random.Generator) -> Scene:
-    """Print ``artwork``, (h, w, 3), over the face of ``scene``, any quarter turned.
+    """Print ``artwork``, (h, w, 3), over the face of ``scene``.
 
-    It is stretched to the quad, shaded as what lay there was, and as soft. Hands over
-    the face are printed over, too.
+    It is stretched to the quad, its longer side along the longer one, either way up,
+    shaded as what lay there was, and as soft. Hands over the face are printed over.
     """
     if scene.quad is None:
         return scene
     height, width = scene.pixels.shape[:2]
-    turned = np.ascontiguousarray(np.rot90(artwork, int(rng.integers(4))))
+    stands = aspect_of(scene.quad) < 1
+    turns = 2 * int(rng.integers(2)) + int(
+        stands != (artwork.shape[0] > artwork.shape[1])
+    )
+    turned = np.ascontiguousarray(np.rot90(artwork, turns))
     tall, wide = turned.shape[:2]
     corners = np.array([[0, 0], [wide, 0], [wide, tall], [0, tall]], np.float32)
     matrix = cv2.getPerspectiveTransform(corners, scene.quad)
@@ -47,3 +53,31 @@ def overprinted(scene: Scene, artwork: Image, rng: np.random.Generator) -> Scene
     soft = cv2.GaussianBlur(scene.printed, (0, 0), _EDGE_SIGMA_PX) / np.float32(255)
     mixed = scene.pixels + soft[..., None] * (lit - scene.pixels)
     return replace(scene, pixels=np.clip(mixed, 0, 255).astype(np.uint8))
+
+
+def aspect_of(quad: Quad) -> float:
+    """Return the width of a quad by its height, both along its sides."""
+    sides = np.linalg.norm(np.roll(quad, -1, axis=0) - quad, axis=1)
+    return float((sides[0] + sides[2]) / max(1e-6, sides[1] + sides[3]))
+
+
+def of_nearest_shape(
+    scenes: Sequence[Scene], artwork: Image, rng: np.random.Generator
+) -> Scene:
+    """Draw a few of ``scenes``, and return the one that stretches ``artwork`` least.
+
+    Raises:
+        ValueError: there is none.
+    """
+    wanted = abs(np.log(artwork.shape[1] / artwork.shape[0]))
+    drawn = [scenes[int(n)] for n in rng.integers(len(scenes), size=_DRAWN)]
+
+    def stretched(scene: Scene) -> float:
+        if scene.quad is None:
+            return np.inf
+        return float(abs(abs(np.log(aspect_of(scene.quad))) - wanted))
+
+    return min(drawn, key=stretched)
+
+
+_DRAWN = 6

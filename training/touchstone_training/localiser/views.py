@@ -16,7 +16,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from touchstone.engine.localisation import CELL_PX, FRAME_PX, Quad, framed
 from touchstone_training.data import Image, chance
 from touchstone_training.localiser.clutter import stained
-from touchstone_training.localiser.overprint import overprinted
+from touchstone_training.localiser.overprint import of_nearest_shape, overprinted
 from touchstone_training.localiser.scenes import Materials, Scene, draw_scene
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -89,10 +89,11 @@ class Looks(IterableDataset[Batch]):
             return
         usual = _LOOKS_PER_SCENE * REAL_SHARE / (1 - REAL_SHARE)
         for _ in range(int(rng.poisson(usual))):
-            scene = self._photographs[int(rng.integers(len(self._photographs)))]
+            artwork = self._materials.artworks[
+                int(rng.integers(len(self._materials.artworks)))
+            ]
+            scene = of_nearest_shape(self._photographs, artwork, rng)
             if chance(rng, _OVERPRINTED):
-                artworks = self._materials.artworks
-                artwork = artworks[int(rng.integers(len(artworks)))]
                 scene = overprinted(scene, stained(artwork, rng), rng)
             yield look(scene, rng)
 

@@ -33,6 +33,7 @@ from touchstone_training.embedder.views import (
     real_view,
     reference_view,
 )
+from touchstone_training.localiser.pack import scenes_in, write_pack
 from touchstone_training.localiser.scenes import REAL, Scene
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -273,24 +274,31 @@ def test_artworks_are_printed_over_faces_in_real_photos(tmp_path: Path) -> None:
         Picture(f"design:{number}", f"design:{number}", "artwork", pixels)
         for number, pixels in enumerate(red)
     ]
-    grey = np.full((120, 160, 3), 120, np.uint8)
-    printed = np.zeros((120, 160), np.uint8)
-    printed[20:100, 60:100] = 255
-    corners = [[60, 20], [100, 20], [100, 100], [60, 100]]
-    scene = Scene(grey, printed, np.array(corners, np.float32), REAL, is_whole=True)
+    pictures.append(Picture("gsd:Arla-Milk", "gsd:Arla", "artwork", red[0]))
+    scene = _in_a_real_photo()
     batches = Batches(
         PictureCache.write(tmp_path, pictures),
         views=ViewOptions(input_px=64, photo_px=96, real_scenes=1.0),
-        batch=BatchOptions(products=4, sibling_share=0.0),
+        batch=BatchOptions(products=5, sibling_share=0.0),
         seed=0,
-        photographs=[scene],
+        open_scenes=lambda: [scene],
     )
-    shown, _ = next(iter(batches))
-    for photo in shown[4:].numpy().astype(int):
+    shown, labels = next(iter(batches))
+    for photo, label in zip(shown[5:].numpy().astype(int), labels[5:], strict=True):
         is_shown = (photo != 114).any(axis=2)
         is_red = photo[..., 0] > photo[..., 1] + 40
-        # A grey photo with a red face in it, and nothing else.
-        assert 0.08 < is_red[is_shown].mean() < 0.45
+        is_blue = photo[..., 2] > photo[..., 0] + 60
+        # A blue photo with a red face in it, and nothing else; no real product's.
+        is_there = (is_red | is_blue)[is_shown].mean() > 0.9
+        assert is_there == (int(label) < 4)
+
+
+def _in_a_real_photo() -> Scene:
+    blue = np.full((120, 160, 3), (30, 40, 220), np.uint8)
+    printed = np.zeros((120, 160), np.uint8)
+    printed[20:100, 60:100] = 255
+    corners = [[60, 20], [100, 20], [100, 100], [60, 100]]
+    return Scene(blue, printed, np.array(corners, np.float32), REAL, is_whole=True)
 
 
 def _short_side(picture: torch.Tensor) -> int:
@@ -300,12 +308,20 @@ def _short_side(picture: torch.Tensor) -> int:
 
 
 def test_batches_go_to_another_process_without_their_pictures(tmp_path: Path) -> None:
+    pack = tmp_path / "pack.npz"
+    write_pack(
+        pack,
+        [Picture(f"design:{n}", "", "artwork", _noise(n)) for n in (3, 11)],
+        long_side_px=64,
+        scenes=[_in_a_real_photo()],
+    )
     batches = Batches(
         _cache(tmp_path),
         views=ViewOptions(input_px=32, photo_px=64),
         batch=BatchOptions(products=4),
         seed=5,
         open_localiser=partial(localiser_in, MODELS),
+        open_scenes=partial(scenes_in, pack),
     )
     first, _ = next(iter(batches))
     sent = pickle.dumps(batches)  # used or not

@@ -21,7 +21,7 @@ from touchstone.errors import InvalidInputError, ModelError
 from touchstone.settings import Settings
 from touchstone_training.data import Image, Item, Picture
 from touchstone_training.embedder.retrieval import RetrievalSet
-from touchstone_training.localiser import release
+from touchstone_training.localiser import gather, release
 from touchstone_training.localiser.accuracy import (
     Located,
     accuracy,
@@ -46,7 +46,7 @@ from touchstone_training.localiser.pack import (
     write_pack,
 )
 from touchstone_training.localiser.photographs import photographed
-from touchstone_training.localiser.restoring import restored
+from touchstone_training.localiser.restoring import restore, restored
 from touchstone_training.localiser.scenes import REAL, Materials, Scene, draw_scene
 from touchstone_training.localiser.views import REAL_SHARE, Looks, batched, look
 from touchstone_training.simulator.surfaces import SHAPES
@@ -149,15 +149,33 @@ def test_registration_tells_where_the_face_lies_in_a_real_photo(
     empty = tmp_path / "empty.png"
     cv2.imwrite(str(empty), np.full((300, 400, 3), 120, np.uint8))
     items.append(Item(empty, "gsd:Arla-1", "photo", "MIT"))
-    [scene] = photographed(items)
+    front = ((0.25, 1 / 6), (0.75, 1 / 6), (0.75, 5 / 6), (0.25, 5 / 6))
+    [scene] = photographed(items, {"gsd:Arla-1": front})
+    assert not list(photographed(items, {"gsd:Arla-2": front}))
     assert scene.quad is not None
     assert scene.pixels.shape == (280, 336, 3)
-    # A hull is cut a little off where the shade of a cut-out might be.
-    assert corner_distance(scene.quad, quad * np.float32(0.56)) < 6
+    true = quad * np.float32(0.56)
+    assert corner_distance(scene.quad, true) < 1.5
+    area = float(cv2.countNonZero(scene.printed))
+    assert area == pytest.approx(float(cv2.contourArea(true)), rel=0.03)
     assert scene.is_whole
-    filled = np.zeros(scene.printed.shape, np.uint8)
-    cv2.fillConvexPoly(filled, np.round(scene.quad).astype(np.int32), 255)
-    assert (filled == scene.printed).mean() > 0.97
+
+
+def test_real_photos_are_of_products_that_may_be_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "open" / "grocerystore_packages"
+    folder.mkdir(parents=True)
+    names = ("gsd:Arla-Sour-Milk", "gsd:Alpro-Fresh-Soy-Milk", "gsd:Valio-Milk")
+    rows = [f"{n}.png,{name},photo,MIT" for n, name in enumerate(names)]
+    (folder / "manifest.csv").write_text(
+        "\n".join(["file,product_id,kind,licence", *rows]), encoding="utf-8"
+    )
+    asked: list[Item] = []
+    monkeypatch.setattr(gather, "photographed", asked.extend)
+    gather.localiser_scenes(tmp_path)
+    assert [one.product_id for one in asked] == ["gsd:Arla-Sour-Milk"]
+    assert not list(gather.localiser_scenes(None))
 
 
 def real_scene() -> Scene:
@@ -425,6 +443,29 @@ def test_the_shipped_localiser_is_restored_and_says_of_what(tmp_path: Path) -> N
     one, other = answered(net, frame), served.answer(frame.canvas)
     agreement = np.corrcoef(one.printed.ravel(), other.printed.ravel())[0, 1]
     assert agreement > 0.99
+
+
+def test_training_goes_on_from_what_is_served(pack_file: Path, tmp_path: Path) -> None:
+    """A step of no length leaves it as it was, its normalisation too."""
+    restore(MODELS, tmp_path / "restored")
+    start = tmp_path / "restored" / "best.pt"
+    config = replace(
+        LearnConfig(),
+        max_steps=1, batch=4, eval_scenes=4, workers=0, peak_rate=0.0,
+        resume=str(start),
+    )  # fmt: skip
+    learn(pack_file, tmp_path / "run", config)
+    before, after = (
+        torch.load(file, weights_only=True)
+        for file in (start, tmp_path / "run" / "last.pt")
+    )
+    for name, kept in before["net"].items():
+        torch.testing.assert_close(after["net"][name], kept)
+    told = json.loads(after["provenance"])["resumed_from"]
+    assert told == json.loads(before["provenance"])
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    held = [one for one in map(json.loads, lines) if one["event"] == "held_out"]
+    assert [one["step"] for one in held] == [0, 1]
 
 
 @pytest.mark.parametrize("name", ["embedder", "comparator"])

@@ -186,16 +186,18 @@ def test_the_mean_of_checkpoints_is_a_run_of_its_own(run: Path, tmp_path: Path) 
     ("state", "told"),
     [
         (None, "holds no checkpoint"),
+        ([1, 2], "no checkpoint of this network"),
+        ({"state": [1], "step": 1, "provenance": {}}, "no checkpoint of this network"),
         ({"net": {}, "step": 1, "provenance": "{}"}, "no checkpoint of this network"),
         ({"state": {}, "step": 1, "provenance": {}}, "another network than"),
     ],
 )
 def test_no_mean_is_taken_of_what_is_no_checkpoint_like_the_others(
-    run: Path, tmp_path: Path, state: dict[str, object] | None, told: str
+    run: Path, tmp_path: Path, state: object, told: str
 ) -> None:
     other = tmp_path / "other.pt"
     if state is None:
-        other.write_bytes(b"nothing")
+        other.write_bytes(b"")
     else:
         torch.save(state, other)
     with pytest.raises(InvalidInputError, match=told):

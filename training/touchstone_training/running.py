@@ -61,12 +61,13 @@ def averaged(
 
 def _checkpoint(path: Path, key: str) -> dict[str, Any]:
     try:
-        state = dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, ValueError, UnpicklingError) as error:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
         raise InvalidInputError(f"{path} holds no checkpoint: {error}") from error
-    if not {key, "step", "provenance"} <= state.keys():
+    is_whole = isinstance(state, dict) and {key, "step", "provenance"} <= state.keys()
+    if not is_whole or not isinstance(state[key], dict):
         raise InvalidInputError(f"{path} is no checkpoint of this network.")
-    return state
+    return dict(state)
 
 
 def schedule(share: float, *, warm_up: float) -> float:

@@ -215,7 +215,7 @@ def to_onnx(
 def calibration_pictures(
     cache: PictureCache, *, input_px: int, open_localiser: Opener | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draw views and photos as in training, (N, S, S, 3): to calibrate, and to check.
+    """Draw views and simulated photos, (N, S, S, 3): to calibrate, and to check.
 
     Photos are simulated at twice the served size: nearly all that come are larger. Of
     most the face is cut out, if there is something to find it with.
@@ -285,6 +285,11 @@ def _halve_weights(model: onnx.ModelProto) -> None:
         model.graph.node.insert(place, cast)
 
 
+_TOLD = ("localiser", "scenes", "averaged")
+"""What a run says where it has it: digests of what it saw faces by and in, and what it
+is the mean of."""
+
+
 def _manifest(
     trained: _Trained, model: bytes, provenance: Provenance
 ) -> dict[str, Any]:
@@ -311,7 +316,7 @@ def _manifest(
             "init_source": provenance.init_source,
             "config": config,
             "resumed_from": _resumed(told.get("resumed_from")),
-            **{key: told[key] for key in ("localiser", "averaged") if key in told},
+            **{key: told[key] for key in _TOLD if key in told},
         },
     }
 

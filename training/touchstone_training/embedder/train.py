@@ -1,5 +1,6 @@
 """The training loop: batches in, checkpoints and metrics.jsonl out."""
 
+import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
 
+from touchstone.errors import InvalidInputError
 from touchstone_training.data import PictureCache
 from touchstone_training.embedder.faces import localiser_in
 from touchstone_training.embedder.losses import (
@@ -43,8 +45,7 @@ from touchstone_training.embedder.views import (
     ViewOptions,
     normalised,
 )
-from touchstone_training.localiser.pack import read_pack
-from touchstone_training.localiser.scenes import Scene
+from touchstone_training.localiser.pack import scenes_in
 from touchstone_training.running import (
     current_commit,
     schedule,
@@ -139,9 +140,13 @@ class _Run:
         opener = None
         if config.models is not None:
             opener = partial(localiser_in, Path(config.models))
-        photographs: Sequence[Scene] = ()
+        open_scenes, scenes = None, None
         if config.scenes is not None:
-            photographs = read_pack(Path(config.scenes)).scenes
+            file = Path(config.scenes)
+            open_scenes = partial(scenes_in, file)
+            if not open_scenes():
+                raise InvalidInputError(f"{file} holds no real photos.", field="scenes")
+            scenes = hashlib.sha256(file.read_bytes()).hexdigest()
         self.batches = iter(
             DataLoader(
                 Batches(
@@ -150,7 +155,7 @@ class _Run:
                     batch=config.batch,
                     seed=config.seed,
                     open_localiser=opener,
-                    photographs=photographs,
+                    open_scenes=open_scenes,
                 ),
                 batch_size=None,
                 num_workers=config.workers,
@@ -164,7 +169,7 @@ class _Run:
             "seed": config.seed,
             "commit": current_commit(),
             "data_digest": cache.digest,
-            "photographs": len(photographs),
+            "scenes": scenes,
             "localiser": None if opener is None else opener().digest,
         }
 

@@ -5,7 +5,7 @@ the face alone, cut out where the localiser finds it, as it is searched with.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -37,8 +37,8 @@ class ViewOptions:
     padded_share: float = 0.5
     """Share of reference views that do not fill the frame."""
     real_scenes: float = 0.3
-    """Share of photos of drawn artworks that are printed over a face in a real photo,
-    where there are real photos."""
+    """Share of photos of drawn artworks (those of real products would lie beside their
+    own kind) that are printed over a face in a real photo, where there are any."""
     packages_behind: float = 0.35
     """Share of photos with other packages as their background."""
 
@@ -121,6 +121,18 @@ def real_view(photo: Image, rng: np.random.Generator) -> Image:
     return np.clip(turned * gain + rng.normal(0, 6), 0, 255).astype(np.uint8)
 
 
+@dataclass(frozen=True, slots=True)
+class _Real:
+    """What each process opens for itself: it goes to no other, or not readily."""
+
+    localiser: Localiser | None
+    scenes: Sequence[Scene]
+
+
+def _is_drawn(family: str) -> bool:
+    return family.startswith(("design:", "collage:", "none:"))
+
+
 class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
     """An endless stream of batches.
 
@@ -136,7 +148,7 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         batch: BatchOptions,
         seed: int,
         open_localiser: Opener | None = None,
-        photographs: Sequence[Scene] = (),
+        open_scenes: Callable[[], Sequence[Scene]] | None = None,
     ) -> None:
         """Prepare the stream.
 
@@ -147,9 +159,10 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
             seed: of all chance.
             open_localiser: opens, in each process, what faces are found with; None
                 shows whole photos only.
-            photographs: real ones, over whose faces artworks are printed.
+            open_scenes: reads, in each process, the real photos over whose faces
+                artworks are printed.
         """
-        self._photographs = photographs
+        self._open_scenes = open_scenes
         self._open_localiser = open_localiser
         self._cache = cache
         self._boxes: dict[int, tuple[int, int, int, int]] = {}
@@ -172,8 +185,7 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         real: list[list[int]] = []
         drawn: list[list[int]] = []
         for name in sorted(families):
-            is_drawn = name.startswith(("design:", "collage:", "none:"))
-            (drawn if is_drawn else real).append(families[name])
+            (drawn if _is_drawn(name) else real).append(families[name])
         # Real families are large (all Arla cartons) and a draw takes one or two of
         # them, so they are listed once for each member; thrice where there are photos.
         listed = [family for family in real for _ in range(self._weight(family))]
@@ -188,17 +200,20 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         number = 0 if worker is None else worker.id
         if worker is not None:
             cv2.setNumThreads(1)
-        localiser = None if self._open_localiser is None else self._open_localiser()
+        real = _Real(
+            None if self._open_localiser is None else self._open_localiser(),
+            () if self._open_scenes is None else self._open_scenes(),
+        )
         rng = np.random.default_rng((self._seed, number))
         while True:
-            yield self._make(rng, localiser)
+            yield self._make(rng, real)
 
     def _make(
-        self, rng: np.random.Generator, localiser: Localiser | None
+        self, rng: np.random.Generator, real: "_Real"
     ) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = self._choose(rng)
         references = [self._reference(index, rng) for index in chosen]
-        photos = [self._photo(index, rng, localiser) for index in chosen]
+        photos = [self._photo(index, rng, real) for index in chosen]
         labels = [self._numbers[self._cache.rows[index].product_id] for index in chosen]
         return (
             torch.from_numpy(np.stack(references + photos)),
@@ -234,22 +249,23 @@ class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
         left, top, right, bottom = self._boxes[index]
         return artwork[top:bottom, left:right]
 
-    def _photo(
-        self, index: int, rng: np.random.Generator, localiser: Localiser | None
-    ) -> Image:
-        shown = self._photographed(index, rng)
-        if localiser is not None and chance(rng, self._views.face_share):
-            shown = face_in(shown, localiser)
+    def _photo(self, index: int, rng: np.random.Generator, real: "_Real") -> Image:
+        shown = self._photographed(index, rng, real.scenes)
+        if real.localiser is not None and chance(rng, self._views.face_share):
+            shown = face_in(shown, real.localiser)
         return prepare(shown, input_px=self._views.input_px)
 
-    def _photographed(self, index: int, rng: np.random.Generator) -> Image:
+    def _photographed(
+        self, index: int, rng: np.random.Generator, scenes: Sequence[Scene]
+    ) -> Image:
         real = self._photos.get(self._cache.rows[index].product_id)
         if real and chance(rng, 0.7):
             photo = self._cache[real[int(rng.integers(len(real)))]]
             return real_view(photo, rng)
-        if self._photographs and chance(rng, self._views.real_scenes):
+        is_drawn = _is_drawn(self._cache.rows[index].family)
+        if scenes and is_drawn and chance(rng, self._views.real_scenes):
             face = self._face(index)
-            scene = of_nearest_shape(self._photographs, face, rng)
+            scene = of_nearest_shape(scenes, face, rng)
             return real_view(overprinted(scene, face, rng).pixels, rng)
         return simulated_view(
             self._face(index),

@@ -49,6 +49,8 @@ class LearnConfig:
     threads: int = 1
     seed: int = 0
     resume: str | None = None
+    """Checkpoint to go on from. Normalisation then goes by what was learned before, not
+    by the batch: of a network that was restored nothing else is left of it."""
 
 
 def learn(pictures: Path, out: Path, config: LearnConfig) -> dict[str, Any]:
@@ -82,9 +84,11 @@ class _Run:
         self.held = held_out_scenes(pack, config.eval_scenes)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         net = LocaliserNet()
+        before: dict[str, Any] = {}
         if config.resume is not None:
             state = torch.load(config.resume, map_location="cpu", weights_only=True)
             net.load_state_dict(state["net"])
+            before = {"resumed_from": json.loads(state["provenance"])}
         self.net = net.to(self.device).to(memory_format=torch.channels_last)
         self.average = deepcopy(self.net).eval()
         self.optimiser = torch.optim.AdamW(
@@ -113,6 +117,7 @@ class _Run:
             "backdrops": len(pack.backdrops),
             "photographs": len(pack.scenes),
             "device": self.device.type,
+            **before,
         }
         (out / "config.json").write_text(json.dumps(self.provenance, indent=1))
 
@@ -120,6 +125,8 @@ class _Run:
         """Step until the time is used up."""
         began = evaluated = time.monotonic()
         config, done, losses = self.config, 0, [0.0, 0.0, 0.0]
+        if config.resume is not None:
+            self._keep(0)
         for step, share in steps(minutes=config.minutes, max_steps=config.max_steps):
             fresh = self._step(share, step)
             done = step + 1
@@ -142,6 +149,7 @@ class _Run:
         values = centred(canvas).contiguous(memory_format=torch.channels_last)
         # Half the bits are three times as slow on a CPU at these widths.
         is_cuda = self.device.type == "cuda"
+        self.net.train(self.config.resume is None)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_cuda):
             answers = self.net(values)
         parts = losses_of(answers, targets[0], targets[1], targets[2])

@@ -4,7 +4,7 @@ Artworks (what is photographed and what lies about) and backdrops (pictures that
 package) as JPEG, so that a machine that trains need not draw anything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -101,6 +101,15 @@ def _as_jpeg(pixels: Image) -> NDArray[np.uint8]:
     quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     _, data = cv2.imencode(".jpg", turned, quality)
     return np.asarray(data, np.uint8).ravel()
+
+
+def scenes_in(path: Path) -> Sequence[Scene]:
+    """Return the real photos in a pack alone.
+
+    Raises:
+        InvalidInputError: see `read_pack`.
+    """
+    return read_pack(path).scenes
 
 
 def read_pack(path: Path) -> Pack:

@@ -37,8 +37,8 @@ from touchstone_training.comparator.tune import (
     planes_of,
     tune,
 )
-from touchstone_training.embedder.export import without_folders
 from touchstone_training.measuring import GENUINE
+from touchstone_training.releasing import without_folders
 
 MODELS = Path(__file__).parents[2] / "models"
 EASY = PairOptions(genuine=1, forged=2, difficulty=0.0)

@@ -35,10 +35,10 @@ from touchstone_training.comparator.network import (
     ComparatorNet,
 )
 from touchstone_training.comparator.tune import held_out, planes_of
-from touchstone_training.embedder.export import without_folders, without_traces
 from touchstone_training.feeding import fed_with_bytes
 from touchstone_training.quantise import quantised
 from touchstone_training.ranking import auroc
+from touchstone_training.releasing import without_folders, without_traces
 from touchstone_training.running import averaged
 
 MAX_SIZE_BYTES = 4_000_000

@@ -37,6 +37,7 @@ from touchstone_training.embedder.retrieval import as_document as metrics_docume
 from touchstone_training.embedder.train import embedder, load_state
 from touchstone_training.embedder.views import Batches, BatchOptions, ViewOptions
 from touchstone_training.quantise import quantised
+from touchstone_training.releasing import without_folders, without_traces
 
 MAX_SIZE_BYTES = 12_000_000
 MAX_PARITY_DIFFERENCE = 2e-3
@@ -249,17 +250,6 @@ def stored(model: onnx.ModelProto) -> bytes:
     return bytes(made.SerializeToString())
 
 
-def without_traces(model: onnx.ModelProto) -> None:
-    """Take out where the exporter's code stood: folders of the exporting machine."""
-    graph = model.graph
-    for owner in (model, graph, *graph.node, *graph.input, *graph.output):
-        del owner.metadata_props[:]
-        if isinstance(owner, onnx.NodeProto):
-            owner.doc_string = ""
-    for value in (*graph.value_info, *graph.initializer):
-        del value.metadata_props[:]
-
-
 def _halve_weights(model: onnx.ModelProto) -> None:
     """Store float32 initialisers that float16 holds exactly as that, with a Cast back.
 
@@ -329,23 +319,6 @@ def _resumed(earlier: dict[str, Any] | None) -> dict[str, Any] | None:
         "config": without_folders(earlier["config"]),
         "resumed_from": _resumed(earlier.get("resumed_from")),
     }
-
-
-def without_folders(facts: dict[str, Any]) -> dict[str, Any]:
-    """Keep file names only: folders of the training machine mean nothing elsewhere.
-
-    In what a run was resumed from as well, however deep.
-    """
-
-    def named(key: str, value: Any) -> Any:
-        if isinstance(value, dict):
-            return without_folders(value)
-        is_file = key in {"init", "resume", "models", "scenes"} and isinstance(
-            value, str
-        )
-        return Path(value).name if is_file else value
-
-    return {key: named(key, value) for key, value in facts.items()}
 
 
 def _check_parity(trained: _Trained, full: OnnxEmbedder) -> float:

@@ -23,13 +23,13 @@ from touchstone.engine.localisation import (
     framed,
 )
 from touchstone.errors import ModelError
-from touchstone_training.embedder.export import without_folders, without_traces
 from touchstone_training.feeding import fed_with_bytes
 from touchstone_training.localiser.accuracy import Located, accuracy, held_out_scenes
 from touchstone_training.localiser.network import MIDDLE, RANGE, LocaliserNet
 from touchstone_training.localiser.pack import Pack, read_pack
 from touchstone_training.localiser.scenes import Materials, Scene, draw_scene
 from touchstone_training.quantise import quantised
+from touchstone_training.releasing import without_folders, without_traces
 
 MAX_SIZE_BYTES = 6_000_000
 _OPSET = 18

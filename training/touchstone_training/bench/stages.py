@@ -133,7 +133,7 @@ _Place: TypeAlias = tuple[Any, str, str | Callable[..., str]]
 _PLACES: tuple[_Place, ...] = (
     (verification, "decode", "decode"),
     (retrieval, "match", "look at what registered"),
-    (retrieval, "cut_out", _FACE),
+    (retrieval, "face_alone", _FACE),
     (OnnxLocaliser, "locate", _FACE),
     (verification, "examine", "examine, the rest"),
     (verification, "measure_quality", _QUALITY),

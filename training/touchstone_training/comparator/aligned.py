@@ -158,7 +158,7 @@ def pack_real(items: Sequence[Item], out: Path) -> int:
         out: gets a folder for each product.
     """
     known = {
-        item.product_id: Known.of(_decoded(item), [])
+        item.product_id: Known.of(decoded(item), [])
         for item in items
         if item.kind == "reference"
     }
@@ -171,7 +171,7 @@ def pack_real(items: Sequence[Item], out: Path) -> int:
     ]
     for item in track(photos, description="Real photographs"):
         pair = known[item.product_id].aligned(
-            _decoded(item), least_inliers=_SURE_REAL_INLIERS
+            decoded(item), least_inliers=_SURE_REAL_INLIERS
         )
         if pair is None:
             continue
@@ -188,7 +188,8 @@ def pack_real(items: Sequence[Item], out: Path) -> int:
     return sum(len(kept) for kept in rows.values())
 
 
-def _decoded(item: Item) -> Pixels:
+def decoded(item: Item) -> Pixels:
+    """Read a picture of a data set as the service would."""
     return decode(item.path.read_bytes(), max_side_px=WORKING_SIDE_PX).pixels
 
 

@@ -4,7 +4,7 @@ Artworks (what is photographed and what lies about) and backdrops (pictures that
 package) as JPEG, so that a machine that trains need not draw anything.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -13,10 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.engine.localisation import Quad
 from touchstone.errors import InvalidInputError
 from touchstone_training.data import Image, Picture, shrunk
-from touchstone_training.localiser.scenes import REAL, Scene
+from touchstone_training.localiser.scenes import REAL, Scene, lies_within
 
 FIRST_SEED = 500_000
 """Of the procedural designs that the localiser learns from."""
@@ -104,12 +103,12 @@ def _as_jpeg(pixels: Image) -> NDArray[np.uint8]:
 
 
 def scenes_in(path: Path) -> Sequence[Scene]:
-    """Return the real photos in a pack alone.
+    """Decode the real photos in a pack, and nothing else.
 
     Raises:
-        InvalidInputError: see `read_pack`.
+        InvalidInputError: the pack is not there or damaged.
     """
-    return read_pack(path).scenes
+    return _scenes(_Files.of(path))
 
 
 def read_pack(path: Path) -> Pack:
@@ -118,44 +117,64 @@ def read_pack(path: Path) -> Pack:
     Raises:
         InvalidInputError: it is not there, damaged, or has too few artworks.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            names, kinds = arrays["names"].tolist(), arrays["kinds"].tolist()
-            files = np.split(arrays["data"], arrays["ends"][:-1])
-            quads = arrays["quads"]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise InvalidInputError(
-            f"{path} holds no pack of pictures: {error}", field="pictures"
-        ) from error
+    files = _Files.of(path)
     artworks: list[Image] = []
     held: list[Image] = []
-    backdrops: list[Image] = []
-    photos: list[Image] = []
-    prints: list[NDArray[np.uint8]] = []
-    for name, kind, data in zip(names, kinds, files, strict=True):
-        pixels = _decoded(data)
-        if kind == "artwork":
-            (held if is_held_out(name) else artworks).append(pixels)
-        elif kind == _PRINT:
-            prints.append(np.ascontiguousarray(pixels[..., 0]))
-        else:
-            (photos if kind == _SCENE else backdrops).append(pixels)
+    for name, pixels in files.of_kind("artwork"):
+        (held if is_held_out(name) else artworks).append(pixels)
     if not artworks or not held:
         raise InvalidInputError(
             f"{path} lacks artworks to learn from or to be measured on.",
             field="pictures",
         )
-    scenes = [
-        _scene(photo, printed, np.asarray(quad, np.float32))
-        for photo, printed, quad in zip(photos, prints, quads, strict=True)
-    ]
-    return Pack(tuple(artworks), tuple(held), tuple(backdrops), tuple(scenes))
+    backdrops = tuple(pixels for _, pixels in files.of_kind("backdrop"))
+    return Pack(tuple(artworks), tuple(held), backdrops, _scenes(files))
 
 
-def _scene(pixels: Image, printed: NDArray[np.uint8], quad: Quad) -> Scene:
-    height, width = printed.shape
-    is_whole = bool((quad >= 0).all() and (quad <= (width, height)).all())
-    return Scene(pixels, printed, quad, REAL, is_whole)
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What a pack holds, not yet decoded."""
+
+    names: list[str]
+    kinds: list[str]
+    data: list[NDArray[np.uint8]]
+    quads: NDArray[np.float32]
+
+    @staticmethod
+    def of(path: Path) -> "_Files":
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return _Files(
+                    arrays["names"].tolist(),
+                    arrays["kinds"].tolist(),
+                    np.split(arrays["data"], arrays["ends"][:-1]),
+                    arrays["quads"],
+                )
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            raise InvalidInputError(
+                f"{path} holds no pack of pictures: {error}", field="pictures"
+            ) from error
+
+    def of_kind(self, wanted: str) -> Iterator[tuple[str, Image]]:
+        for name, kind, data in zip(self.names, self.kinds, self.data, strict=True):
+            if kind == wanted:
+                yield name, _decoded(data)
+
+
+def _scenes(files: _Files) -> tuple[Scene, ...]:
+    photos, prints = files.of_kind(_SCENE), files.of_kind(_PRINT)
+    return tuple(
+        Scene(
+            photo,
+            np.ascontiguousarray(printed[..., 0]),
+            quad,
+            REAL,
+            lies_within(quad, photo),
+        )
+        for (_, photo), (_, printed), quad in zip(
+            photos, prints, files.quads, strict=True
+        )
+    )
 
 
 def _decoded(file: NDArray[np.uint8]) -> Image:

@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from touchstone.catalogue import WORKING_SIDE_PX
-from touchstone.engine.image import decode
 from touchstone.engine.localisation import ordered
 from touchstone.engine.registration import Registration
-from touchstone_training.comparator.aligned import Known
+from touchstone_training.comparator.aligned import Known, decoded
 from touchstone_training.data import Image, Item, shrunk
-from touchstone_training.localiser.scenes import REAL, Scene
+from touchstone_training.localiser.scenes import REAL, Scene, lies_within
 
 SIDE_PX = 336
 """Longer side of a scene's photo: what a simulated one has at most."""
@@ -56,13 +54,13 @@ def photographed(
         fronts: of the products, where the face lies in the reference.
     """
     known = {
-        item.product_id: Known.of(_decoded(item), [])
+        item.product_id: Known.of(decoded(item), [])
         for item in items
         if item.kind == "reference" and item.product_id in fronts
     }
     photos = [one for one in items if one.kind == "photo" and one.product_id in known]
     for item in track(photos, description="Real photographs"):
-        pixels, reference = _decoded(item), known[item.product_id]
+        pixels, reference = decoded(item), known[item.product_id]
         found = reference.registered(pixels)
         if found is not None and found.inliers >= _SURE_INLIERS:
             size = np.array(reference.reference.size_px)
@@ -91,9 +89,4 @@ def scene_of(
     is_there = cv2.countNonZero(printed) >= max(1.0, _LEAST_IN_PHOTO * area)
     if not is_there or not cv2.isContourConvex(quad):
         return None
-    is_whole = bool((quad >= 0).all() and (quad <= (width, height)).all())
-    return Scene(small, printed, ordered(quad), REAL, is_whole)
-
-
-def _decoded(item: Item) -> Image:
-    return decode(item.path.read_bytes(), max_side_px=WORKING_SIDE_PX).pixels
+    return Scene(small, printed, ordered(quad), REAL, lies_within(quad, small))

@@ -160,11 +160,19 @@ def _scene_of(photo: SimulatedPhoto) -> Scene | None:
     is_seen = seen > _LEAST_SEEN * min(whole, 0.9 * height * width)
     if seen < _LEAST_SHARE * height * width or not is_seen:
         return None
-    low, high = quad.min(axis=0), quad.max(axis=0)
-    is_whole = bool((low >= 0).all() and (high <= (width, height)).all())
     return Scene(
-        photo.pixels, photo.print_share, quad, photo.conditions.shape, is_whole
+        photo.pixels,
+        photo.print_share,
+        quad,
+        photo.conditions.shape,
+        lies_within(quad, photo.pixels),
     )
+
+
+def lies_within(quad: Quad, pixels: Image) -> bool:
+    """Tell whether all corners lie in the photo."""
+    height, width = pixels.shape[:2]
+    return bool((quad >= 0).all() and (quad <= (width, height)).all())
 
 
 def face_quad(photo: SimulatedPhoto) -> Quad | None:

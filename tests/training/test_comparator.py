@@ -14,7 +14,7 @@ from unsettled import as_after_training
 
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
 from touchstone.engine.comparison import CLOSER_SIDE_PX, COMPARISON_SIDE_PX
-from touchstone.errors import InvalidInputError, ModelError
+from touchstone.errors import ModelError
 from touchstone_training.comparator.aligned import Packed, pack, packed
 from touchstone_training.comparator.learn import LearnConfig
 from touchstone_training.comparator.lessons import (
@@ -26,7 +26,6 @@ from touchstone_training.comparator.lessons import (
 from touchstone_training.comparator.network import STRIDE, ComparatorNet
 from touchstone_training.comparator.pairs import PairOptions, make_pairs
 from touchstone_training.comparator.release import (
-    average,
     release_comparator,
     to_onnx,
 )
@@ -210,32 +209,6 @@ def test_the_shipped_comparator_is_restored_and_says_of_what(tmp_path: Path) -> 
 def test_another_network_is_not_taken_for_a_comparator() -> None:
     with pytest.raises(ModelError, match="another network"):
         restored((MODELS / "localiser.onnx").read_bytes())
-
-
-def test_the_mean_of_checkpoints_says_what_it_is_the_mean_of(tmp_path: Path) -> None:
-    files = []
-    for number in (1, 3):
-        net = ComparatorNet()
-        for weights in net.parameters():
-            torch.nn.init.constant_(weights, number)
-        files.append(tmp_path / str(number) / "last.pt")
-        files[-1].parent.mkdir()
-        state = {
-            "net": net.state_dict(),
-            "provenance": json.dumps({"run": number}),
-            "step": number,
-            "metrics": "{}",
-        }
-        torch.save(state, files[-1])
-    average(files, tmp_path / "mean")
-    made = torch.load(tmp_path / "mean" / "best.pt", weights_only=True)
-    ComparatorNet().load_state_dict(made["net"])
-    assert float(made["net"]["cells.bias"]) == 2.0
-    provenance = json.loads(made["provenance"])
-    assert provenance["run"] == 3
-    assert provenance["averaged"] == ["1/last.pt, step 1", "3/last.pt, step 3"]
-    with pytest.raises(InvalidInputError, match="at least two"):
-        average(files[:1], tmp_path / "mean")
 
 
 def test_a_short_training_ends_in_a_served_file(aligned: Path, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,15 +17,17 @@ from unsettled import as_after_training
 from touchstone.bootstrap import open_localiser
 from touchstone.engine.embedding import Vectors
 from touchstone.engine.image import Pixels
-from touchstone.engine.localisation import CELL_PX, FRAME_PX, framed
+from touchstone.engine.localisation import CELL_PX, FRAME_PX, framed, ordered
 from touchstone.errors import InvalidInputError, ModelError
 from touchstone.settings import Settings
-from touchstone_training.data import Image, Item, Picture
+from touchstone_training.data import Image, Item, Picture, split
 from touchstone_training.embedder.retrieval import RetrievalSet
 from touchstone_training.localiser import gather, release
 from touchstone_training.localiser.accuracy import (
     Located,
     accuracy,
+    accuracy_of_both,
+    chosen_by,
     corner_distance,
     held_out_scenes,
     overlap,
@@ -43,9 +46,14 @@ from touchstone_training.localiser.pack import (
     Pack,
     is_held_out,
     read_pack,
+    scenes_in,
     write_pack,
 )
-from touchstone_training.localiser.photographs import photographed
+from touchstone_training.localiser.photographs import (
+    FRONTS,
+    HELD_OUT_FRONTS,
+    photographed,
+)
 from touchstone_training.localiser.restoring import restore, restored
 from touchstone_training.localiser.scenes import REAL, Materials, Scene, draw_scene
 from touchstone_training.localiser.views import REAL_SHARE, Looks, batched, look
@@ -161,7 +169,7 @@ def test_registration_tells_where_the_face_lies_in_a_real_photo(
     assert scene.is_whole
 
 
-def test_real_photos_are_of_products_that_may_be_trained_on(
+def test_real_photos_are_of_products_that_may_be_trained_on_or_of_held_out_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "open" / "grocerystore_packages"
@@ -171,11 +179,28 @@ def test_real_photos_are_of_products_that_may_be_trained_on(
     (folder / "manifest.csv").write_text(
         "\n".join(["file,product_id,kind,licence", *rows]), encoding="utf-8"
     )
-    asked: list[Item] = []
-    monkeypatch.setattr(gather, "photographed", asked.extend)
-    gather.localiser_scenes(tmp_path)
-    assert [one.product_id for one in asked] == ["gsd:Arla-Sour-Milk"]
-    assert not list(gather.localiser_scenes(None))
+    monkeypatch.setattr(
+        gather,
+        "photographed",
+        lambda items, fronts: [
+            (one.product_id, one.product_id in fronts) for one in items
+        ],
+    )
+    trained, held = gather.localiser_scenes(tmp_path)
+    assert list(trained) == [("gsd:Arla-Sour-Milk", True)]
+    told = {("gsd:Alpro-Fresh-Soy-Milk", True), ("gsd:Valio-Milk", False)}
+    assert set(held) == told
+    assert gather.localiser_scenes(None) == ((), ())
+
+
+def test_no_front_is_marked_for_both_uses_and_each_is_a_face() -> None:
+    for fronts, part in ((FRONTS, "train"), (HELD_OUT_FRONTS, "held_out")):
+        assert {split(product) for product in fronts} == {part}
+        for corners in fronts.values():
+            quad = np.array(corners, np.float32)
+            assert cv2.isContourConvex(quad)
+            np.testing.assert_array_equal(ordered(quad), quad)
+            assert ((quad >= 0) & (quad <= 1)).all()
 
 
 def real_scene() -> Scene:
@@ -228,16 +253,22 @@ def test_the_scene_that_stretches_an_artwork_least_is_drawn() -> None:
 
 def test_a_pack_keeps_real_photos_and_where_their_faces_lie(tmp_path: Path) -> None:
     scene = real_scene()
+    assert scene.quad is not None
     path = tmp_path / "pictures.npz"
-    count = write_pack(path, pictures(), long_side_px=160, scenes=[scene])
-    assert count == 16  # scene and pictures
+    other = replace(scene, quad=scene.quad + 1)
+    count = write_pack(
+        path, pictures(), long_side_px=160, scenes=[scene], held_scenes=[other]
+    )
+    assert count == 17  # scenes and pictures
     kept = read_pack(path)
     assert len(kept.artworks) == 13
-    [again] = kept.scenes
+    [again], [held] = kept.scenes, kept.held_scenes
+    assert len(scenes_in(path)) == 1
     np.testing.assert_array_equal(again.printed, scene.printed)
     assert again.quad is not None
-    assert scene.quad is not None
     np.testing.assert_allclose(again.quad, scene.quad)
+    np.testing.assert_allclose(held.quad, again.quad + 1)
+    assert kept.digest == hashlib.sha256(path.read_bytes()).hexdigest()
     assert again.is_whole
     gap = np.abs(again.pixels.astype(int) - scene.pixels)
     assert gap.mean() < 4
@@ -524,6 +555,26 @@ def test_places_are_measured_by_shape(pack: Pack) -> None:
     told = places(localiser_of(bright_is_print()), pack, scenes=2)
     assert set(told) == {"all", "mixed", *SHAPES}
     assert told["flat"]["faces"] == 2
+
+
+def test_real_places_are_measured_where_there_are_any(pack: Pack) -> None:
+    both = replace(pack, held_scenes=(real_scene(),))
+    told = places(localiser_of(bright_is_print()), both, scenes=1)
+    assert told["real"]["faces"] == 1
+    assert told["all"]["faces"] == len(SHAPES) + told["mixed"]["faces"]
+
+
+def test_checkpoints_are_chosen_by_drawn_and_real_places_alike() -> None:
+    scenes = [real_scene()] * 3
+    overlaps = iter([0.5, 0.7, 0.9])
+
+    def located_in(scene: Scene) -> Located:
+        return Located(scene.shape, True, 0.9, next(overlaps), 0.01)
+
+    told = accuracy_of_both(located_in, scenes[:1], scenes[1:])
+    assert (told["mean_iou"], told["real"]["mean_iou"]) == (0.5, 0.8)
+    assert chosen_by(told) == pytest.approx(0.65)
+    assert chosen_by(accuracy([])) == 0
 
 
 class _Blocks:

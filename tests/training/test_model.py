@@ -16,6 +16,7 @@ from torch import nn
 
 from touchstone.engine.embedding import EmbedderManifest, OnnxEmbedder
 from touchstone.errors import ModelError
+from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.data import Picture, PictureCache
 from touchstone_training.embedder.export import (
     MAX_SIZE_BYTES,
@@ -206,8 +207,7 @@ def test_an_int8_release_says_what_it_is_and_what_it_cost(
         "data_digest": cache.digest,
     }
     (tmp_path / "config.json").write_text(json.dumps(provenance))
-    checkpoint = {"state": net.state_dict(), "step": 1, "provenance": provenance}
-    torch.save(checkpoint, tmp_path / "best.pt")
+    Checkpoint(net.state_dict(), 1, {}, provenance).write(tmp_path / BEST)
     views = list(_pictures(4))
     names = ["a", "b", "c", "d"]
     manifest = export_embedder(

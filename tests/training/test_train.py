@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from touchstone.engine.embedding import EmbedderManifest, OnnxEmbedder, prepare
 from touchstone.engine.image import Pixels
 from touchstone.engine.localisation import Face
-from touchstone.errors import InvalidInputError, ModelError
+from touchstone.errors import ModelError
+from touchstone_training.checkpoints import BEST, LAST, Checkpoint
 from touchstone_training.data import Picture, PictureCache
 from touchstone_training.embedder.collage import Materials, collage
 from touchstone_training.embedder.export import Provenance, export_embedder, load_run
 from touchstone_training.embedder.model import build
-from touchstone_training.embedder.restoring import average, restore, restored
+from touchstone_training.embedder.restoring import restore, restored
 from touchstone_training.embedder.retrieval import (
     RetrievalSet,
     by_face,
@@ -27,7 +28,6 @@ from touchstone_training.embedder.retrieval import (
 from touchstone_training.embedder.train import (
     TrainConfig,
     embedder,
-    load_state,
     train,
 )
 from touchstone_training.embedder.views import BatchOptions, ViewOptions
@@ -84,21 +84,21 @@ def test_a_run_logs_every_step_and_each_stage(run: Path) -> None:
 
 
 def test_a_checkpoint_says_where_it_comes_from(run: Path) -> None:
-    checkpoint = torch.load(run / "first" / "best.pt", weights_only=True)
-    provenance = checkpoint["provenance"]
+    checkpoint = Checkpoint.read(run / "first" / BEST)
+    provenance = checkpoint.provenance
     assert provenance["config"]["dim"] == 16
     assert provenance["seed"] == 0
     assert len(provenance["data_digest"]) == 64
     assert provenance["commit"]
-    assert checkpoint["metrics"]["sets"]["four"]["photos"] == 4
+    assert checkpoint.metrics["sets"]["four"]["photos"] == 4
 
 
 def test_training_moves_the_weights(run: Path) -> None:
-    kept = torch.load(run / "first" / "last.pt", weights_only=True)["state"]
+    kept = Checkpoint.read(run / "first" / LAST).net
     again = replace(_TINY, max_steps=0)
     cache = PictureCache.open(run / "cache")
     train(cache, _sets(), config=again, out=run / "untrained")
-    untouched = torch.load(run / "untrained" / "last.pt", weights_only=True)["state"]
+    untouched = Checkpoint.read(run / "untrained" / LAST).net
     name = "features.10.conv.0.0.weight"
     assert not torch.equal(kept[name], untouched[name])
     frozen = "features.0.0.weight"
@@ -108,11 +108,11 @@ def test_training_moves_the_weights(run: Path) -> None:
 def test_a_resumed_run_starts_where_the_other_ended(run: Path) -> None:
     resumed = replace(_TINY, max_steps=0, resume=str(run / "first" / "last.pt"), seed=5)
     train(PictureCache.open(run / "cache"), _sets(), config=resumed, out=run / "second")
-    before = torch.load(run / "first" / "last.pt", weights_only=True)
-    after = torch.load(run / "second" / "last.pt", weights_only=True)
+    before = Checkpoint.read(run / "first" / LAST)
+    after = Checkpoint.read(run / "second" / LAST)
     name = "features.10.conv.0.0.weight"
-    torch.testing.assert_close(after["state"][name], before["state"][name])
-    assert after["provenance"]["resumed_from"]["seed"] == 0
+    torch.testing.assert_close(after.net[name], before.net[name])
+    assert after.provenance["resumed_from"]["seed"] == 0
 
 
 @pytest.mark.filterwarnings("default")  # torch's exporter warns about itself
@@ -142,7 +142,9 @@ def test_the_shipped_embedder_is_restored_and_says_of_what(tmp_path: Path) -> No
     restore(MODELS, tmp_path)
     text = (MODELS / "embedder.json").read_text(encoding="utf-8")
     net = build("efficientnet_lite0")
-    told = load_state(net, tmp_path / "best.pt")["provenance"]
+    kept = Checkpoint.read(tmp_path / BEST)
+    net.load_state_dict(kept.net)
+    told = kept.provenance
     assert told["restored_from"]["sha256"] == json.loads(text)["sha256"]
     assert told["config"] == json.loads(text)["training"]["config"]
     served = OnnxEmbedder.from_bytes(
@@ -163,46 +165,6 @@ def test_the_shipped_embedder_is_restored_and_says_of_what(tmp_path: Path) -> No
 def test_another_network_is_not_taken_for_an_embedder(name: str) -> None:
     with pytest.raises(ModelError, match="another network"):
         restored((MODELS / f"{name}.onnx").read_bytes(), "efficientnet_lite0", dim=256)
-
-
-def test_the_mean_of_checkpoints_is_a_run_of_its_own(run: Path, tmp_path: Path) -> None:
-    files = [tmp_path / "early.pt", run / "first" / "last.pt"]
-    late = torch.load(files[1], weights_only=True)
-    name = "features.10.conv.0.0.weight"
-    late["state"][name] = late["state"][name] + 2
-    torch.save({**late, "step": 3}, files[0])
-    average(files, tmp_path / "mean")
-    made, checkpoint = load_run(tmp_path / "mean")
-    wanted = late["state"][name] - 1
-    torch.testing.assert_close(made.state_dict()[name], wanted, atol=2e-3, rtol=0)
-    early = f"{tmp_path.name}/early.pt, step 3"
-    assert checkpoint["provenance"]["averaged"] == [early, "first/last.pt, step 6"]
-    assert checkpoint["metrics"] == {}
-    with pytest.raises(InvalidInputError, match="at least two"):
-        average(files[:1], tmp_path / "mean")
-
-
-@pytest.mark.parametrize(
-    ("state", "told"),
-    [
-        (None, "holds no checkpoint"),
-        ([1, 2], "no checkpoint of this network"),
-        ({"state": [1], "step": 1, "provenance": {}}, "no checkpoint of this network"),
-        ({"net": {}, "step": 1, "provenance": "{}"}, "no checkpoint of this network"),
-        ({"state": {}, "step": 1, "provenance": {}}, "another network than"),
-    ],
-)
-def test_no_mean_is_taken_of_what_is_no_checkpoint_like_the_others(
-    run: Path, tmp_path: Path, state: object, told: str
-) -> None:
-    other = tmp_path / "other.pt"
-    if state is None:
-        other.write_bytes(b"")
-    else:
-        torch.save(state, other)
-    with pytest.raises(InvalidInputError, match=told):
-        average([other, run / "first" / "last.pt"], tmp_path / "mean")
-    assert not (tmp_path / "mean").exists()
 
 
 def test_a_folder_without_an_embedder_is_not_restored(tmp_path: Path) -> None:

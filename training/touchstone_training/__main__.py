@@ -12,12 +12,12 @@ from rich.console import Console
 from touchstone_training import proving
 from touchstone_training.bench.suite import Part, run_suite
 from touchstone_training.benchmark.command import benchmark
+from touchstone_training.checkpoints import average as take_mean
 from touchstone_training.comparator.commands import app as comparator
 from touchstone_training.data import HELD_OUT_SEED, PictureCache
 from touchstone_training.embedder.export import Provenance, export_embedder
 from touchstone_training.embedder.faces import localiser_in
 from touchstone_training.embedder.pictures import drawn_designs, training_pictures
-from touchstone_training.embedder.restoring import average as take_mean
 from touchstone_training.embedder.restoring import restore as restore_checkpoint
 from touchstone_training.embedder.retrieval import (
     RetrievalSet,
@@ -162,10 +162,10 @@ def average(
     ],
     *,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path(
-        "runs/averaged-embedder"
+        "runs/averaged"
     ),
 ) -> None:
-    """Take the mean of weights: of a run, and of what it went on from."""
+    """Take the mean of any network's weights: of a run, and what it went on from."""
     take_mean(checkpoints, out)
 
 

@@ -18,6 +18,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from touchstone.errors import ModelError
+from touchstone_training.checkpoints import BEST, Checkpoint
 
 Layer: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
 """Weight and bias."""
@@ -40,12 +41,6 @@ def served(models: Path, name: str) -> tuple[dict[str, Any], bytes]:
     return manifest, model
 
 
-def provenance(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return how the network was trained, and from which file it was restored."""
-    origin = {"version": manifest["version"], "sha256": manifest["sha256"]}
-    return {**manifest["training"], "restored_from": origin}
-
-
 def restore_run(
     models: Path, out: Path, *, name: str, restored: Callable[[bytes], nn.Module]
 ) -> None:
@@ -61,14 +56,17 @@ def restore_run(
         ModelError: there is none, not the one that its manifest names, or another.
     """
     manifest, model = served(models, name)
-    state = {
-        "net": restored(model).state_dict(),
-        "step": manifest["training"]["step"],
-        "metrics": json.dumps(manifest["held_out"]),
-        "provenance": json.dumps(provenance(manifest)),
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    torch.save(state, out / "best.pt")
+    write_run(out, manifest, restored(model), metrics=manifest["held_out"])
+
+
+def write_run(
+    out: Path, manifest: dict[str, Any], net: nn.Module, *, metrics: dict[str, Any]
+) -> None:
+    """Write what was restored to ``out``, as a run that says which file it was."""
+    origin = {"version": manifest["version"], "sha256": manifest["sha256"]}
+    told = {**manifest["training"], "restored_from": origin}
+    step = manifest["training"]["step"]
+    Checkpoint(net.state_dict(), step, metrics, told).write(out / BEST)
 
 
 def layers(graph: onnx.GraphProto, kind: str) -> Iterator[Layer]:

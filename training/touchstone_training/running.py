@@ -2,17 +2,13 @@
 
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
 import numpy as np
 import torch
 from rich.progress import Progress
 from torch import nn
-
-from touchstone.errors import InvalidInputError
 
 
 def update_average(average: nn.Module, net: nn.Module, *, decay: float) -> None:
@@ -21,53 +17,6 @@ def update_average(average: nn.Module, net: nn.Module, *, decay: float) -> None:
         pairs = zip(average.parameters(), net.parameters(), strict=True)
         for kept, fresh in pairs:
             kept.lerp_(fresh, 1 - decay)
-
-
-def averaged(
-    checkpoints: Sequence[Path], *, key: str
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the last of ``checkpoints``, its weights the mean of all, and their names.
-
-    They must come of one line of training (Wortsman et al., ICML 2022): weights that
-    were begun apart mean nothing together.
-
-    Args:
-        checkpoints: files, two or more.
-        key: under which they hold the weights.
-
-    Raises:
-        InvalidInputError: fewer than two, or one that is no checkpoint like the others.
-    """
-    if len(checkpoints) < 2:  # noqa: PLR2004
-        raise InvalidInputError("Give at least two checkpoints to take the mean of.")
-    states = [_checkpoint(path, key) for path in checkpoints]
-    nets = [state[key] for state in states]
-    shapes = [{name: kept.shape for name, kept in net.items()} for net in nets]
-    for path, shape in zip(checkpoints, shapes, strict=True):
-        if shape != shapes[-1]:
-            raise InvalidInputError(
-                f"{path} holds another network than {checkpoints[-1]}."
-            )
-    mean = {
-        name: torch.stack([net[name].double() for net in nets]).mean(0).to(kept.dtype)
-        for name, kept in nets[-1].items()
-    }
-    names = [
-        f"{path.parent.name}/{path.name}, step {state['step']}"
-        for path, state in zip(checkpoints, states, strict=True)
-    ]
-    return {**states[-1], key: mean}, names
-
-
-def _checkpoint(path: Path, key: str) -> dict[str, Any]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
-        raise InvalidInputError(f"{path} holds no checkpoint: {error}") from error
-    is_whole = isinstance(state, dict) and {key, "step", "provenance"} <= state.keys()
-    if not is_whole or not isinstance(state[key], dict):
-        raise InvalidInputError(f"{path} is no checkpoint of this network.")
-    return dict(state)
 
 
 def schedule(share: float, *, warm_up: float) -> float:

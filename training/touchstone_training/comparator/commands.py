@@ -23,7 +23,6 @@ from touchstone_training.comparator.drawing import (
 from touchstone_training.comparator.golden import golden as golden_template
 from touchstone_training.comparator.learn import LearnConfig
 from touchstone_training.comparator.pairs import FIRST_SEED, make_pairs
-from touchstone_training.comparator.release import average as take_mean
 from touchstone_training.comparator.release import release_comparator
 from touchstone_training.comparator.restoring import restore as restore_checkpoint
 from touchstone_training.comparator.seeing import closer as look_closer
@@ -112,18 +111,6 @@ def tune(
     )
     made = run_tuning(aligned, out, config, varied=varied)
     typer.echo(json.dumps(made, indent=1))
-
-
-@app.command()
-def average(
-    checkpoints: Annotated[
-        list[Path], typer.Argument(help="Checkpoints of one line of training.")
-    ],
-    *,
-    out: Run = Path("runs/averaged"),
-) -> None:
-    """Take the mean of checkpoints' weights, of runs that go on from one another."""
-    take_mean(checkpoints, out)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from touchstone_training.checkpoints import BEST, LAST, Checkpoint
 from touchstone_training.comparator.faces import Sheets
 from touchstone_training.comparator.network import ComparatorNet
 from touchstone_training.comparator.studio import GENUINE, SORTS, Lesson, Studio
@@ -278,9 +279,9 @@ class _Run:
         self.net = ComparatorNet().to(self.device).to(memory_format=torch.channels_last)
         before: dict[str, Any] = {}
         if config.resume is not None:
-            state = torch.load(config.resume, map_location="cpu", weights_only=True)
-            self.net.load_state_dict(state["net"])
-            before = {"resumed_from": json.loads(state["provenance"])}
+            earlier = Checkpoint.read(Path(config.resume))
+            self.net.load_state_dict(earlier.net)
+            before = {"resumed_from": earlier.provenance}
         self.average = deepcopy(self.net).eval()
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(),
@@ -353,19 +354,14 @@ class _Run:
     def _keep(self, step: int) -> None:
         metrics = self.judge(self.average)
         self._log(event="held_out", step=step, **metrics)
-        self._save("last.pt", step, metrics)
+        self._save(LAST, step, metrics)
         if metrics["auroc"] > self.best.get("auroc", -1.0):
             self.best = {"step": step, **metrics}
-            self._save("best.pt", step, metrics)
+            self._save(BEST, step, metrics)
 
     def _save(self, name: str, step: int, metrics: dict[str, Any]) -> None:
-        state = {
-            "net": {k: v.cpu() for k, v in self.average.state_dict().items()},
-            "provenance": json.dumps(self.provenance, default=str),
-            "step": step,
-            "metrics": json.dumps(metrics),
-        }
-        torch.save(state, self.out / name)
+        kept = Checkpoint(self.average.state_dict(), step, metrics, self.provenance)
+        kept.write(self.out / name)
 
     def _log(self, **fields: Any) -> None:
         with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:

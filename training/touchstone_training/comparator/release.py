@@ -26,6 +26,7 @@ from touchstone.engine.comparator import (
     inside_of,
 )
 from touchstone.errors import ModelError
+from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.comparator.aligned import Packed, packed
 from touchstone_training.comparator.network import (
     MIDDLE,
@@ -39,7 +40,6 @@ from touchstone_training.feeding import fed_with_bytes
 from touchstone_training.quantise import quantised
 from touchstone_training.ranking import auroc
 from touchstone_training.releasing import without_folders, without_traces
-from touchstone_training.running import averaged
 
 MAX_SIZE_BYTES = 4_000_000
 _OPSET = 18
@@ -65,11 +65,10 @@ def release_comparator(
     Raises:
         ModelError: the file is too large, or int8 costs more than it may.
     """
-    state = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
+    kept = Checkpoint.read(run / BEST)
     net = ComparatorNet()
-    net.load_state_dict(state["net"])
-    provenance = json.loads(state["provenance"])
-    share = provenance["config"]["held_out_share"]
+    net.load_state_dict(kept.net)
+    share = kept.provenance["config"]["held_out_share"]
     trained_on, held = held_out(packed(data), share)
     full = to_onnx(net.eval())
     model = in_int8(net, trained_on) if is_int8 else full
@@ -87,30 +86,14 @@ def release_comparator(
         "precision": "int8" if is_int8 else "float32",
         "licence": "Apache-2.0",
         "held_out_auroc": measured,
-        "held_out": json.loads(state["metrics"]),
-        "training": without_folders({**provenance, "step": state["step"]}),
+        "held_out": kept.metrics,
+        "training": without_folders({**kept.provenance, "step": kept.step}),
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / "comparator.onnx").write_bytes(model)
     text = json.dumps(manifest, indent=1) + "\n"
     (out / "comparator.json").write_text(text, encoding="utf-8")
     return manifest
-
-
-def average(checkpoints: Sequence[Path], out: Path) -> None:
-    """Write the mean of the weights of ``checkpoints`` to ``out``/best.pt.
-
-    See `averaged`. What is kept of the run is the last one's, but for its metrics: a
-    mean has not been measured.
-
-    Raises:
-        InvalidInputError: fewer than two, or one that is no checkpoint like the others.
-    """
-    last, names = averaged(checkpoints, key="net")
-    made = {**json.loads(last["provenance"]), "averaged": names}
-    out.mkdir(parents=True, exist_ok=True)
-    told = {"provenance": json.dumps(made), "metrics": "{}"}
-    torch.save({**last, **told}, out / "best.pt")
 
 
 def to_onnx(net: ComparatorNet) -> bytes:

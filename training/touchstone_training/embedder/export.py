@@ -19,6 +19,7 @@ from torch import nn
 
 from touchstone.engine.embedding import Embedder, EmbedderManifest, OnnxEmbedder
 from touchstone.errors import ModelError
+from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.data import PictureCache
 from touchstone_training.embedder.faces import Opener
 from touchstone_training.embedder.model import (
@@ -34,7 +35,7 @@ from touchstone_training.embedder.retrieval import (
     evaluate_embedding,
 )
 from touchstone_training.embedder.retrieval import as_document as metrics_document
-from touchstone_training.embedder.train import embedder, load_state
+from touchstone_training.embedder.train import embedder
 from touchstone_training.embedder.views import Batches, BatchOptions, ViewOptions
 from touchstone_training.quantise import quantised
 from touchstone_training.releasing import without_folders, without_traces
@@ -128,12 +129,12 @@ class _Trained:
     """What a run made, on its way out."""
 
     net: EmbeddingNet
-    checkpoint: dict[str, Any]
+    checkpoint: Checkpoint
     input_px: int
 
     @property
     def config(self) -> dict[str, Any]:
-        config: dict[str, Any] = self.checkpoint["provenance"]["config"]
+        config: dict[str, Any] = self.checkpoint.provenance["config"]
         return config
 
     @property
@@ -156,11 +157,12 @@ class _Trained:
         return OnnxEmbedder.from_bytes(model, manifest, provider="cpu")
 
 
-def load_run(run: Path) -> tuple[EmbeddingNet, dict[str, Any]]:
+def load_run(run: Path) -> tuple[EmbeddingNet, Checkpoint]:
     """Load the best network of ``run``, its weights rounded to float16."""
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))["config"]
     net = build(config["architecture"], dim=config["dim"])
-    checkpoint = load_state(net, run / "best.pt")
+    checkpoint = Checkpoint.read(run / BEST)
+    net.load_state_dict(checkpoint.net)
     with torch.no_grad():
         for weight in net.parameters():
             weight.copy_(weight.half().float())
@@ -283,7 +285,7 @@ is the mean of."""
 def _manifest(
     trained: _Trained, model: bytes, provenance: Provenance
 ) -> dict[str, Any]:
-    told = trained.checkpoint["provenance"]
+    told = trained.checkpoint.provenance
     config = without_folders(trained.config)
     return {
         "name": f"touchstone-embedder-{config['architecture']}",
@@ -301,7 +303,7 @@ def _manifest(
         "training": {
             "commit": told["commit"],
             "seed": told["seed"],
-            "step": trained.checkpoint["step"],
+            "step": trained.checkpoint.step,
             "data_digest": told["data_digest"],
             "init_source": provenance.init_source,
             "config": config,

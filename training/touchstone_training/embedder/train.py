@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from touchstone.errors import InvalidInputError
+from touchstone_training.checkpoints import BEST, LAST, Checkpoint
 from touchstone_training.data import PictureCache
 from touchstone_training.embedder.faces import localiser_in
 from touchstone_training.embedder.losses import (
@@ -179,12 +180,13 @@ class _Run:
             self._evaluate("init", self._embedder(projected=False), 0)
             self._whiten()
         else:
-            earlier = load_state(self.net, Path(self.config.resume))
-            self.provenance["resumed_from"] = earlier["provenance"]
+            earlier = Checkpoint.read(Path(self.config.resume))
+            self.net.load_state_dict(earlier.net)
+            self.provenance["resumed_from"] = earlier.provenance
         (self.out / "config.json").write_text(json.dumps(self.provenance, indent=1))
         self.average.load_state_dict(self.net.state_dict())
         self._evaluate("start", self._embedder(), 0)
-        self.save("best.pt", self.net, step=0)
+        self.save(BEST, self.net, step=0)
 
     def _whiten(self) -> None:
         batches = [next(self.batches)[0] for _ in range(self.config.whitening_batches)]
@@ -234,13 +236,13 @@ class _Run:
 
     def _keep(self, step: int) -> None:
         net = self.average
-        self.save("last.pt", net, step=step)
+        self.save(LAST, net, step=step)
         before = self.best.get("mean_recall", -1.0)
         if (
             self._evaluate("trained", embedder(net, self.config.architecture), step)
             > before
         ):
-            self.save("best.pt", net, step=step)
+            self.save(BEST, net, step=step)
 
     def _evaluate(self, stage: str, embed: Embed, step: int) -> float:
         metrics = evaluate_embedding(embed, self.sets, input_px=self.config.eval_px)
@@ -260,16 +262,9 @@ class _Run:
         return embedder(self.net, self.config.architecture, projected=projected)
 
     def save(self, name: str, net: nn.Module, *, step: int) -> None:
-        """Write a checkpoint through a temporary file, so that none is half one."""
-        checkpoint = {
-            "state": net.state_dict(),
-            "step": step,
-            "provenance": self.provenance,
-            "metrics": self.best,
-        }
-        partial = self.out / f"{name}.part"
-        torch.save(checkpoint, partial)
-        partial.replace(self.out / name)
+        """Write a checkpoint of ``net``."""
+        kept = Checkpoint(net.state_dict(), step, self.best, self.provenance)
+        kept.write(self.out / name)
 
     def _input(self, pictures: torch.Tensor) -> torch.Tensor:
         numbers = NORMALISATION[self.config.architecture]
@@ -314,10 +309,3 @@ def _optimiser(net: EmbeddingNet, config: TrainConfig) -> torch.optim.Optimizer:
         lr=config.head_rate,
         weight_decay=config.weight_decay,
     )
-
-
-def load_state(net: EmbeddingNet, path: Path) -> dict[str, Any]:
-    """Load a checkpoint's weights into ``net`` and return the checkpoint."""
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    net.load_state_dict(checkpoint["state"])
-    return dict(checkpoint)

@@ -1,6 +1,6 @@
 """How far the face that was found is from where it lies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +108,24 @@ def accuracy(found: Sequence[Located]) -> dict[str, Any]:
         "without_face": len(empty),
         "false_finds": _share([one.confidence >= _SURE for one in empty]),
     }
+
+
+def accuracy_of_both(
+    locate: Callable[[Scene], Located], drawn: Sequence[Scene], real: Sequence[Scene]
+) -> dict[str, Any]:
+    """Sum up drawn scenes, and under ``real`` the real ones where there are any."""
+    told = accuracy([locate(scene) for scene in drawn])
+    if real:
+        told["real"] = accuracy([locate(scene) for scene in real])
+    return told
+
+
+def chosen_by(told: dict[str, Any]) -> float:
+    """What checkpoints are chosen by: mean overlap, where there are both of both."""
+    overlaps = [told["mean_iou"]]
+    if "real" in told:
+        overlaps.append(told["real"]["mean_iou"])
+    return float(np.mean(overlaps))
 
 
 def _share(told: Sequence[bool]) -> float:

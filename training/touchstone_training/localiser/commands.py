@@ -43,8 +43,10 @@ def pictures(
     stream = localiser_pictures(
         data, designs=designs, collages=collages, long_side_px=long_side_px
     )
-    scenes = localiser_scenes(data)
-    count = write_pack(out, stream, long_side_px=long_side_px, scenes=scenes)
+    scenes, held = localiser_scenes(data)
+    count = write_pack(
+        out, stream, long_side_px=long_side_px, scenes=scenes, held_scenes=held
+    )
     typer.echo(json.dumps({"pictures": count}))
 
 

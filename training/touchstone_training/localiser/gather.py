@@ -11,7 +11,11 @@ from touchstone_training.data import (
 )
 from touchstone_training.embedder.pictures import drawn_collages, drawn_designs
 from touchstone_training.localiser.pack import FIRST_SEED
-from touchstone_training.localiser.photographs import photographed
+from touchstone_training.localiser.photographs import (
+    FRONTS,
+    HELD_OUT_FRONTS,
+    photographed,
+)
 from touchstone_training.localiser.scenes import Scene
 
 
@@ -36,13 +40,21 @@ def localiser_pictures(
         yield from drawn_collages(data, range(collages), long_side_px=long_side_px)
 
 
-def localiser_scenes(data: Path | None) -> Iterable[Scene]:
-    """Yield the real photos of cartons that may be trained on, where a face is found.
+def localiser_scenes(
+    data: Path | None,
+) -> tuple[Iterable[Scene], Iterable[Scene]]:
+    """Return the real photos of cartons in which a face is found.
+
+    Those of products that may be trained on, and of held-out brands.
 
     Args:
         data: folder of the data sets, of which only ``open`` is read; None has none.
     """
     if data is None:
-        return ()
+        return (), ()
     items = read_manifest(data / "open" / "grocerystore_packages")
-    return photographed([one for one in items if split(one.product_id) == "train"])
+    trained, held = (
+        [one for one in items if split(one.product_id) == part]
+        for part in ("train", "held_out")
+    )
+    return photographed(trained, FRONTS), photographed(held, HELD_OUT_FRONTS)

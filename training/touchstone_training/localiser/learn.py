@@ -4,6 +4,7 @@ import json
 import time
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from touchstone.engine.localisation import Answer, Framed, framed
-from touchstone_training.localiser.accuracy import Located, accuracy, held_out_scenes
+from touchstone_training.checkpoints import BEST, LAST, Checkpoint
+from touchstone_training.localiser.accuracy import (
+    Located,
+    accuracy_of_both,
+    chosen_by,
+    held_out_scenes,
+)
 from touchstone_training.localiser.network import Answers, LocaliserNet, centred
 from touchstone_training.localiser.pack import Pack, read_pack
 from touchstone_training.localiser.scenes import Materials, Scene
@@ -82,13 +89,14 @@ class _Run:
         self.config, self.out = config, out
         self.best: dict[str, Any] = {}
         self.held = held_out_scenes(pack, config.eval_scenes)
+        self.held_real = pack.held_scenes
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         net = LocaliserNet()
         before: dict[str, Any] = {}
         if config.resume is not None:
-            state = torch.load(config.resume, map_location="cpu", weights_only=True)
-            net.load_state_dict(state["net"])
-            before = {"resumed_from": json.loads(state["provenance"])}
+            earlier = Checkpoint.read(Path(config.resume))
+            net.load_state_dict(earlier.net)
+            before = {"resumed_from": earlier.provenance}
         self.net = net.to(self.device).to(memory_format=torch.channels_last)
         self.average = deepcopy(self.net).eval()
         self.optimiser = torch.optim.AdamW(
@@ -116,6 +124,7 @@ class _Run:
             "held_out": len(pack.held_out),
             "backdrops": len(pack.backdrops),
             "photographs": len(pack.scenes),
+            "pictures": pack.digest,
             "device": self.device.type,
             **before,
         }
@@ -180,22 +189,18 @@ class _Run:
                 kept.copy_(fresh)
 
     def _keep(self, step: int) -> None:
-        found = [located(self.average, scene) for scene in self.held]
-        metrics = accuracy(found)
+        metrics = accuracy_of_both(
+            partial(located, self.average), self.held, self.held_real
+        )
         self._log(event="held_out", step=step, **metrics)
-        self._save("last.pt", step, metrics)
-        if metrics["mean_iou"] > self.best.get("mean_iou", -1.0):
+        self._save(LAST, step, metrics)
+        if not self.best or chosen_by(metrics) > chosen_by(self.best):
             self.best = {"step": step, **metrics}
-            self._save("best.pt", step, metrics)
+            self._save(BEST, step, metrics)
 
     def _save(self, name: str, step: int, metrics: dict[str, Any]) -> None:
-        state = {
-            "net": {k: v.cpu() for k, v in self.average.state_dict().items()},
-            "step": step,
-            "metrics": json.dumps(metrics),
-            "provenance": json.dumps(self.provenance),
-        }
-        torch.save(state, self.out / name)
+        kept = Checkpoint(self.average.state_dict(), step, metrics, self.provenance)
+        kept.write(self.out / name)
 
     def _log(self, **fields: Any) -> None:
         with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as lines:

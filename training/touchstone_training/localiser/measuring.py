@@ -35,7 +35,7 @@ from touchstone_training.embedder.retrieval import (
 )
 from touchstone_training.localiser.accuracy import Located, accuracy, held_out_scenes
 from touchstone_training.localiser.pack import Pack
-from touchstone_training.localiser.scenes import Materials, draw_scene
+from touchstone_training.localiser.scenes import REAL, Materials, draw_scene
 from touchstone_training.simulator.surfaces import SHAPES
 
 _FIRST_DESIGN = HELD_OUT_SEED + 3000
@@ -66,7 +66,10 @@ def measure(
 
 
 def places(localiser: Localiser, pack: Pack, *, scenes: int) -> dict[str, Any]:
-    """Measure corners and overlap on ``scenes`` held-out scenes of each shape."""
+    """Measure corners and overlap on ``scenes`` held-out scenes of each shape.
+
+    ``all`` are the simulated ones; those real ones that the pack holds are ``real``.
+    """
     found: dict[str, Any] = {}
     everything: list[Located] = []
     for shape in (*SHAPES, None):
@@ -76,6 +79,12 @@ def places(localiser: Localiser, pack: Pack, *, scenes: int) -> dict[str, Any]:
         ]
         found[shape or "mixed"] = accuracy(of_shape)
         everything += of_shape
+    if pack.held_scenes:
+        real = [
+            Located.from_face(scene, localiser.locate(scene.pixels))
+            for scene in pack.held_scenes
+        ]
+        found[REAL] = accuracy(real)
     return {"all": accuracy(everything), **found}
 
 

@@ -4,6 +4,7 @@ Artworks (what is photographed and what lies about) and backdrops (pictures that
 package) as JPEG, so that a machine that trains need not draw anything.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,10 @@ class Pack:
     backdrops: tuple[Image, ...]
     scenes: tuple[Scene, ...] = ()
     """Real photos of products that may be trained on."""
+    held_scenes: tuple[Scene, ...] = ()
+    """Real photos that checkpoints are chosen by: of other brands."""
+    digest: str = ""
+    """SHA-256 of the file."""
 
 
 def is_held_out(product_id: str) -> bool:
@@ -52,10 +57,11 @@ def write_pack(
     *,
     long_side_px: int,
     scenes: Iterable[Scene] = (),
+    held_scenes: Iterable[Scene] = (),
 ) -> int:
     """Write ``pictures`` (artworks and backdrops; others are left out) to ``path``.
 
-    And ``scenes``, where a face lies in each.
+    And ``scenes`` and ``held_scenes``, where a face lies in each: see `Pack`.
 
     Returns:
         How many were written.
@@ -70,9 +76,10 @@ def write_pack(
         kinds.append(picture.kind)
         files.append(_as_jpeg(shrunk(picture.pixels, long_side_px)))
     quads = []
-    for scene in scenes:
+    marked = [(_SCENE, one) for one in scenes] + [(_HELD, one) for one in held_scenes]
+    for kind, scene in marked:
         names += ["", ""]
-        kinds += [_SCENE, _PRINT]
+        kinds += [kind, _PRINT]
         _, mask = cv2.imencode(".png", scene.printed)
         files += [_as_jpeg(scene.pixels), np.asarray(mask, np.uint8).ravel()]
         quads.append(scene.quad)
@@ -92,7 +99,8 @@ def write_pack(
     return len(files) - len(quads)
 
 
-_SCENE, _PRINT = "scene", "print"
+_SCENE, _HELD, _PRINT = "scene", "held_scene", "print"
+"""A photo is followed by where its face is printed."""
 
 
 def _as_jpeg(pixels: Image) -> NDArray[np.uint8]:
@@ -108,7 +116,7 @@ def scenes_in(path: Path) -> Sequence[Scene]:
     Raises:
         InvalidInputError: the pack is not there or damaged.
     """
-    return _scenes(_Files.of(path))
+    return tuple(_Files.of(path).scenes(_SCENE))
 
 
 def read_pack(path: Path) -> Pack:
@@ -128,7 +136,9 @@ def read_pack(path: Path) -> Pack:
             field="pictures",
         )
     backdrops = tuple(pixels for _, pixels in files.of_kind("backdrop"))
-    return Pack(tuple(artworks), tuple(held), backdrops, _scenes(files))
+    scenes, held_scenes = (tuple(files.scenes(kind)) for kind in (_SCENE, _HELD))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Pack(tuple(artworks), tuple(held), backdrops, scenes, held_scenes, digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,21 +170,16 @@ class _Files:
             if kind == wanted:
                 yield name, _decoded(data)
 
-
-def _scenes(files: _Files) -> tuple[Scene, ...]:
-    photos, prints = files.of_kind(_SCENE), files.of_kind(_PRINT)
-    return tuple(
-        Scene(
-            photo,
-            np.ascontiguousarray(printed[..., 0]),
-            quad,
-            REAL,
-            lies_within(quad, photo),
-        )
-        for (_, photo), (_, printed), quad in zip(
-            photos, prints, files.quads, strict=True
-        )
-    )
+    def scenes(self, wanted: str) -> Iterator[Scene]:
+        quads = iter(self.quads)
+        for number, kind in enumerate(self.kinds):
+            if kind not in {_SCENE, _HELD}:
+                continue
+            quad = next(quads)
+            if kind == wanted:
+                photo, printed = (_decoded(self.data[number + n]) for n in (0, 1))
+                print_share = np.ascontiguousarray(printed[..., 0])
+                yield Scene(photo, print_share, quad, REAL, lies_within(quad, photo))
 
 
 def _decoded(file: NDArray[np.uint8]) -> Image:

@@ -23,8 +23,14 @@ from touchstone.engine.localisation import (
     framed,
 )
 from touchstone.errors import ModelError
+from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.feeding import fed_with_bytes
-from touchstone_training.localiser.accuracy import Located, accuracy, held_out_scenes
+from touchstone_training.localiser.accuracy import (
+    Located,
+    accuracy_of_both,
+    chosen_by,
+    held_out_scenes,
+)
 from touchstone_training.localiser.network import MIDDLE, RANGE, LocaliserNet
 from touchstone_training.localiser.pack import Pack, read_pack
 from touchstone_training.localiser.scenes import Materials, Scene, draw_scene
@@ -57,17 +63,19 @@ def release_localiser(
     Raises:
         ModelError: the file is too large, or int8 costs more than it may.
     """
-    state = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
+    kept = Checkpoint.read(run / BEST)
     net = LocaliserNet()
-    net.load_state_dict(state["net"])
-    provenance = json.loads(state["provenance"])
+    net.load_state_dict(kept.net)
     pack = read_pack(pictures)
     full = to_onnx(net)
     model = in_int8(net, calibration_frames(pack)) if is_int8 else full
     if len(model) > MAX_SIZE_BYTES:
         raise ModelError(f"The localiser has {len(model)} bytes, over the limit.")
-    scenes = held_out_scenes(pack, _MEASURED_SCENES)
-    measured = {"float32": _measured(full, scenes), "served": _measured(model, scenes)}
+    drawn = held_out_scenes(pack, _MEASURED_SCENES)
+    measured = {
+        name: _measured(file, drawn, pack.held_scenes)
+        for name, file in (("float32", full), ("served", model))
+    }
     check_cost(measured)
     manifest = {
         "name": "touchstone-localiser",
@@ -78,7 +86,7 @@ def release_localiser(
         "precision": "int8" if is_int8 else "float32",
         "licence": "Apache-2.0",
         "held_out": measured,
-        "training": without_folders({**provenance, "step": state["step"]}),
+        "training": without_folders({**kept.provenance, "step": kept.step}),
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / "localiser.onnx").write_bytes(model)
@@ -93,7 +101,7 @@ def check_cost(measured: dict[str, dict[str, Any]]) -> None:
     Raises:
         ModelError: the mean overlap fell by more than a hundredth.
     """
-    lost = measured["float32"]["mean_iou"] - measured["served"]["mean_iou"]
+    lost = chosen_by(measured["float32"]) - chosen_by(measured["served"])
     if lost > _MOST_LOST:
         raise ModelError(f"int8 costs too much of the overlap: {measured}")
 
@@ -162,10 +170,12 @@ def _fed_with_bytes(model: onnx.ModelProto) -> bytes:
     )
 
 
-def _measured(model: bytes, scenes: Sequence[Scene]) -> dict[str, Any]:
+def _measured(
+    model: bytes, drawn: Sequence[Scene], real: Sequence[Scene]
+) -> dict[str, Any]:
     """Measure a model file on held-out scenes, as the service would run it."""
     manifest = LocaliserManifest("", "", hashlib.sha256(model).hexdigest())
     served = OnnxLocaliser.from_bytes(model, manifest, provider="cpu")
-    return accuracy(
-        [Located.from_face(scene, served.locate(scene.pixels)) for scene in scenes]
+    return accuracy_of_both(
+        lambda scene: Located.from_face(scene, served.locate(scene.pixels)), drawn, real
     )

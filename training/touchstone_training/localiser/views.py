@@ -44,7 +44,7 @@ class Look:
     shown: float
 
 
-REAL_SHARE = 0.35
+REAL_SHARE = 0.5
 """Of the looks, at real photos, where there are any."""
 _OVERPRINTED = 0.75
 

@@ -31,7 +31,7 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     kept = Checkpoint.read(path)
     assert (kept.step, kept.metrics, kept.provenance) == (7, {"auroc": 0.5}, _SECOND)
     torch.testing.assert_close(kept.net["weight"], torch.full((1, 2), 0.5))
-    assert list(kept.line) == [_SECOND, _FIRST]
+    assert list(kept.line()) == [_SECOND, _FIRST]
     assert [one.name for one in path.parent.iterdir()] == [LAST]
 
 
@@ -48,7 +48,12 @@ def test_the_mean_of_a_line_of_runs_is_a_run_of_its_own(tmp_path: Path) -> None:
     assert (made.step, made.metrics) == (8, {})
     names = ["a/last.pt, step 4", "b/last.pt, step 6", "c/last.pt, step 8"]
     assert made.provenance == {**_THIRD, "averaged": names}
-    assert (tmp_path / "mean" / "config.json").exists()
+    # A run may go on from it, and a mean be taken of both.
+    later = {"seed": 4, "resumed_from": made.provenance}
+    path = _kept(tmp_path / "d", weight=6.0, step=2, told=later)
+    average([tmp_path / "mean" / BEST, path], tmp_path / "again")
+    twice = Checkpoint.read(tmp_path / "again" / BEST)
+    torch.testing.assert_close(twice.net["weight"], torch.full((1, 2), 5.0))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +75,23 @@ def test_no_mean_is_taken_across_lines(
     assert not (tmp_path / "mean").exists()
 
 
+def test_no_run_is_overwritten_by_a_mean_of_its_own(tmp_path: Path) -> None:
+    first = _kept(tmp_path / "first", weight=1.0, step=2, told=_FIRST)
+    best = first.with_name(BEST)
+    first.rename(best)
+    last = _kept(tmp_path / "last", weight=3.0, step=2, told=_SECOND)
+    before = best.read_bytes()
+    with pytest.raises(InvalidInputError, match="folder of its own"):
+        average([best, last], tmp_path / "first")
+    assert best.read_bytes() == before
+
+
+def test_weights_of_another_network_are_told_so(tmp_path: Path) -> None:
+    kept = Checkpoint.read(_kept(tmp_path, weight=1.0, step=1, told={}))
+    with pytest.raises(InvalidInputError, match="another network than a Linear"):
+        kept.fill(torch.nn.Linear(2, 1))
+
+
 def test_one_checkpoint_has_no_mean(tmp_path: Path) -> None:
     only = _kept(tmp_path / "only", weight=1.0, step=2, told=_FIRST)
     with pytest.raises(InvalidInputError, match="at least two"):
@@ -83,6 +105,8 @@ _WHOLE = {"net": {}, "step": 1, "metrics": "{}", "provenance": "{}"}
     "state",
     [
         [1, 2],
+        torch.zeros(3),
+        {**{"step": 1, "metrics": "{}", "provenance": "{}"}, "net": {"weight": 1}},
         {"state": {}, "step": 1},
         {**_WHOLE, "net": [1]},
         {**_WHOLE, "step": "third"},

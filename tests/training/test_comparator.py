@@ -15,6 +15,7 @@ from unsettled import as_after_training
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
 from touchstone.engine.comparison import CLOSER_SIDE_PX, COMPARISON_SIDE_PX
 from touchstone.errors import ModelError
+from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.comparator.aligned import Packed, pack, packed
 from touchstone_training.comparator.learn import LearnConfig
 from touchstone_training.comparator.lessons import (
@@ -187,11 +188,11 @@ def test_what_was_exported_is_restored_to_the_same_network() -> None:
 
 def test_the_shipped_comparator_is_restored_and_says_of_what(tmp_path: Path) -> None:
     restore(MODELS, tmp_path)
-    state = torch.load(tmp_path / "best.pt", weights_only=True)
+    kept = Checkpoint.read(tmp_path / BEST)
     net = ComparatorNet().eval()
-    net.load_state_dict(state["net"])
+    kept.fill(net)
     manifest = json.loads((MODELS / "comparator.json").read_bytes())
-    made = json.loads(state["provenance"])
+    made = kept.provenance
     assert made["restored_from"]["sha256"] == manifest["sha256"]
     assert made["config"] == manifest["training"]["config"]
     # Two prints that differ in a block: rounding moves log odds by tenths.

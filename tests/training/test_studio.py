@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from touchstone.engine.normalisation import relight
+from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.comparator import reprints
 from touchstone_training.comparator.darkroom import Chance, frames, jpeg
 from touchstone_training.comparator.faces import FACES, MASK_PX, Sheets, sheet
@@ -234,8 +235,8 @@ def test_a_short_training_on_drawn_lessons_keeps_a_checkpoint(tmp_path: Path) ->
     drawn = StudioConfig(canvas=CANVAS, kept=2, first=1, held_out=1)
     best = learn(tmp_path, config, drawn)
     assert best["step"] > 0
-    kept = torch.load(tmp_path / "best.pt", weights_only=True)
-    assert kept["net"]["stem.0.weight"].shape[1] == 7
+    kept = Checkpoint.read(tmp_path / BEST)
+    assert kept.net["stem.0.weight"].shape[1] == 7
 
 
 def test_some_references_are_scans_and_the_others_stay_as_they_are() -> None:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 from touchstone.engine.embedding import EmbedderManifest, OnnxEmbedder, prepare
 from touchstone.engine.image import Pixels
 from touchstone.engine.localisation import Face
-from touchstone.errors import ModelError
+from touchstone.errors import InvalidInputError, ModelError
+from touchstone_training.__main__ import app
 from touchstone_training.checkpoints import BEST, LAST, Checkpoint
 from touchstone_training.data import Picture, PictureCache
 from touchstone_training.embedder.collage import Materials, collage
@@ -143,7 +145,7 @@ def test_the_shipped_embedder_is_restored_and_says_of_what(tmp_path: Path) -> No
     text = (MODELS / "embedder.json").read_text(encoding="utf-8")
     net = build("efficientnet_lite0")
     kept = Checkpoint.read(tmp_path / BEST)
-    net.load_state_dict(kept.net)
+    kept.fill(net)
     told = kept.provenance
     assert told["restored_from"]["sha256"] == json.loads(text)["sha256"]
     assert told["config"] == json.loads(text)["training"]["config"]
@@ -165,6 +167,32 @@ def test_the_shipped_embedder_is_restored_and_says_of_what(tmp_path: Path) -> No
 def test_another_network_is_not_taken_for_an_embedder(name: str) -> None:
     with pytest.raises(ModelError, match="another network"):
         restored((MODELS / f"{name}.onnx").read_bytes(), "efficientnet_lite0", dim=256)
+
+
+def test_the_mean_of_a_run_and_what_it_went_on_from_is_exported(
+    run: Path, tmp_path: Path
+) -> None:
+    """As a run, by the command; another network's checkpoint is not taken for one."""
+    start = run / "first" / LAST
+    config = replace(_TINY, max_steps=2, resume=str(start), seed=6)
+    train(PictureCache.open(run / "cache"), _sets(), config=config, out=run / "third")
+    command = ["average", str(start), str(run / "third" / LAST)]
+    made = CliRunner().invoke(app, [*command, "--out", str(tmp_path)])
+    assert made.exit_code == 0, made.output
+    net, kept = load_run(tmp_path)
+    assert kept.provenance["averaged"] == [
+        "first/last.pt, step 6",
+        "third/last.pt, step 2",
+    ]
+    name = "features.10.conv.0.0.weight"
+    early, late = (
+        Checkpoint.read(run / n / LAST).net[name] for n in ("first", "third")
+    )
+    wanted = (early + late) / 2
+    torch.testing.assert_close(net.state_dict()[name], wanted, atol=2e-3, rtol=0)
+    other = replace(_TINY, max_steps=0, dim=8, resume=str(start))
+    with pytest.raises(InvalidInputError, match="another network"):
+        train(PictureCache.open(run / "cache"), [], config=other, out=tmp_path / "no")
 
 
 def test_a_folder_without_an_embedder_is_not_restored(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from torch import nn
 
 from touchstone.errors import InvalidInputError
 
@@ -23,6 +24,7 @@ class Checkpoint:
     """Weights and statistics by name."""
     step: int
     metrics: dict[str, Any]
+    """Of these weights on what is held out; empty where they were not measured."""
     provenance: dict[str, Any]
     """Configuration, commit and data of the run; ``resumed_from`` holds that of the
     run that it went on from."""
@@ -39,17 +41,28 @@ class Checkpoint:
         except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
             raise InvalidInputError(f"{path} holds no checkpoint: {error}") from error
         try:
-            kept = Checkpoint(
-                state["net"],
-                int(state["step"]),
-                json.loads(state["metrics"]),
-                json.loads(state["provenance"]),
+            net, step = dict(state["net"]), int(state["step"])
+            metrics, told = (
+                dict(json.loads(state[name])) for name in ("metrics", "provenance")
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise InvalidInputError(f"{path} is no checkpoint of a run.") from error
-        if not isinstance(kept.net, dict) or not isinstance(kept.provenance, dict):
+        if not all(isinstance(kept, torch.Tensor) for kept in net.values()):
             raise InvalidInputError(f"{path} is no checkpoint of a run.")
-        return kept
+        return Checkpoint(net, step, metrics, told)
+
+    def fill(self, net: nn.Module) -> None:
+        """Put the weights into ``net``.
+
+        Raises:
+            InvalidInputError: they are of another network.
+        """
+        try:
+            net.load_state_dict(self.net)
+        except RuntimeError as error:
+            raise InvalidInputError(
+                f"The checkpoint holds another network than a {type(net).__name__}."
+            ) from error
 
     def write(self, path: Path) -> None:
         """Save through a temporary file, so that none is half one; folders are made."""
@@ -64,7 +77,6 @@ class Checkpoint:
         torch.save(state, partial)
         partial.replace(path)
 
-    @property
     def line(self) -> Iterator[dict[str, Any]]:
         """Yield the provenance of its run, and of each that this one went on from."""
         told: dict[str, Any] | None = self.provenance
@@ -84,10 +96,12 @@ def average(checkpoints: Sequence[Path], out: Path) -> None:
 
     Raises:
         InvalidInputError: fewer than two, or one that is no checkpoint, of another
-            network, or not of the last one's line.
+            network, or not of the last one's line; ``out`` is the run of one.
     """
     if len(checkpoints) < 2:  # noqa: PLR2004
         raise InvalidInputError("Give at least two checkpoints to take the mean of.")
+    if (out / BEST).resolve() in {path.resolve() for path in checkpoints}:
+        raise InvalidInputError(f"{out} holds one of them: give a folder of its own.")
     kept = [Checkpoint.read(path) for path in checkpoints]
     last = kept[-1]
     for path, one in zip(checkpoints, kept, strict=True):
@@ -95,7 +109,7 @@ def average(checkpoints: Sequence[Path], out: Path) -> None:
             raise InvalidInputError(
                 f"{path} holds another network than {checkpoints[-1]}."
             )
-        if one.provenance not in last.line:
+        if one.provenance not in last.line():
             raise InvalidInputError(
                 f"{checkpoints[-1]} did not go on from {path}: give the one that went "
                 "on from the others last."
@@ -106,12 +120,10 @@ def average(checkpoints: Sequence[Path], out: Path) -> None:
     ]
     told = {**last.provenance, "averaged": names}
     mean = {
-        name: torch.stack([one.net[name].double() for one in kept]).mean(0).to(to.dtype)
-        for name, to in last.net.items()
+        name: torch.stack([one.net[name].double() for one in kept]).mean(0).to(kind)
+        for name, kind in ((name, values.dtype) for name, values in last.net.items())
     }
     Checkpoint(mean, last.step, {}, told).write(out / BEST)
-    text = json.dumps(told, indent=1)
-    (out / "config.json").write_text(text, encoding="utf-8")
 
 
 def _shapes(one: Checkpoint) -> dict[str, torch.Size]:

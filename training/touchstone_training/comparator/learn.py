@@ -236,6 +236,9 @@ def train(
 
     Returns:
         The metrics of the best checkpoint.
+
+    Raises:
+        InvalidInputError: what to go on from is no checkpoint of this network.
     """
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
@@ -280,7 +283,7 @@ class _Run:
         before: dict[str, Any] = {}
         if config.resume is not None:
             earlier = Checkpoint.read(Path(config.resume))
-            self.net.load_state_dict(earlier.net)
+            earlier.fill(self.net)
             before = {"resumed_from": earlier.provenance}
         self.average = deepcopy(self.net).eval()
         self.optimiser = torch.optim.AdamW(

@@ -64,10 +64,11 @@ def release_comparator(
 
     Raises:
         ModelError: the file is too large, or int8 costs more than it may.
+        InvalidInputError: there is no checkpoint of a comparator.
     """
     kept = Checkpoint.read(run / BEST)
     net = ComparatorNet()
-    net.load_state_dict(kept.net)
+    kept.fill(net)
     share = kept.provenance["config"]["held_out_share"]
     trained_on, held = held_out(packed(data), share)
     full = to_onnx(net.eval())

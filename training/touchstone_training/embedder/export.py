@@ -158,11 +158,15 @@ class _Trained:
 
 
 def load_run(run: Path) -> tuple[EmbeddingNet, Checkpoint]:
-    """Load the best network of ``run``, its weights rounded to float16."""
-    config = json.loads((run / "config.json").read_text(encoding="utf-8"))["config"]
-    net = build(config["architecture"], dim=config["dim"])
+    """Load the best network of ``run``, its weights rounded to float16.
+
+    Raises:
+        InvalidInputError: there is no checkpoint of an embedder.
+    """
     checkpoint = Checkpoint.read(run / BEST)
-    net.load_state_dict(checkpoint.net)
+    config = checkpoint.provenance["config"]
+    net = build(config["architecture"], dim=config["dim"])
+    checkpoint.fill(net)
     with torch.no_grad():
         for weight in net.parameters():
             weight.copy_(weight.half().float())

@@ -110,6 +110,10 @@ def train(
 
     Returns:
         The metrics of the best checkpoint.
+
+    Raises:
+        InvalidInputError: what to go on from is no checkpoint of this network, or the
+            pack of scenes holds no real photos.
     """
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
@@ -181,12 +185,11 @@ class _Run:
             self._whiten()
         else:
             earlier = Checkpoint.read(Path(self.config.resume))
-            self.net.load_state_dict(earlier.net)
+            earlier.fill(self.net)
             self.provenance["resumed_from"] = earlier.provenance
         (self.out / "config.json").write_text(json.dumps(self.provenance, indent=1))
         self.average.load_state_dict(self.net.state_dict())
-        self._evaluate("start", self._embedder(), 0)
-        self.save(BEST, self.net, step=0)
+        self._save(BEST, self.net, self._evaluate("start", self._embedder(), 0))
 
     def _whiten(self) -> None:
         batches = [next(self.batches)[0] for _ in range(self.config.whitening_batches)]
@@ -235,16 +238,15 @@ class _Run:
             )
 
     def _keep(self, step: int) -> None:
-        net = self.average
-        self.save(LAST, net, step=step)
-        before = self.best.get("mean_recall", -1.0)
-        if (
-            self._evaluate("trained", embedder(net, self.config.architecture), step)
-            > before
-        ):
-            self.save(BEST, net, step=step)
+        told = self._evaluate(
+            "trained", embedder(self.average, self.config.architecture), step
+        )
+        self._save(LAST, self.average, told)
+        if told is self.best:
+            self._save(BEST, self.average, told)
 
-    def _evaluate(self, stage: str, embed: Embed, step: int) -> float:
+    def _evaluate(self, stage: str, embed: Embed, step: int) -> dict[str, Any]:
+        """Measure, record, and keep in mind what is the best so far."""
         metrics = evaluate_embedding(embed, self.sets, input_px=self.config.eval_px)
         chosen_by = mean_recall(metrics) if metrics else float(step)
         document = {
@@ -256,14 +258,13 @@ class _Run:
         self._log(event="evaluation", **document)
         if stage != "init" and chosen_by > self.best.get("mean_recall", -1.0):
             self.best = document
-        return chosen_by
+        return document
 
     def _embedder(self, *, projected: bool = True) -> Embed:
         return embedder(self.net, self.config.architecture, projected=projected)
 
-    def save(self, name: str, net: nn.Module, *, step: int) -> None:
-        """Write a checkpoint of ``net``."""
-        kept = Checkpoint(net.state_dict(), step, self.best, self.provenance)
+    def _save(self, name: str, net: nn.Module, told: dict[str, Any]) -> None:
+        kept = Checkpoint(net.state_dict(), told["step"], told, self.provenance)
         kept.write(self.out / name)
 
     def _input(self, pictures: torch.Tensor) -> torch.Tensor:

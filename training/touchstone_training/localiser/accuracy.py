@@ -7,9 +7,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from touchstone.engine.localisation import Answer, Face, Framed, Quad, face_of
+from touchstone.engine.localisation import (
+    Answer,
+    Face,
+    Framed,
+    Localiser,
+    Quad,
+    face_of,
+)
 from touchstone_training.localiser.pack import Pack
-from touchstone_training.localiser.scenes import Materials, Scene, draw_scene
+from touchstone_training.localiser.scenes import REAL, Materials, Scene, draw_scene
 
 _SCENE_SEED = 20_000
 _SURE = 0.5
@@ -32,6 +39,11 @@ class Located:
     def of(scene: Scene, answer: Answer, frame: Framed) -> "Located":
         """Measure the face that ``answer`` shows in ``scene``."""
         return Located.from_face(scene, face_of(answer, frame, scene.pixels))
+
+    @staticmethod
+    def by(localiser: Localiser, scene: Scene) -> "Located":
+        """Measure what ``localiser`` finds in ``scene``."""
+        return Located.from_face(scene, localiser.locate(scene.pixels))
 
     @staticmethod
     def from_face(scene: Scene, face: Face) -> "Located":
@@ -111,21 +123,24 @@ def accuracy(found: Sequence[Located]) -> dict[str, Any]:
 
 
 def accuracy_of_both(
-    locate: Callable[[Scene], Located], drawn: Sequence[Scene], real: Sequence[Scene]
+    locate: Callable[[Scene], Located], scenes: Sequence[Scene]
 ) -> dict[str, Any]:
-    """Sum up drawn scenes, and under ``real`` the real ones where there are any."""
-    told = accuracy([locate(scene) for scene in drawn])
-    if real:
-        told["real"] = accuracy([locate(scene) for scene in real])
-    return told
+    """Sum up the simulated ones, and under `REAL` the real ones if there are any."""
+    found = [locate(scene) for scene in scenes]
+    real = [one for one in found if one.shape == REAL]
+    told = accuracy([one for one in found if one.shape != REAL])
+    return {**told, REAL: accuracy(real)} if real else told
 
 
 def chosen_by(told: dict[str, Any]) -> float:
-    """What checkpoints are chosen by: mean overlap, where there are both of both."""
-    overlaps = [told["mean_iou"]]
-    if "real" in told:
-        overlaps.append(told["real"]["mean_iou"])
-    return float(np.mean(overlaps))
+    """Mean overlap; with real scenes, the mean of theirs and the simulated ones'."""
+    return float(np.mean(list(overlaps(told).values())))
+
+
+def overlaps(told: dict[str, Any]) -> dict[str, float]:
+    """Mean overlap of each kind of scene in what `accuracy_of_both` made."""
+    parts = {"simulated": told, REAL: told.get(REAL)}
+    return {name: part["mean_iou"] for name, part in parts.items() if part}
 
 
 def _share(told: Sequence[bool]) -> float:

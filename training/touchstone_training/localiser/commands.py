@@ -66,7 +66,7 @@ def learn(
         Path | None, typer.Option(help="Checkpoint whose weights to start from.")
     ] = None,
 ) -> None:
-    """Train the network; the best checkpoint on the held-out designs is kept."""
+    """Train the network; the best checkpoint on what is held out is kept."""
     config = replace(
         LearnConfig(),
         minutes=minutes,

@@ -1,4 +1,7 @@
-"""Train the localiser: scenes in, a checkpoint chosen on designs that were held out."""
+"""Train the localiser: scenes in, a checkpoint chosen on scenes that were held out.
+
+Simulated ones of held-out designs, and real photos of held-out brands, alike.
+"""
 
 import json
 import time
@@ -69,7 +72,7 @@ def learn(pictures: Path, out: Path, config: LearnConfig) -> dict[str, Any]:
         The metrics of the best checkpoint.
 
     Raises:
-        InvalidInputError: there is no usable pack.
+        InvalidInputError: there is no usable pack, or no checkpoint to go on from.
     """
     # OpenCV's own threads do not survive the fork that makes the workers.
     cv2.setNumThreads(1)
@@ -88,14 +91,13 @@ class _Run:
     def __init__(self, pack: Pack, config: LearnConfig, out: Path) -> None:
         self.config, self.out = config, out
         self.best: dict[str, Any] = {}
-        self.held = held_out_scenes(pack, config.eval_scenes)
-        self.held_real = pack.held_scenes
+        self.held = [*held_out_scenes(pack, config.eval_scenes), *pack.held_scenes]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         net = LocaliserNet()
         before: dict[str, Any] = {}
         if config.resume is not None:
             earlier = Checkpoint.read(Path(config.resume))
-            net.load_state_dict(earlier.net)
+            earlier.fill(net)
             before = {"resumed_from": earlier.provenance}
         self.net = net.to(self.device).to(memory_format=torch.channels_last)
         self.average = deepcopy(self.net).eval()
@@ -124,6 +126,7 @@ class _Run:
             "held_out": len(pack.held_out),
             "backdrops": len(pack.backdrops),
             "photographs": len(pack.scenes),
+            "held_out_photographs": len(pack.held_scenes),
             "pictures": pack.digest,
             "device": self.device.type,
             **before,
@@ -189,9 +192,7 @@ class _Run:
                 kept.copy_(fresh)
 
     def _keep(self, step: int) -> None:
-        metrics = accuracy_of_both(
-            partial(located, self.average), self.held, self.held_real
-        )
+        metrics = accuracy_of_both(partial(located, self.average), self.held)
         self._log(event="held_out", step=step, **metrics)
         self._save(LAST, step, metrics)
         if not self.best or chosen_by(metrics) > chosen_by(self.best):

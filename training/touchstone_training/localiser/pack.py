@@ -101,6 +101,7 @@ def write_pack(
 
 _SCENE, _HELD, _PRINT = "scene", "held_scene", "print"
 """A photo is followed by where its face is printed."""
+_PHOTOS = {_SCENE, _HELD}
 
 
 def _as_jpeg(pixels: Image) -> NDArray[np.uint8]:
@@ -111,7 +112,7 @@ def _as_jpeg(pixels: Image) -> NDArray[np.uint8]:
 
 
 def scenes_in(path: Path) -> Sequence[Scene]:
-    """Decode the real photos in a pack, and nothing else.
+    """Decode the real photos in a pack that may be trained on, and nothing else.
 
     Raises:
         InvalidInputError: the pack is not there or damaged.
@@ -154,16 +155,28 @@ class _Files:
     def of(path: Path) -> "_Files":
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return _Files(
+                files = _Files(
                     arrays["names"].tolist(),
                     arrays["kinds"].tolist(),
                     np.split(arrays["data"], arrays["ends"][:-1]),
                     arrays["quads"],
                 )
+            files.check()
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise InvalidInputError(
                 f"{path} holds no pack of pictures: {error}", field="pictures"
             ) from error
+        return files
+
+    def check(self) -> None:
+        """Raise ValueError where parts are missing."""
+        photos = [number for number, kind in enumerate(self.kinds) if kind in _PHOTOS]
+        if {len(self.names), len(self.data)} != {len(self.kinds)}:
+            raise ValueError("it has other pictures than names")
+        if len(photos) != len(self.quads):
+            raise ValueError("it has other photos than places of faces")
+        if any(self.kinds[number + 1 : number + 2] != [_PRINT] for number in photos):
+            raise ValueError("a photo lacks its print")
 
     def of_kind(self, wanted: str) -> Iterator[tuple[str, Image]]:
         for name, kind, data in zip(self.names, self.kinds, self.data, strict=True):
@@ -171,12 +184,9 @@ class _Files:
                 yield name, _decoded(data)
 
     def scenes(self, wanted: str) -> Iterator[Scene]:
-        quads = iter(self.quads)
-        for number, kind in enumerate(self.kinds):
-            if kind not in {_SCENE, _HELD}:
-                continue
-            quad = next(quads)
-            if kind == wanted:
+        photos = [number for number, kind in enumerate(self.kinds) if kind in _PHOTOS]
+        for number, quad in zip(photos, self.quads, strict=True):
+            if self.kinds[number] == wanted:
                 photo, printed = (_decoded(self.data[number + n]) for n in (0, 1))
                 print_share = np.ascontiguousarray(printed[..., 0])
                 yield Scene(photo, print_share, quad, REAL, lies_within(quad, photo))

@@ -43,7 +43,6 @@ FRONTS: Mapping[str, Corners] = {
 shares of its sides; marked by eye. These pictures show a side and the gable as well,
 which lie elsewhere in a photo. (Photos of the tenth show another artwork.)"""
 
-_BRAVO = ((0.400, 0.150), (0.696, 0.150), (0.695, 0.845), (0.400, 0.872))
 _TROPICANA = ((0.310, 0.143), (0.598, 0.145), (0.597, 0.998), (0.314, 0.968))
 HELD_OUT_FRONTS: Mapping[str, Corners] = {
     "gsd:Alpro-Blueberry-Soyghurt": (
@@ -58,8 +57,9 @@ HELD_OUT_FRONTS: Mapping[str, Corners] = {
     "gsd:Alpro-Vanilla-Soyghurt": (
         (0.432, 0.215), (0.715, 0.200), (0.707, 0.885), (0.433, 0.905)
     ),
-    "gsd:Bravo-Apple-Juice": _BRAVO,
-    "gsd:Bravo-Orange-Juice": _BRAVO,
+    "gsd:Bravo-Apple-Juice": (
+        (0.400, 0.150), (0.696, 0.150), (0.695, 0.845), (0.400, 0.872)
+    ),
     "gsd:Tropicana-Apple-Juice": _TROPICANA,
     "gsd:Tropicana-Golden-Grapefruit": _TROPICANA,
     "gsd:Tropicana-Juice-Smooth": _TROPICANA,
@@ -69,7 +69,23 @@ HELD_OUT_FRONTS: Mapping[str, Corners] = {
     ),
 }  # fmt: skip
 """The same of the brands that are held out: checkpoints are chosen by these, and none
-is trained on."""
+is trained on. (No photo of the eleventh can be laid over its reference.)"""
+LEFT_OUT = frozenset(
+    {
+        "test/Alpro-Fresh-Soy-Milk_006.jpg",
+        "train/Alpro-Blueberry-Soyghurt_010.jpg",
+        "train/Alpro-Fresh-Soy-Milk_005.jpg",
+        "train/Alpro-Fresh-Soy-Milk_010.jpg",
+        "train/Alpro-Shelf-Soy-Milk_016.jpg",
+        "train/Alpro-Vanilla-Soyghurt_018.jpg",
+        # Several equal fronts stand beside each other.
+        "train/Alpro-Shelf-Soy-Milk_011.jpg",
+        "train/Tropicana-Golden-Grapefruit_015.jpg",
+        "train/Tropicana-Mandarin-Morning_016.jpg",
+    }
+)
+"""Photos of held-out brands that registration lays the face wrongly over, and others
+that tell nothing: seen by eye."""
 
 
 def photographed(
@@ -86,7 +102,11 @@ def photographed(
         for item in items
         if item.kind == "reference" and item.product_id in fronts
     }
-    photos = [one for one in items if one.kind == "photo" and one.product_id in known]
+    photos = [
+        one
+        for one in items
+        if one.kind == "photo" and one.product_id in known and not _is_left_out(one)
+    ]
     for item in track(photos, description="Real photographs"):
         pixels, reference = decoded(item), known[item.product_id]
         found = reference.registered(pixels)
@@ -95,6 +115,10 @@ def photographed(
             scene = scene_of(pixels, np.array(fronts[item.product_id]) * size, found)
             if scene is not None:
                 yield scene
+
+
+def _is_left_out(item: Item) -> bool:
+    return "/".join((*item.path.parts[-3:-2], item.path.name)) in LEFT_OUT
 
 
 def scene_of(

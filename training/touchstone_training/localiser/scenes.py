@@ -21,7 +21,7 @@ from touchstone_training.simulator.photography import (
 )
 
 _SIZES_PX = ((320, 240), (320, 240), (240, 320), (272, 272), (336, 192), (192, 336))
-_NO_PACKAGE = 0.12
+NO_PACKAGE = 0.12
 _CUT_OFF = 0.2
 _ANY_ROTATION = 0.7
 _SHOP, _BEFORE_SHELF = 0.3, 0.45
@@ -71,6 +71,7 @@ def draw_scene(
     size_px: tuple[int, int] | None = None,
     shape: str | None = None,
     is_stained: bool = True,
+    no_package: float = NO_PACKAGE,
 ) -> Scene:
     """Draw a scene.
 
@@ -80,9 +81,10 @@ def draw_scene(
         size_px: (width, height) of the photo; drawn when absent.
         shape: one of ``surfaces.SHAPES``; any, or no package at all, when absent.
         is_stained: print some faces in other tones.
+        no_package: share of scenes without one, where ``shape`` is absent.
     """
     size = size_px or _SIZES_PX[int(rng.integers(len(_SIZES_PX)))]
-    if shape is None and chance(rng, _NO_PACKAGE):
+    if shape is None and chance(rng, no_package):
         return _without_package(materials, rng, size)
 
     def photo_of(taken: Conditions) -> SimulatedPhoto:

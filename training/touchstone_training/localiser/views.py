@@ -17,7 +17,12 @@ from touchstone.engine.localisation import CELL_PX, FRAME_PX, Quad, framed
 from touchstone_training.data import Image, chance
 from touchstone_training.localiser.clutter import stained
 from touchstone_training.localiser.overprint import of_nearest_shape, overprinted
-from touchstone_training.localiser.scenes import NO_PACKAGE, Materials, Scene, draw_scene
+from touchstone_training.localiser.scenes import (
+    NO_PACKAGE,
+    Materials,
+    Scene,
+    draw_scene,
+)
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 """canvas (n, 192, 256, 3) uint8, printed and corners (n, 48, 64), shown (n,)."""

@@ -17,7 +17,7 @@ from small_world import printed_mark
 from touchstone.engine.localisation import ordered
 from touchstone.errors import InvalidInputError
 from touchstone_training.data import Image, Item, split
-from touchstone_training.localiser import gather, photographs
+from touchstone_training.localiser import gather, photographs, views
 from touchstone_training.localiser.accuracy import (
     corner_distance,
 )
@@ -35,7 +35,7 @@ from touchstone_training.localiser.photographs import (
     Corners,
     photographed,
 )
-from touchstone_training.localiser.scenes import REAL, Scene
+from touchstone_training.localiser.scenes import NO_PACKAGE, REAL, Scene
 from touchstone_training.localiser.views import REAL_SHARE, Looks
 
 # --- pictures -------------------------------------------------------------------------
@@ -232,6 +232,26 @@ def test_a_share_of_the_looks_is_at_real_photos() -> None:
     seen = [frame for _ in range(3) for frame in next(batches)[0].numpy()]
     is_real = [_is_green(frame).mean() > 0.05 for frame in seen]
     assert REAL_SHARE - 0.15 < np.mean(is_real) < REAL_SHARE + 0.15
+
+
+def test_beside_real_cartons_more_bottles_and_bare_tables_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def noted(*_: object, **how: Any) -> Scene:
+        asked.append(how)
+        return real_scene()
+
+    monkeypatch.setattr(views, "draw_scene", noted)
+    next(iter(Looks(materials(), batch=600, seed=4)))
+    assert asked
+    assert not any(asked)
+    asked.clear()
+    next(iter(Looks(materials(), batch=600, seed=4, photographs=[real_scene()])))
+    bottles = np.mean([how["shape"] == "cylinder" for how in asked])
+    assert 0.1 < bottles < 0.5
+    assert {how["no_package"] for how in asked} == {NO_PACKAGE / (1 - REAL_SHARE)}
 
 
 def _is_green(frame: Image) -> NDArray[np.bool_]:

@@ -43,11 +43,12 @@ class Checkpoint:
         try:
             net, step = dict(state["net"]), int(state["step"])
             metrics, told = (
-                dict(json.loads(state[name])) for name in ("metrics", "provenance")
+                json.loads(state[key]) for key in ("metrics", "provenance")
             )
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise InvalidInputError(f"{path} is no checkpoint of a run.") from error
-        if not all(isinstance(kept, torch.Tensor) for kept in net.values()):
+        is_whole = isinstance(metrics, dict) and isinstance(told, dict)
+        if not is_whole or not all(torch.is_tensor(kept) for kept in net.values()):
             raise InvalidInputError(f"{path} is no checkpoint of a run.")
         return Checkpoint(net, step, metrics, told)
 

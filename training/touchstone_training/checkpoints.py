@@ -121,8 +121,8 @@ def average(checkpoints: Sequence[Path], out: Path) -> None:
     ]
     told = {**last.provenance, "averaged": names}
     mean = {
-        name: torch.stack([one.net[name].double() for one in kept]).mean(0).to(kind)
-        for name, kind in ((name, values.dtype) for name, values in last.net.items())
+        name: torch.stack([one.net[name].double() for one in kept]).mean(0).to(values)
+        for name, values in last.net.items()
     }
     Checkpoint(mean, last.step, {}, told).write(out / BEST)
 

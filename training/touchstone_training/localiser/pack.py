@@ -168,14 +168,20 @@ class _Files:
             ) from error
         return files
 
+    @property
+    def photos(self) -> list[int]:
+        """Where the photos stand, in the order of their quads."""
+        return [number for number, kind in enumerate(self.kinds) if kind in _PHOTOS]
+
     def check(self) -> None:
         """Raise ValueError where parts are missing."""
-        photos = [number for number, kind in enumerate(self.kinds) if kind in _PHOTOS]
         if {len(self.names), len(self.data)} != {len(self.kinds)}:
             raise ValueError("it has other pictures than names")
-        if len(photos) != len(self.quads):
+        if len(self.photos) != len(self.quads):
             raise ValueError("it has other photos than places of faces")
-        if any(self.kinds[number + 1 : number + 2] != [_PRINT] for number in photos):
+        if any(
+            self.kinds[number + 1 : number + 2] != [_PRINT] for number in self.photos
+        ):
             raise ValueError("a photo lacks its print")
 
     def of_kind(self, wanted: str) -> Iterator[tuple[str, Image]]:
@@ -184,8 +190,7 @@ class _Files:
                 yield name, _decoded(data)
 
     def scenes(self, wanted: str) -> Iterator[Scene]:
-        photos = [number for number, kind in enumerate(self.kinds) if kind in _PHOTOS]
-        for number, quad in zip(photos, self.quads, strict=True):
+        for number, quad in zip(self.photos, self.quads, strict=True):
             if self.kinds[number] == wanted:
                 photo, printed = (_decoded(self.data[number + n]) for n in (0, 1))
                 print_share = np.ascontiguousarray(printed[..., 0])

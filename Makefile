@@ -27,7 +27,7 @@ fix: $(DEV)  ## mend what can be mended
 	$(BIN)/ruff format
 
 test: $(DEV)  ## all tests: no network, no GPU, no account
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 serve: $(RUN)  ## the HTTP API at http://127.0.0.1:8000/docs
 	$(BIN)/touchstone serve $(ARGS)

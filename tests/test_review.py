@@ -61,6 +61,13 @@ def test_examinations_from_before_candidates_were_followed_are_drawn_as_well(
     assert reviewer.pictures(deployment.brand, forged.id) == pictures
 
 
+def test_the_pictures_lay_the_photo_as_it_was_recorded_and_no_further(
+    deployment: Deployment, forged: Examination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("touchstone.engine.evidence.carried_on")
+    assert deployment.parts.reviewer.pictures(deployment.brand, forged.id)
+
+
 def test_each_region_has_its_pair_and_no_other_number_has(
     deployment: Deployment, forged: Examination
 ) -> None:

@@ -133,7 +133,9 @@ class Reviewer:
             followed=float(measured.get("followed", 0)),
         )
         regions = [read_region(one) for one in examined["frame_regions"]]
-        evidence = examine(photo.pixels, match, reference, verifier.comparator)
+        evidence = examine(
+            photo.pixels, match, reference, verifier.comparator, is_laid=True
+        )
         return evidence, regions
 
 

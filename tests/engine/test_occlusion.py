@@ -59,6 +59,37 @@ def test_a_finger_with_its_nail_over_the_edge_is_left_out() -> None:
     assert mask.mean() < 0.05
 
 
+def test_a_nail_that_is_blue_in_the_light_of_the_sky_is_left_out() -> None:
+    # As a phone sees it that took the sky for white: no colour of skin is left of it.
+    blue = with_nail(on_grey(FACE.pixels)) * np.array([0.8, 1, 1.2])
+    mask = covered(blue.clip(0, 255).astype(np.uint8))
+    assert mask[140:180, 5:40].mean() > 0.8
+    assert mask.mean() < 0.05
+
+
+def test_a_finger_over_a_corner_is_left_out() -> None:
+    photo = on_grey(FACE.pixels)
+    mask = covered(with_finger(with_frame(photo), tip=(130, 98), end=(0, 84)))
+    assert mask[5:40, 5:60].mean() > 0.8
+    assert mask.mean() < 0.05
+
+
+def with_frame(photo: Pixels) -> Pixels:
+    """With a border of the colour of skin, that the finger lies over."""
+    framed = photo.copy()
+    cv2.rectangle(framed, (70, 75), (570, 405), SKIN, 5)
+    return framed
+
+
+def test_a_finger_that_the_photo_ends_beside_is_left_out() -> None:
+    photo = on_grey(FACE.pixels)
+    held = with_finger(photo, tip=(150, 200), end=(0, 200))
+    # Of what lies beyond the face a hundredth is left.
+    mask = covered(np.ascontiguousarray(held[:, 60:]))
+    assert mask[150:190, 20:80].mean() > 0.8
+    assert mask.mean() < 0.1
+
+
 def with_lines(photo: Pixels) -> Pixels:
     """With thin lines of the colour of skin, as of words, where the finger will lie."""
     lined = photo.copy()
@@ -169,6 +200,23 @@ def test_a_board_laid_bare_is_no_hand_though_the_table_has_a_skins_colour() -> N
     rows = slice(int(y * scale), int((y + height) * scale))
     columns = slice(int(x * scale), int((x + width) * scale))
     assert not covered(photo)[rows, columns].any()
+
+
+@pytest.mark.parametrize("table", [210, 235])
+@pytest.mark.parametrize("panel", [(200, 40, 40), (230, 200, 40)])
+@pytest.mark.parametrize("wide", [60, 140, 220])
+def test_a_coloured_panel_that_is_gone_makes_no_hand_of_the_board(
+    table: int, panel: tuple[int, int, int], wide: int
+) -> None:
+    # Without it the face is whiter than its reference: no light that would do so is.
+    printed_, bare = (FACE.pixels.copy() for _ in range(2))
+    printed_[60:260, :wide], bare[60:260, :wide] = panel, (240, 240, 240)
+    photo = photographed(bare, zoom=1.05).pixels.copy()
+    photo[np.abs(photo.astype(int) - TABLE).max(axis=2) < 14] = table
+    (found,) = matches(photo, [1])
+    seen, _ = rectify(photo, found.registration, FRAME)
+    reference = np.asarray(cv2.resize(printed_, FRAME), np.uint8)
+    assert not hands(reference, seen, photo, found.registration).any()
 
 
 def test_a_patch_too_large_for_a_finger_is_for_a_person_to_look_at() -> None:

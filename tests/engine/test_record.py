@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examined import examined
+from examined import examined, laid_by
 from hypothesis import given
 from hypothesis import strategies as st
 from scenes import photographed, printed
@@ -24,6 +24,7 @@ from touchstone.engine.record import (
     registration_document,
 )
 from touchstone.engine.rectification import rectify
+from touchstone.engine.registration import Bend
 from touchstone.engine.verdict import Finding
 from touchstone.engine.wording import FindingKind, Reason
 
@@ -50,6 +51,17 @@ def test_a_registration_comes_back_exactly_bend_included() -> None:
     )
     assert (after.method, after.inliers) == (before.method, before.inliers)
     assert after.residual_px == before.residual_px
+
+
+@pytest.mark.parametrize("terms", [10, 28])
+def test_a_bend_of_any_order_comes_back_exactly(terms: int) -> None:
+    coefficients = np.random.default_rng(terms).normal(0, 1, (terms, 2))
+    before = laid_by(np.eye(3), (480, 320), (640, 480), bend=Bend(coefficients))
+    after = read_registration(through_json(registration_document(before)))
+    points = np.array([[10.0, 300.0], [470.0, 20.0]])
+    np.testing.assert_array_equal(
+        after.points_in_photo(points), before.points_in_photo(points)
+    )
 
 
 @given(

@@ -20,6 +20,7 @@ from touchstone.engine.features import (
     unpack_features,
 )
 from touchstone.engine.image import resized
+from touchstone.engine.polynomials import monomials, order_of
 from touchstone.engine.rectification import rectify
 from touchstone.engine.registration import (
     Bend,
@@ -274,6 +275,22 @@ def test_a_bend_moves_points_smoothly_and_in_photo_pixels() -> None:
     coefficients[3] = 5, 0  # x squared: nothing in the middle, all at the sides
     moved = Bend(coefficients).displacement(corners, (120, 80))
     np.testing.assert_allclose(moved[:, 0], [8, 8, 3, 8])
+
+
+@pytest.mark.parametrize("order", range(7))
+def test_a_bend_has_as_high_an_order_as_it_has_terms_for(order: int) -> None:
+    basis = monomials(np.array([[3.0, 2.0]]), (4, 4), order=order)
+    assert order_of(basis.shape[1]) == order
+    # x = 0.5, y = 0: each power of x alone is there, the lower orders first.
+    assert set(0.5 ** np.arange(order + 1)) <= set(basis[0])
+    lower = monomials(np.array([[3.0, 2.0]]), (4, 4), order=max(0, order - 1))
+    np.testing.assert_array_equal(basis[0, : lower.shape[1]], lower[0])
+
+
+@pytest.mark.parametrize("terms", [0, 2, 11, 27])
+def test_no_bend_has_another_number_of_terms(terms: int) -> None:
+    with pytest.raises(ValueError, match=f"{terms} terms"):
+        order_of(terms)
 
 
 def test_a_homography_maps_points_projectively() -> None:

@@ -80,6 +80,7 @@ def evidence(
     picture = np.zeros((32, 48, 3), np.uint8)
     deviation = np.zeros((32, 48), np.float32)
     return Evidence(
+        aspect_gap=0.0,
         match=Match(
             1,
             0.8,

@@ -29,7 +29,7 @@ from touchstone.engine.pair import (
 )
 from touchstone.engine.profile import Profile, profile_of
 
-COMPARISON_VERSION = "15"
+COMPARISON_VERSION = "16"
 """Changes whenever the same pair would give other measurements."""
 
 COMPARISON_SIDE_PX = 640

@@ -5,7 +5,7 @@ codes, and how well the photograph could carry any of it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from touchstone.engine.codes import Box, Code, united
 from touchstone.engine.comparator import Comparator
@@ -15,7 +15,9 @@ from touchstone.engine.identification import Match, resolution
 from touchstone.engine.image import Pixels
 from touchstone.engine.occlusion import hands
 from touchstone.engine.outline import outline_gap
+from touchstone.engine.pair import Mask
 from touchstone.engine.pose import aspect_gap
+from touchstone.engine.propagation import carried_on
 from touchstone.engine.quality import Quality, measure_quality
 from touchstone.engine.reading import is_gtin_other, read_expected, read_face
 from touchstone.engine.rectification import rectify
@@ -28,6 +30,7 @@ class Evidence:
     """What was measured on one match."""
 
     match: Match
+    """Its registration carried on over the face, see `propagation`."""
     reference: Reference
     seen: Pixels
     """The photo rectified to the compared frame."""
@@ -38,6 +41,8 @@ class Evidence:
     """Share of the face that hands lie over."""
     outline_gap: float
     """See `outline`."""
+    aspect_gap: float
+    """See `pose`: of the flat part that the registration began with."""
     quality: Quality
     """Of the package face alone."""
     is_closer: bool
@@ -54,7 +59,7 @@ class Evidence:
             **self.match.measurements(),
             **self.comparison.measurements,
             "preference": self.preference,
-            "aspect_gap": aspect_gap(self.match.registration),
+            "aspect_gap": self.aspect_gap,
             "outline_gap": self.outline_gap,
             "inlier_residual": self.match.registration.residual_px,
             "hidden_fraction": self.hidden_fraction,
@@ -87,14 +92,16 @@ def examine(
     match: Match,
     reference: Reference,
     comparator: Comparator,
+    *,
+    is_laid: bool = False,
 ) -> Evidence:
-    """Rectify ``photo`` to the reference, compare them, weigh the codes."""
-    registration = match.registration
-    frame = frame_of(reference.size_px)
-    seen, covered = rectify(photo, registration, frame)
-    behind = backdrop(reference.framed, seen, covered, reference.ground)
-    if behind is not None:
-        covered &= ~behind
+    """Rectify ``photo`` to the reference, compare them, weigh the codes.
+
+    ``is_laid``: the registration is that of an examination, and stays as it is.
+    """
+    laid = laid_over(photo, match.registration, reference, is_laid=is_laid)
+    registration, seen, covered = laid.registration, laid.seen, laid.covered
+    behind = laid.behind
     codes, is_all = read_expected(photo, registration, reference)
     hidden = hands(reference.framed, seen, photo, registration, behind=behind)
     closer = larger(photo, registration, reference)
@@ -106,7 +113,7 @@ def examine(
         variable=mask_of(
             (*reference.variable_regions, *_checked_codes(reference, codes)),
             reference.size_px,
-            frame,
+            frame_of(reference.size_px),
         ),
         is_bent=registration.bend is not None,
         closer=closer,
@@ -114,7 +121,7 @@ def examine(
     if not is_all and any(one.deviation >= _CLEAR for one in comparison.regions):
         codes = united(codes, read_face(photo, registration))
     return Evidence(
-        match=match,
+        match=replace(match, registration=registration),
         reference=reference,
         seen=seen,
         comparison=comparison,
@@ -125,11 +132,49 @@ def examine(
         outline_gap=outline_gap(
             photo, registration, reference.framed, comparison.shift, behind=behind
         ),
+        aspect_gap=aspect_gap(match.registration),
         quality=measure_quality(seen, covered),
         is_closer=closer is not None,
         codes=codes,
         is_gtin_other=is_gtin_other(photo, registration, codes, reference.gtin),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A photo in the compared frame, (h, w) of it."""
+
+    registration: Registration
+    """Carried on over the face, see `propagation`."""
+    seen: Pixels
+    """(h, w, 3)"""
+    covered: Mask
+    """Where it shows the package."""
+    behind: Mask | None
+    """Where it shows what lies behind the package, see `extent.backdrop`."""
+
+
+def laid_over(
+    photo: Pixels,
+    registration: Registration,
+    reference: Reference,
+    *,
+    is_laid: bool = False,
+) -> Laid:
+    """Draw ``photo`` in the compared frame, over all of the face as it should lie.
+
+    ``is_laid``: ``registration`` lays it so already.
+    """
+    frame, further = frame_of(reference.size_px), registration
+    seen, covered = rectify(photo, registration, frame)
+    if not is_laid:
+        further = carried_on(photo, registration, reference.framed, seen, covered)
+    if further is not registration:
+        seen, covered = rectify(photo, further, frame)
+    behind = backdrop(reference.framed, seen, covered, reference.ground)
+    if behind is not None:
+        covered &= ~behind
+    return Laid(further, seen, covered, behind)
 
 
 def larger(

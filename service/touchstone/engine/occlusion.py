@@ -17,11 +17,15 @@ from touchstone.engine.extent import hull_of
 from touchstone.engine.image import Pixels, resized
 from touchstone.engine.normalisation import relight
 from touchstone.engine.registration import Registration
+from touchstone.engine.skin import (
+    ONE_COLOUR,
+    Mask,
+    alike,
+    of_one_hue,
+    skin_of,
+    white_balance,
+)
 
-Mask = NDArray[np.bool_]
-
-# Skin of any tone in YCrCb (Chai and Ngan, IEEE TCSVT 9(4), 1999).
-_SKIN_LOW, _SKIN_HIGH = (30, 133, 77), (255, 178, 130)
 _SHRINK = 4
 _MIN_SHARE = 0.003
 _MAX_SHARE = 0.25
@@ -55,19 +59,19 @@ def hands(
     """
     height, width = seen.shape[:2]
     small = max(8, width // _SHRINK), max(8, height // _SHRINK)
-    shown = resized(seen, small)
-    skin = _skin(shown)
-    beside = np.zeros(skin.shape, bool)
+    shown, usual = resized(seen, small), resized(reference, small)
+    beside = np.zeros(shown.shape[:2], bool)
     if behind is not None:
         beside = cv2.resize(behind.astype(np.uint8), small) > 0
     face = float((~beside).sum())
-    sides = _beyond(skin.shape, photo, registration)
+    white = white_balance(usual, shown, ~beside)
+    skin = skin_of(shown, white)
+    sides = _beyond(skin.shape, photo, registration, white)
     on_rim = _grown(beside) | _beside_skin(skin.shape, sides)
     if not _may_hold(_closed(skin & ~beside), on_rim, _MIN_SHARE * face):
         return np.zeros((height, width), bool)
     # White board in the light of a lamp has the colour of skin, but not beside what
     # that light makes of it.
-    usual = resized(reference, small)
     lit = relight(usual, shown, (~beside).astype(np.float32)).expected
     red, green, blue = cv2.split(cv2.absdiff(shown, lit))
     gap = cv2.max(cv2.max(red, green), blue) > _FAR_COLOUR
@@ -108,47 +112,89 @@ class _Side:
     """Which of the face's places, (rows, columns), lie along that edge."""
     across: int
     """The axis of `rim` that leads over the edge."""
+    past: int
+    """How many places lie past each of its two corners."""
     colours: Pixels
-    """(1, n, 3)"""
+    """(1, n, 3), n: places along the edge and past its corners."""
     is_inside: NDArray[np.bool_]
     """(n,): whether the photo reaches there."""
+    is_cut: NDArray[np.bool_]
+    """(n,): whether it ends so near that it had to be looked at nearer by."""
     is_skin: NDArray[np.bool_]
-    """(n,): false where it does not."""
+    """(n,): false where it does not reach."""
 
     def met_by(self, mask: Mask) -> NDArray[np.bool_]:
         """(n,): where ``mask``, (rows, columns), meets the edge."""
-        return np.asarray(mask[self.rim].any(axis=self.across), np.bool_)
+        return np.pad(mask[self.rim].any(axis=self.across), self.past)
 
 
 _RIMS = (
-    ((slice(None), _ENDS[0]), 1, -_BEYOND),
-    ((slice(None), _ENDS[1]), 1, 1 + _BEYOND),
-    ((_ENDS[0], slice(None)), 0, -_BEYOND),
-    ((_ENDS[1], slice(None)), 0, 1 + _BEYOND),
+    ((slice(None), _ENDS[0]), 1, 0),
+    ((slice(None), _ENDS[1]), 1, 1),
+    ((_ENDS[0], slice(None)), 0, 0),
+    ((_ENDS[1], slice(None)), 0, 1),
 )
-"""Left, right, top, bottom: the edge, the axis over it, where beyond it lies."""
+"""Left, right, top, bottom: the edge, the axis over it, where on that axis it lies."""
+
+
+def _along(
+    side: tuple[tuple[slice, slice], int, int], shape: tuple[int, ...], beyond: float
+) -> NDArray[np.float64]:
+    """Return points ``beyond`` an edge, (n, 2), all in shares of the face."""
+    _, across, edge = side
+    count = shape[1 - across]
+    past = _past(count)
+    points = np.full((count + 2 * past, 2), edge + beyond * (2 * edge - 1))
+    points[:, across] = (np.arange(-past, count + past) + 0.5) / count
+    return points
+
+
+def _past(count: int) -> int:
+    """Return how many places past a corner are looked at, of ``count`` to the next."""
+    return count // _PAST
+
+
+_PAST = 5
+"""A finger over a corner is seen to end on either side within a fifth of the edge."""
 
 
 def _beyond(
-    shape: tuple[int, ...], photo: Pixels, registration: Registration
+    shape: tuple[int, ...],
+    photo: Pixels,
+    registration: Registration,
+    white: NDArray[np.float32],
 ) -> list[_Side]:
     """Look just beyond each edge of the face, of (rows, columns)."""
-    points = []
-    for _, across, where in _RIMS:
-        count = shape[1 - across]
-        points.append(np.full((count, 2), where))
-        points[-1][:, across] = (np.arange(count) + 0.5) / count
-    x, y, is_inside = _pixels_at(np.concatenate(points), photo, registration)
-    colours = np.zeros((1, len(x), 3), np.uint8)
-    is_skin = np.zeros(len(x), bool)
+    points = [_along(side, shape, _BEYOND) for side in _RIMS]
+    past = [_past(shape[1 - across]) for _, across, _ in _RIMS]
+    at, is_in_photo, goes_out = _pixels_at(np.concatenate(points), photo, registration)
+    is_inside = is_in_photo & goes_out
+    is_cut = ~is_in_photo & goes_out
+    if is_cut.any():  # a hand may hold what reaches to the photo's own edge
+        nearer = [_along(side, shape, _BEYOND / 2) for side in _RIMS]
+        near, *told = _pixels_at(np.concatenate(nearer), photo, registration)
+        is_cut &= told[0] & told[1]
+        at = np.where(is_cut[:, None], near, at)
+        is_inside |= is_cut
+    colours = np.zeros((1, len(at), 3), np.uint8)
+    is_skin = np.zeros(len(at), bool)
     if is_inside.any():  # else the face fills the photo
-        colours[0, is_inside] = photo[y[is_inside], x[is_inside]]
-        is_skin = is_inside & _skin(colours).ravel()
+        columns, rows = at[is_inside].T
+        colours[0, is_inside] = photo[rows, columns]
+        is_skin = is_inside & skin_of(colours, white).ravel()
     last = np.cumsum([len(one) for one in points])
     return [
-        _Side(rim, across, colours[:, part], is_inside[part], is_skin[part])
-        for (rim, across, _), part in zip(
-            _RIMS, map(slice, [0, *last[:-1]], last), strict=True
+        _Side(
+            rim,
+            across,
+            more,
+            colours[:, part],
+            is_inside[part],
+            is_cut[part],
+            is_skin[part],
+        )
+        for (rim, across, _), more, part in zip(
+            _RIMS, past, map(slice, [0, *last[:-1]], last), strict=True
         )
     ]
 
@@ -157,35 +203,34 @@ def _beside_skin(shape: tuple[int, ...], sides: Sequence[_Side]) -> Mask:
     """(rows, columns): true along each edge of the face where skin lies beyond it."""
     mask: Mask = np.zeros(shape[:2], bool)
     for side in sides:
-        mask[side.rim] |= np.expand_dims(side.is_skin, side.across)
+        along = side.is_skin[side.past : len(side.is_skin) - side.past]
+        mask[side.rim] |= np.expand_dims(along, side.across)
     return mask
 
 
 def _pixels_at(
     points: NDArray[np.float64], photo: Pixels, registration: Registration
-) -> tuple[NDArray[np.int_], NDArray[np.int_], Mask]:
+) -> tuple[NDArray[np.int_], Mask, Mask]:
     """Return where ``points``, (n, 2) shares of the face, lie in the photo.
 
     Returns:
-        columns and rows, (n,), and which of them the photo has.
+        columns and rows, (n, 2); which of them the photo has; and which lie beyond the
+        face: what lies beyond the rim of a bottle would be seen mirrored, on the face
+        itself.
     """
-    there, at_edge, middle = (
+    # A bend says nothing past the corners of what it was fitted to: it goes on as it
+    # ends there.
+    near = points.clip(-_BEYOND, 1 + _BEYOND)
+    there, back, at_edge, middle = (
         registration.points_in_photo(one * np.array(registration.reference_size_px))
-        for one in (points, points.clip(0, 1), np.array([[0.5, 0.5]]))
+        for one in (near, 2 * near - points, points.clip(0, 1), np.full((1, 2), 0.5))
     )
-    x, y = np.floor(there).astype(int).T
-    height, width = photo.shape[:2]
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    # What lies beyond the rim of a bottle would be seen mirrored, on the face itself.
     goes_out = ((there - at_edge) * (at_edge - middle)).sum(axis=1) > 0
-    return x, y, inside & goes_out
-
-
-def _skin(pixels: Pixels) -> Mask:
-    tones = cv2.inRange(
-        cv2.cvtColor(pixels, cv2.COLOR_RGB2YCrCb), _SKIN_LOW, _SKIN_HIGH
-    )
-    return np.asarray(tones > 0, bool)
+    is_past = (near != points).any(axis=1)
+    there[is_past] += (there - back)[is_past]
+    at = np.floor(there).astype(int)
+    is_in_photo = ((at >= 0) & (at < photo.shape[1::-1])).all(axis=1)
+    return at, np.asarray(is_in_photo, np.bool_), np.asarray(goes_out, np.bool_)
 
 
 def _fingers(
@@ -208,7 +253,7 @@ def _fingers(
         if (
             not found[patch].any()
             and np.count_nonzero(patch) >= _FINGER_LIKE * np.count_nonzero(hull)
-            and skin[hull].mean() >= _UNWRITTEN
+            and skin[_within(hull)].mean() >= _UNWRITTEN
             and any(
                 _goes_on(patch, skin, shown, side, strip_too=True) for side in sides
             )
@@ -225,6 +270,11 @@ def _patches(mask: Mask, face: float) -> Iterator[Mask]:
     for number in range(1, count):
         if _MIN_SHARE < float(stats[number][cv2.CC_STAT_AREA]) / face < _MAX_SHARE:
             yield labels == number
+
+
+def _within(mask: Mask) -> Mask:
+    """Drop the rim, which is half of what lies around."""
+    return cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
 
 
 def _broad(mask: Mask) -> Mask:
@@ -247,23 +297,11 @@ def _goes_on_behind(patch: Mask, skin: Mask, beside: Mask, shown: Pixels) -> boo
     beyond = _grown(patch) & beside
     if not beyond.any() or skin[beyond].mean() < _GOES_ON:
         return False
-    return _alike(shown[beyond & skin], shown[_grown(beyond) & patch & skin])
+    return alike(shown[beyond & skin], shown[_grown(beyond) & patch & skin])
 
 
 def _grown(mask: Mask) -> Mask:
     return cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-
-
-def _alike(beyond: Pixels, within: Pixels) -> bool:
-    """Tell whether two sets of pixels, (n, 3), are of one thing in one light."""
-    if not (len(beyond) and len(within)):
-        return False
-    gap = np.median(beyond, axis=0) - np.median(within, axis=0)
-    return bool(np.abs(gap).max() <= _ONE_COLOUR)
-
-
-_ONE_COLOUR = 40
-"""Levels; board that a missing element bares is lighter than the table beside it."""
 
 
 def _goes_on(
@@ -271,7 +309,8 @@ def _goes_on(
 ) -> bool:
     """Tell whether the same skin goes on in the photo where ``patch`` meets a side.
 
-    ``strip_too``: as a strip does *and* in one colour; else either is enough.
+    ``strip_too``: as a strip does *and* in one hue, as always where the photo ends so
+    near that print of the face may lie there; else a strip or one colour is enough.
     """
     met = side.met_by(patch)
     along = np.count_nonzero(patch.any(axis=side.across))
@@ -281,8 +320,10 @@ def _goes_on(
         return False
     within = (patch & skin)[side.rim]
     is_strip = _is_strip(side, met)
-    is_alike = _alike(side.colours[0, met & side.is_skin], shown[side.rim][within])
-    return is_strip and is_alike if strip_too else is_strip or is_alike
+    beyond, inside = side.colours[0, met & side.is_skin], shown[side.rim][within]
+    if strip_too or side.is_cut[met].any():
+        return is_strip and of_one_hue(beyond, inside)
+    return is_strip or alike(beyond, inside)
 
 
 _LEAST_MET = 0.3
@@ -301,7 +342,7 @@ def _is_strip(side: _Side, met: NDArray[np.bool_]) -> bool:
     """
     tone = np.median(side.colours[0, met & side.is_skin], axis=0)
     gaps = np.abs(side.colours[0] - tone).max(axis=1)
-    is_alike = side.is_skin & (gaps <= _ONE_COLOUR)
+    is_alike = side.is_skin & (gaps <= ONE_COLOUR)
     ends = np.flatnonzero(np.diff(is_alike, prepend=False, append=False))
     touched = [(a, b) for a, b in ends.reshape(-1, 2) if met[a:b].any()]
     if not touched:
@@ -311,11 +352,20 @@ def _is_strip(side: _Side, met: NDArray[np.bool_]) -> bool:
     if wide > _STRIP_WIDTH * np.count_nonzero(met):
         return False
     return all(
-        side.is_inside[beside].any()
-        and side.is_inside[beside].all()
-        and is_alike[beside].mean() < _BESIDE
+        _ends(side, is_alike, beside)
         for beside in (slice(max(0, first - wide), first), slice(last, last + wide))
     )
+
+
+def _ends(side: _Side, is_alike: NDArray[np.bool_], beside: slice) -> bool:
+    """Tell whether what is alike is seen to end ``beside`` it, along a side."""
+    is_past = np.ones(len(is_alike), bool)
+    is_past[side.past : len(is_alike) - side.past] = False
+    is_seen, past = side.is_inside[beside], is_past[beside]
+    # Past a corner the photo may end: what it shows there must do.
+    if not is_seen.any() or not is_seen[~past].all():
+        return False
+    return bool(is_alike[beside][is_seen].mean() < _BESIDE)
 
 
 _STRIP_WIDTH = 2.0

@@ -27,7 +27,7 @@ from touchstone.engine.features import (
     PhotoMatcher,
     Points,
 )
-from touchstone.engine.polynomials import monomials
+from touchstone.engine.polynomials import monomials, order_of
 
 Homography: TypeAlias = NDArray[np.float64]
 """(3, 3)"""
@@ -37,8 +37,8 @@ Homography: TypeAlias = NDArray[np.float64]
 class Bend:
     """Smooth displacement after the homography, in the photo's pixels.
 
-    ``coefficients`` is (terms, 2) over `polynomials.monomials` of reference coordinates
-    scaled to [-1, 1].
+    ``coefficients`` is (terms, 2) over `polynomials.monomials`, of as high an order as
+    it has terms for, of reference coordinates scaled to [-1, 1].
     """
 
     coefficients: NDArray[np.float64]
@@ -47,7 +47,8 @@ class Bend:
         self, points_in_reference: NDArray[np.floating], size_px: tuple[int, int]
     ) -> NDArray[np.float64]:
         """Return (n, 2) displacements in photo pixels for (n, 2) reference points."""
-        basis = monomials(points_in_reference, size_px)
+        order = order_of(len(self.coefficients))
+        basis = monomials(points_in_reference, size_px, order=order)
         return np.asarray(basis @ self.coefficients, np.float64)
 
 
@@ -62,7 +63,8 @@ class Registration:
     inliers: int
     matches: int
     residual_px: float
-    """Median distance of the inliers after the transform, in photo pixels."""
+    """Median distance of the inliers after the transform, in photo pixels; as the
+    counts before it, of the features, before it was carried on (`propagation`)."""
     coverage: float
     """Share of a 6 by 6 grid over the reference that holds an inlier, 0 to 1."""
     reference_size_px: tuple[int, int]
@@ -121,7 +123,7 @@ def register(
     in_reference, in_photo = matcher.match(reference)
     if len(in_reference) < MIN_MATCHES:
         return NotRegistered("too_few_matches")
-    threshold = _INLIER_SHARE * max(photo.size_px)
+    threshold = INLIER_SHARE * max(photo.size_px)
     found = _consensus(in_reference, in_photo, threshold_px=threshold, seed=seed)
     if found is None:
         return NotRegistered("no_consensus")
@@ -152,7 +154,7 @@ def register(
 
 
 # 3 px at 960: the setting under which SIFT and ORB were compared on real photos.
-_INLIER_SHARE = 3 / 960
+INLIER_SHARE = 3 / 960
 
 
 def _consensus(

@@ -13,12 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.engine.extent import backdrop
+from touchstone.engine.evidence import laid_over
 from touchstone.engine.image import Pixels, grey
 from touchstone.engine.normalisation import match_blur, relight
 from touchstone.engine.pair import AlignedPair, Mask, aligned_pair
-from touchstone.engine.rectification import rectify
-from touchstone.engine.reference import Reference, frame_of
+from touchstone.engine.reference import Reference
 from touchstone.engine.registration import Registration, project
 from touchstone.errors import InvalidInputError
 from touchstone_training.simulator.counterfeits import plant
@@ -76,11 +75,8 @@ def plant_into(
     # 2. Learn from what was not changed how the photo shows it: light, focus, misfit.
     # 3. Look elsewhere if this place is hidden, or the change too faint to be seen.
     # 4. Carry the difference, so lit and so soft, into the photo.
-    frame = frame_of(reference.size_px)
-    seen, covered = rectify(photo, registration, frame)
-    behind = backdrop(reference.framed, seen, covered, reference.ground)
-    if behind is not None:
-        covered &= ~behind
+    laid = laid_over(photo, registration, reference)
+    registration, seen, covered = laid.registration, laid.seen, laid.covered
     is_bent = registration.bend is not None
     pair = aligned_pair(reference.framed, seen, covered, is_bent=is_bent)
     for _ in range(_TRIES):
@@ -96,7 +92,7 @@ def plant_into(
         pixels = added(photo, difference, registration)
         apart = cv2.absdiff(pixels, photo).max(axis=2)
         if (apart > _SEEN_LEVELS).sum() >= _SEEN_PX:
-            scale = reference.size_px[0] / frame[0]
+            scale = reference.size_px[0] / seen.shape[1]
             x, y, w, h = (scale * side for side in forged.changed_boxes[0])
             return Planted(pixels, (x, y, w, h))
     return None

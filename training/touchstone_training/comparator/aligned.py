@@ -20,8 +20,7 @@ from rich.progress import track
 
 from touchstone.bootstrap import use_one_thread
 from touchstone.catalogue import WORKING_SIDE_PX
-from touchstone.engine.evidence import larger
-from touchstone.engine.extent import backdrop
+from touchstone.engine.evidence import laid_over, larger
 from touchstone.engine.features import (
     PHOTO_SIDE_PX,
     REFERENCE_SIDE_PX,
@@ -33,7 +32,6 @@ from touchstone.engine.features import (
 from touchstone.engine.image import Pixels, decode
 from touchstone.engine.occlusion import hands
 from touchstone.engine.pair import AlignedPair, aligned_pair, drawn_larger
-from touchstone.engine.rectification import rectify
 from touchstone.engine.reference import Reference, frame_of, mask_of
 from touchstone.engine.registration import Registration, register
 from touchstone.errors import InvalidInputError
@@ -240,17 +238,19 @@ class Known:
         found = self.registered(photo)
         if found is None or found.inliers < least_inliers:
             return []
-        reference, frame = self.reference, frame_of(self.reference.size_px)
-        seen, covered = rectify(photo, found, frame)
-        behind = backdrop(reference.framed, seen, covered, reference.ground)
-        if behind is not None:
-            covered &= ~behind
+        reference, laid = self.reference, laid_over(photo, found, self.reference)
+        found, behind = laid.registration, laid.behind
+        hidden = hands(reference.framed, laid.seen, photo, found, behind=behind)
         is_bent = found.bend is not None
         pair = aligned_pair(
             reference.framed,
-            seen,
-            covered & ~hands(reference.framed, seen, photo, found, behind=behind),
-            variable=mask_of(reference.variable_regions, reference.size_px, frame),
+            laid.seen,
+            laid.covered & ~hidden,
+            variable=mask_of(
+                reference.variable_regions,
+                reference.size_px,
+                frame_of(reference.size_px),
+            ),
             is_bent=is_bent,
         )
         closer = larger(photo, found, reference)

@@ -59,7 +59,7 @@ def test_all_of_a_lot_called_is_all_of_it() -> None:
 
 
 def test_calls_that_the_validation_does_not_explain_are_said_to_be_so() -> None:
-    said = share_of_counterfeits(Findings(60, 60), SHIPPED, population=1000)
+    said = share_of_counterfeits(Findings(60, 60), WEAK, population=1000)
     assert "called more often" in said.advice
     usual = share_of_counterfeits(Findings(30, 60), SHIPPED, population=1000)
     assert "called more often" not in usual.advice

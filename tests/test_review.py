@@ -65,7 +65,8 @@ def test_the_pictures_lay_the_photo_as_it_was_recorded_and_no_further(
     deployment: Deployment, forged: Examination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("touchstone.engine.evidence.carried_on")
-    assert deployment.parts.reviewer.pictures(deployment.brand, forged.id)
+    pictures = deployment.parts.reviewer.pictures(deployment.brand, forged.id)
+    assert decode(pictures.overlay_png).size_px == FRAME
 
 
 def test_each_region_has_its_pair_and_no_other_number_has(

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from touchstone.engine.image import lengths
 from touchstone.engine.normalisation import Luma
 from touchstone.engine.smooth_rest import averaged
-
-_cv2: Any = cv2  # the stubs know no points that are given to start from
+from touchstone.engine.tracking import found_near, without_shade
 
 _REACH_PX = 9
 """Longest period looked for; a longer one the flow tells apart, as its coarse pictures
@@ -41,9 +40,8 @@ _MIN_MESH = 64
 """Places, connected, that make a mesh of 0.03 of a face: a word of many l has fewer."""
 _PATCH_PX = 15
 """Side of what is laid over each other: three periods and more."""
-_STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.02)
-_LOOP_PX = 0.5
-"""There and back again, from where the surroundings lie on either side."""
+_SETTLED_PX = 0.02
+"""A shorter step is the last."""
 _MOST_PX = 4.0
 """Further from where its surroundings put it nothing is looked for."""
 _HOP = (7, 7)
@@ -173,7 +171,7 @@ def followed_on_mesh(
         (rows, columns, 2) displacements, of what was not found those of the
         surroundings; (rows, columns) whether each was found, there and back.
     """
-    pair = _without_shade(expected), _without_shade(seen)
+    pair = without_shade(expected, _PATCH_PX), without_shade(seen, _PATCH_PX)
     if is_followed:
         there, is_there = _found_near(pair, places, guess, is_mesh, _WAVY_HOP_PX)
         return np.where(is_there[..., None], there, guess), is_there
@@ -227,40 +225,13 @@ def _found_near(
     most_px: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Find those of ``places`` near their ``start``; the others are not."""
-    at, near = places[which], start[which]
-    there, is_there = _tracked(*pair, at, at + near)
-    back, is_back = _tracked(pair[1], pair[0], there, there - near)
-    shifts, is_found = start.copy(), np.zeros(which.shape, bool)
-    shifts[which] = there - at
-    is_found[which] = (
-        is_there
-        & is_back
-        & (lengths((back - at)[None])[0] < _LOOP_PX)
-        & (lengths((there - at - near)[None])[0] < most_px)
+    shifts, is_found, _ = found_near(
+        pair,
+        places,
+        start,
+        which,
+        most_px=most_px,
+        window_px=_PATCH_PX,
+        settled_px=_SETTLED_PX,
     )
     return shifts, is_found
-
-
-def _tracked(
-    first: Luma,
-    second: Luma,
-    places: NDArray[np.float32],
-    start: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    ends, status, _ = _cv2.calcOpticalFlowPyrLK(
-        first,
-        second,
-        np.ascontiguousarray(places).reshape(-1, 1, 2),
-        np.ascontiguousarray(start).reshape(-1, 1, 2),
-        winSize=(_PATCH_PX, _PATCH_PX),
-        maxLevel=0,
-        criteria=_STEPS,
-        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
-    )
-    return np.asarray(ends.reshape(-1, 2), np.float32), status.ravel().astype(bool)
-
-
-def _without_shade(luma: Luma) -> Luma:
-    """Leave the print alone: LK takes light that differs for a displacement."""
-    shade = cv2.blur(luma, (_PATCH_PX, _PATCH_PX))
-    return np.asarray(cv2.addWeighted(luma, 1, shade, -1, 128), np.uint8)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from touchstone.engine.alignment import half_size
 from touchstone.engine.cylinders import fit_cylinder
 from touchstone.engine.flow import MIN_CORNER, MIN_SIDE_PX
-from touchstone.engine.image import Pixels, grey, lengths
+from touchstone.engine.image import Pixels, grey
 from touchstone.engine.lookalikes import likeness
 from touchstone.engine.normalisation import Luma, Map
 from touchstone.engine.polynomials import monomials
@@ -31,8 +31,7 @@ from touchstone.engine.registration import (
     Registration,
     project,
 )
-
-_cv2: Any = cv2  # the stubs know no points that are given to start from
+from touchstone.engine.tracking import contrast_of, found_near, without_shade
 
 _Mask = NDArray[np.bool_]
 _Shifts = NDArray[np.float32]
@@ -115,8 +114,8 @@ class _Print:
 
     @staticmethod
     def of(luma: Luma) -> "_Print":
-        sharp = _without_shade(luma)
-        strays = cv2.blur(cv2.absdiff(sharp, np.full_like(sharp, _GREY)), _WINDOW)
+        sharp = without_shade(luma, _WINDOW_PX)
+        strays = contrast_of(sharp, _WINDOW_PX)
         corners = cv2.cornerMinEigenVal(luma, 11, ksize=3)
         height, width = luma.shape
         across, down = (
@@ -143,14 +142,8 @@ class _Print:
 
 
 _STEP_PX = 8
-_WINDOW = (11, 11)
+_WINDOW_PX = 11
 """What is followed: a line of small print and those beside it."""
-_GREY = 128
-
-
-def _without_shade(luma: Luma) -> Luma:
-    shade = cv2.blur(luma, _WINDOW)
-    return np.asarray(cv2.addWeighted(luma, 1, shade, -1, _GREY), np.uint8)
 
 
 def _halved(pixels: Pixels) -> Luma:
@@ -193,7 +186,7 @@ _LEAST_AROUND = 3
 
 def _followed(print_: _Print, shown: Luma, covered: _Mask) -> _Followed:
     """Follow the print from where it lies right, wave by wave."""
-    sharp = _without_shade(shown)
+    sharp = without_shade(shown, _WINDOW_PX)
     sought = print_.is_printed & _covered(covered, print_.is_printed)
     shifts = np.zeros_like(print_.places)
     shifts, is_found = _found_near(print_, sharp, shifts, sought, _SEED_PX)
@@ -259,56 +252,26 @@ def _foretold(shifts: _Shifts, is_found: _Mask) -> _Shifts:
     return np.dstack(told)
 
 
-_LOOP_PX = 0.5
-"""There and back again: more than this away, it is another place."""
 _UNLIKE = 0.75
 """Of the print's contrast, what may be left of it once what was found is taken off."""
-_STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)
+_SETTLED_PX = 0.03
+"""A shorter step is the last."""
 
 
 def _found_near(
     print_: _Print, shown: Luma, start: _Shifts, sought: _Mask, most_px: float
 ) -> tuple[_Shifts, _Mask]:
     """Look for the ``sought`` places near their ``start``; the others are not."""
-    at, near = print_.places[sought], start[sought]
-    shifts, is_found = start.copy(), np.zeros(sought.shape, bool)
-    if not len(at):
-        return shifts, is_found
-    there, is_there, rest = _tracked(print_.sharp, shown, at, at + near)
-    back, is_back, _ = _tracked(shown, print_.sharp, there, there - near)
-    gaps = [lengths(one[None])[0] for one in (back - at, there - at - near)]
-    shifts[sought] = there - at
-    is_found[sought] = (
-        is_there
-        & is_back
-        & (gaps[0] < _LOOP_PX)
-        & (gaps[1] < most_px)
-        & (rest < _UNLIKE * print_.contrast[sought])
+    shifts, is_found, rests = found_near(
+        (print_.sharp, shown),
+        print_.places,
+        start,
+        sought,
+        most_px=most_px,
+        window_px=_WINDOW_PX,
+        settled_px=_SETTLED_PX,
     )
-    return shifts, is_found
-
-
-def _tracked(
-    first: Luma, second: Luma, places: _Shifts, start: _Shifts
-) -> tuple[_Shifts, _Mask, NDArray[np.float32]]:
-    """Follow places by the method of Lucas and Kanade.
-
-    Returns:
-        (n, 2) where each lies, (n,) whether it was followed, and (n,) the mean
-        difference of what was laid over each other, levels.
-    """
-    ends, status, rest = _cv2.calcOpticalFlowPyrLK(
-        first,
-        second,
-        np.ascontiguousarray(places).reshape(-1, 1, 2),
-        np.ascontiguousarray(start).reshape(-1, 1, 2),
-        winSize=_WINDOW,
-        maxLevel=0,
-        criteria=_STEPS,
-        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
-    )
-    ends = np.asarray(ends.reshape(-1, 2), np.float32)
-    return ends, status.ravel().astype(bool), np.asarray(rest, np.float32).ravel()
+    return shifts, is_found & (rests < _UNLIKE * print_.contrast)
 
 
 # --- a smooth function through them ---------------------------------------------------

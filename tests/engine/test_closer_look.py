@@ -164,9 +164,9 @@ def test_a_border_that_repeats_itself_is_found_at_once_from_near(
     seen, truth = seen_askew(face, 1.2, 0.7, tilt=0.5)
     calls = []
 
-    def counted(*given: Any) -> tuple[Any, Any]:
+    def counted(*given: Any, **limits: Any) -> tuple[Any, Any, Any]:
         calls.append(given)
-        return find_near(*given)
+        return find_near(*given, **limits)
 
     everywhere = np.ones((FRAME[1], FRAME[0]), bool)
     pair = aligned_pair(resized(face, FRAME), resized(seen, FRAME), everywhere)

@@ -165,16 +165,15 @@ def laid_over(
 
     ``is_laid``: ``registration`` lays it so already.
     """
-    frame, further = frame_of(reference.size_px), registration
-    seen, covered = rectify(photo, registration, frame)
+    seen, covered = rectify(photo, registration, frame_of(reference.size_px))
     if not is_laid:
-        further = carried_on(photo, registration, reference.framed, seen, covered)
-    if further is not registration:
-        seen, covered = rectify(photo, further, frame)
+        registration, seen, covered = carried_on(
+            photo, registration, reference.framed, seen, covered
+        )
     behind = backdrop(reference.framed, seen, covered, reference.ground)
     if behind is not None:
         covered &= ~behind
-    return Laid(further, seen, covered, behind)
+    return Laid(registration, seen, covered, behind)
 
 
 def larger(

@@ -7,7 +7,7 @@ shift at which it had come to differ on the way, and it is searched for from pla
 place, so that all of it ends at one period.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import cv2
@@ -40,8 +40,7 @@ _MIN_MESH = 64
 """Places, connected, that make a mesh of 0.03 of a face: a word of many l has fewer."""
 _PATCH_PX = 15
 """Side of what is laid over each other: three periods and more."""
-_SETTLED_PX = 0.02
-"""A shorter step is the last."""
+_found_near = partial(found_near, window_px=_PATCH_PX, settled_px=0.02)
 _MOST_PX = 4.0
 """Further from where its surroundings put it nothing is looked for."""
 _HOP = (7, 7)
@@ -173,10 +172,12 @@ def followed_on_mesh(
     """
     pair = without_shade(expected, _PATCH_PX), without_shade(seen, _PATCH_PX)
     if is_followed:
-        there, is_there = _found_near(pair, places, guess, is_mesh, _WAVY_HOP_PX)
+        there, is_there, _ = _found_near(
+            pair, places, guess, is_mesh, most_px=_WAVY_HOP_PX
+        )
         return np.where(is_there[..., None], there, guess), is_there
     rest, hop_px = np.zeros_like(guess), _WAVY_HOP_PX if is_wavy else _HOP_PX
-    first, is_first = _found_near(pair, places, guess, is_mesh, _MOST_PX)
+    first, is_first, _ = _found_near(pair, places, guess, is_mesh, most_px=_MOST_PX)
     nearness = np.where(is_first, lengths(first - guess), np.inf)
     is_found = np.zeros(is_mesh.shape, bool)
     tries = np.where(is_mesh, _TRIES, 0)
@@ -190,7 +191,9 @@ def followed_on_mesh(
                 break
             rest[seed], is_found[seed] = first[seed] - guess[seed], True
             continue
-        there, is_there = _found_near(pair, places, guess + around, is_next, hop_px)
+        there, is_there, _ = _found_near(
+            pair, places, guess + around, is_next, most_px=hop_px
+        )
         is_there &= lengths(there - guess) < _MOST_PX
         tries[is_next] -= 1
         rest[is_there] = (there - guess)[is_there]
@@ -215,23 +218,3 @@ def rest_of_mesh(
         rest, is_found & is_mesh, prior=_OWN_PRIOR, sigma_cells=_OWN_CELLS
     )
     return np.asarray(follows * is_mesh[..., None], np.float32)
-
-
-def _found_near(
-    pair: tuple[Luma, Luma],
-    places: NDArray[np.float32],
-    start: NDArray[np.float32],
-    which: NDArray[np.bool_],
-    most_px: float,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Find those of ``places`` near their ``start``; the others are not."""
-    shifts, is_found, _ = found_near(
-        pair,
-        places,
-        start,
-        which,
-        most_px=most_px,
-        window_px=_PATCH_PX,
-        settled_px=_SETTLED_PX,
-    )
-    return shifts, is_found

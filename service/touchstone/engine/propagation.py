@@ -55,7 +55,7 @@ def carried_on(
     reference: Pixels,
     seen: Pixels,
     covered: _Mask,
-) -> Registration:
+) -> tuple[Registration, Pixels, _Mask]:
     """Return ``registration``, bent so that more of the print lies where it should.
 
     Args:
@@ -66,19 +66,20 @@ def carried_on(
         covered: (h, w), where the photo shows the reference.
 
     Returns:
-        the same object where all of the face lies right, or nothing better was found.
+        the same objects where all of the face lies right, or nothing better was found;
+        else another registration, and ``seen`` and ``covered`` by that.
     """
     # 1. Where the face looks the same all over, there is nothing to do.
     # 2. Follow the print from where it lies right to where it does not.
     # 3. Bend the registration to what was found, draw the photo anew, and go on there.
     # 4. Keep what lays most of the face right, if it is clearly more than before.
     if min(reference.shape[:2]) < 2 * MIN_SIDE_PX:
-        return registration
+        return registration, seen, covered
     print_ = _Print.of(_halved(reference))
     shown = _halved(seen)
     told = print_.is_printed & _covered(covered, print_.is_printed)
     before = print_.laid(told, shown, covered)
-    kept, most = registration, max(_LEAST_LAID, before + _GAIN)
+    kept, most = (registration, seen, covered), max(_LEAST_LAID, before + _GAIN)
     last, laid = registration, before
     for _ in range(_ROUNDS):
         if laid >= _LAID:
@@ -91,7 +92,7 @@ def carried_on(
         shown = _halved(seen)
         laid = print_.laid(told, shown, covered)
         if laid >= most:
-            kept, most = last, laid
+            kept, most = (last, seen, covered), laid
     return kept
 
 

@@ -21,6 +21,8 @@ from touchstone_training.comparator.drawing import (
     learn,
 )
 from touchstone_training.comparator.golden import golden as golden_template
+from touchstone_training.comparator.judging import JudgingConfig
+from touchstone_training.comparator.judging import judge as judge_whole
 from touchstone_training.comparator.learn import LearnConfig
 from touchstone_training.comparator.pairs import FIRST_SEED, make_pairs
 from touchstone_training.comparator.release import release_comparator
@@ -110,6 +112,20 @@ def tune(
         keep_statistics=resume is not None,
     )
     made = run_tuning(aligned, out, config, varied=varied)
+    typer.echo(json.dumps(made, indent=1))
+
+
+@app.command()
+def judge(
+    *,
+    aligned: _Aligned = Path("runs/aligned"),
+    run: Annotated[Path, typer.Option(help="What to go on from.")] = Path("runs/tuned"),
+    out: Run = Path("runs/judged"),
+    seed: Seed = 0,
+    threads: Threads = 2,
+) -> None:
+    """Learn the whole-print numbers on whole faces; the map of `tune` stays."""
+    made = judge_whole(aligned, run, out, JudgingConfig(seed=seed), threads=threads)
     typer.echo(json.dumps(made, indent=1))
 
 

@@ -110,7 +110,7 @@ def lesson(
         np.ascontiguousarray(planes[..., :7].transpose(2, 0, 1)),
         (target > 0.08).astype(np.float32),  # noqa: PLR2004 (more than a speck)
         counts.astype(np.float32),
-        _told(pair, is_shown=bool(changed.sum() > STRIDE * STRIDE)),
+        told_of(pair, is_shown=is_seen(changed)),
     )
 
 
@@ -122,7 +122,12 @@ _WAY_OF = {
 }
 
 
-def _told(pair: Packed, *, is_shown: bool) -> NDArray[np.float32]:
+def is_seen(changed: NDArray[np.bool_]) -> bool:
+    """Whether more than a cell of the map ``changed``."""
+    return bool(changed.sum() > STRIDE * STRIDE)
+
+
+def told_of(pair: Packed, *, is_shown: bool) -> NDArray[np.float32]:
     """(5,): 1 for another print, then for each of `WAYS`."""
     told = np.zeros(1 + len(WAYS), np.float32)
     if pair.is_whole:

@@ -96,6 +96,31 @@ class ComparatorNet(nn.Module):
             stem: of the planes.
             valid: (N, 1, H/4, W/4), how much of each cell can be compared, 0 to 1.
         """
+        cells, means = self._maps(stem, valid)
+        return cells[:, 0], self.judged(_most(cells, valid), means)
+
+    def summary(self, planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what `judged` goes by, of planes as `forward` takes them."""
+        values = (planes.float() - MIDDLE) / RANGE
+        valid = functional.avg_pool2d(planes[:, 6:7].float() / 255, STRIDE)
+        cells, means = self._maps(self.stem(values), valid)
+        return _most(cells, valid), means
+
+    def judged(self, most: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
+        """Return the log odds of the whole and of each of `WAYS`, (N, 5).
+
+        Args:
+            most: (N, 3), of the most suspicious cells.
+            means: (N, 224), of the features over the whole face.
+        """
+        about = functional.relu(self.about(means))
+        answer: torch.Tensor = self.whole(torch.cat([most, about], dim=1))
+        return answer
+
+    def _maps(
+        self, stem: torch.Tensor, valid: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return log odds of the cells, (N, 1, h, w), and means of the features."""
         quarter = self.quarter(stem)
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
@@ -111,16 +136,15 @@ class ComparatorNet(nn.Module):
         eighth = functional.relu(eighth + _doubled(self.from_sixteenth(sixteenth)))
         quarter = functional.relu(quarter + _doubled(self.from_eighth(eighth)))
         cells = self.cells(self.join(quarter)).float()
-        shown = torch.where(valid > _MOSTLY, cells, torch.full_like(cells, -12.0))
-        return cells[:, 0], self._whole(shown, torch.cat(about, dim=1).float())
+        return cells, torch.cat(about, dim=1).float()
 
-    def _whole(self, cells: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
-        ranked = cells.flatten(1).topk(_TOP, dim=1).values
-        patch = functional.avg_pool2d(cells, 3, stride=1, padding=1).flatten(1)
-        told = torch.stack([ranked[:, 0], ranked.mean(1), patch.amax(1)], dim=1) / 4
-        about = functional.relu(self.about(means))
-        answer: torch.Tensor = self.whole(torch.cat([told, about], dim=1))
-        return answer
+
+def _most(cells: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """(N, 3): the most suspicious cell, the mean of a few such, the worst patch."""
+    cells = torch.where(valid > _MOSTLY, cells, torch.full_like(cells, -12.0))
+    ranked = cells.flatten(1).topk(_TOP, dim=1).values
+    patch = functional.avg_pool2d(cells, 3, stride=1, padding=1).flatten(1)
+    return torch.stack([ranked[:, 0], ranked.mean(1), patch.amax(1)], dim=1) / 4
 
 
 def _mean(maps: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -37,7 +37,7 @@ def tune(
     Raises:
         InvalidInputError: there are no pairs.
     """
-    pairs = [pair for pair in packed(data) if pair.kind not in _UNSEEN_KINDS]
+    pairs = [pair for pair in packed(data) if pair.kind not in UNSEEN_KINDS]
     if not pairs:
         raise InvalidInputError(f"{data} holds no aligned pairs.")
     learned, held = held_out(pairs, config.held_out_share)
@@ -59,7 +59,7 @@ def tune(
     )
 
 
-_UNSEEN_KINDS = frozenset({"aspect"})
+UNSEEN_KINDS = frozenset({"aspect"})
 """Of counterfeits that registration lays over their references: it measures them."""
 
 

@@ -1,0 +1,114 @@
+"""The whole-print numbers, learned anew on whole faces."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from touchstone.errors import InvalidInputError
+from touchstone_training.checkpoints import BEST, Checkpoint
+from touchstone_training.comparator.judging import (
+    JudgingConfig,
+    Summaries,
+    judge,
+    relearn,
+)
+from touchstone_training.comparator.network import ComparatorNet
+from touchstone_training.comparator.pairs import META
+from touchstone_training.comparator.release import release_comparator
+from touchstone_training.ranking import auroc
+
+SHORT = JudgingConfig(steps=300, batch=64)
+
+
+def aligned(folder: Path, *, forged: int) -> Path:
+    """Write four designs, two genuine pairs and some ``forged`` ones of each."""
+    for design in range(400_000, 400_004):
+        kinds = ["genuine", "genuine", *["missing_element"] * forged]
+        (folder / str(design)).mkdir(parents=True)
+        rows = []
+        for number, kind in enumerate(kinds):
+            planes = np.full((192, 128, 8), 255, np.uint8)
+            planes[..., :6] = 150
+            planes[..., 7] = 0
+            if kind != "genuine":
+                planes[60:100, 30:90, 3:6] = 20
+                planes[60:100, 30:90, 7] = 255
+            np.save(folder / str(design) / f"{number}.npy", planes)
+            rows.append({"file": f"{number}.npy", "kind": kind, "severity": 0.5})
+        meta = folder / str(design) / META
+        meta.write_text(json.dumps(rows), encoding="utf-8")
+    return folder
+
+
+def checkpoint(folder: Path) -> tuple[Path, ComparatorNet]:
+    torch.manual_seed(1)
+    net = ComparatorNet().eval()
+    Checkpoint(net.state_dict(), 7, {}, {"config": {"seed": 3}}).write(folder / BEST)
+    return folder, net
+
+
+def summaries(count: int) -> Summaries:
+    """Genuine and forged, told by one feature of another size than the others."""
+    generator = torch.Generator().manual_seed(2)
+    told = torch.zeros(count, 5)
+    told[::4, :2] = 1
+    means = torch.randn(count, 224, generator=generator) * 0.01 + 5
+    means[:, 9] += 0.02 * told[:, 0]
+    return Summaries(torch.randn(count, 3, generator=generator), means, told)
+
+
+def test_the_numbers_are_told_from_inputs_as_the_network_reads_them() -> None:
+    torch.manual_seed(0)
+    net, known = ComparatorNet().eval(), summaries(800)
+    relearn(net, known, SHORT)
+    with torch.inference_mode():
+        whole = net.judged(known.most, known.means)[:, :2].numpy()
+    is_forged = known.told[:, 0].numpy() > 0
+    for numbers in whole.T:
+        assert auroc(numbers[is_forged], numbers[~is_forged]) > 0.9
+    # Both sides count alike, though three of four are genuine.
+    assert whole[is_forged, 0].mean() > 0.5
+    assert whole[~is_forged, 0].mean() < -0.5
+
+
+def test_the_map_stays_as_it_is_and_the_numbers_change(tmp_path: Path) -> None:
+    run, before = checkpoint(tmp_path / "run")
+    data = aligned(tmp_path / "aligned", forged=2)
+    config = replace(SHORT, steps=60, held_out_share=0.3)
+    told = judge(data, run, tmp_path / "out", config, threads=1)
+    assert 0 <= told["before"]["auroc"] <= 1
+    assert told["auroc"] == 1.0
+    kept, net = Checkpoint.read(tmp_path / "out" / BEST), ComparatorNet()
+    kept.fill(net)
+    assert kept.provenance["pairs"] == 16
+    assert kept.provenance["resumed_from"] == {"config": {"seed": 3}}
+    planes = torch.randint(0, 255, (1, 7, 64, 96), dtype=torch.uint8)
+    with torch.inference_mode():
+        (cells, whole), (old_cells, old_whole) = (
+            one.eval()(planes) for one in (net, before)
+        )
+    torch.testing.assert_close(cells, old_cells)
+    assert not torch.allclose(whole, old_whole)
+
+
+def test_what_was_judged_anew_is_released_as_any_run_is(tmp_path: Path) -> None:
+    run, _ = checkpoint(tmp_path / "run")
+    data = aligned(tmp_path / "aligned", forged=2)
+    config = replace(SHORT, steps=60, held_out_share=0.3)
+    judge(data, run, tmp_path / "out", config, threads=1)
+    manifest = release_comparator(
+        tmp_path / "out", data, tmp_path / "models", version="0", is_int8=False
+    )
+    assert manifest["training"]["config"]["steps"] == 60
+
+
+def test_genuine_pairs_alone_teach_nothing(tmp_path: Path) -> None:
+    run, _ = checkpoint(tmp_path / "run")
+    data = aligned(tmp_path / "aligned", forged=0)
+    with pytest.raises(InvalidInputError, match="genuine and forged"):
+        judge(data, run, tmp_path / "out", SHORT)
+    assert not (tmp_path / "out").exists()

@@ -85,9 +85,7 @@ class ComparatorNet(nn.Module):
 
     def forward(self, planes: torch.Tensor) -> Answer:
         """Answer for (N, 7, H, W), 0 to 255, of any numeric type."""
-        values = (planes.float() - MIDDLE) / RANGE
-        valid = functional.avg_pool2d(planes[:, 6:7].float() / 255, STRIDE)
-        return self.above(self.stem(values), valid)
+        return self.above(*self._read(planes))
 
     def above(self, stem: torch.Tensor, valid: torch.Tensor) -> Answer:
         """Answer from what the stem gives, (N, C, H/2, W/2), and the cells' shares.
@@ -101,9 +99,8 @@ class ComparatorNet(nn.Module):
 
     def summary(self, planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what `judged` goes by, of planes as `forward` takes them."""
-        values = (planes.float() - MIDDLE) / RANGE
-        valid = functional.avg_pool2d(planes[:, 6:7].float() / 255, STRIDE)
-        cells, means = self._maps(self.stem(values), valid)
+        stem, valid = self._read(planes)
+        cells, means = self._maps(stem, valid)
         return _most(cells, valid), means
 
     def judged(self, most: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
@@ -116,6 +113,12 @@ class ComparatorNet(nn.Module):
         about = functional.relu(self.about(means))
         answer: torch.Tensor = self.whole(torch.cat([most, about], dim=1))
         return answer
+
+    def _read(self, planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what the stem gives, and the cells' shares, see `above`."""
+        values = (planes.float() - MIDDLE) / RANGE
+        valid = functional.avg_pool2d(planes[:, 6:7].float() / 255, STRIDE)
+        return self.stem(values), valid
 
     def _maps(
         self, stem: torch.Tensor, valid: torch.Tensor

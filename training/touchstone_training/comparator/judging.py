@@ -22,8 +22,13 @@ from touchstone_training.comparator.aligned import Packed, packed
 from touchstone_training.comparator.learn import told_apart
 from touchstone_training.comparator.lessons import is_seen, told_of
 from touchstone_training.comparator.network import ComparatorNet
-from touchstone_training.comparator.tune import UNSEEN_KINDS, as_learned, planes_of
-from touchstone_training.comparator.tune import held_out as split_off
+from touchstone_training.comparator.tune import (
+    UNSEEN_KINDS,
+    as_learned,
+    held_out,
+    planes_of,
+)
+from touchstone_training.measuring import GENUINE
 from touchstone_training.running import current_commit, schedule
 
 
@@ -79,7 +84,7 @@ def judge(
     pairs = [pair for pair in packed(data) if pair.kind not in UNSEEN_KINDS]
     if len({pair.is_genuine for pair in pairs}) < 2:  # noqa: PLR2004 (both)
         raise InvalidInputError(f"{data} holds no genuine and forged aligned pairs.")
-    learned, held = split_off(pairs, config.held_out_share)
+    learned, held = held_out(pairs, config.held_out_share)
     kinds, judged = _summaries(net, held)
     before = _separation(net, kinds, judged)
     relearn(net, _summaries(net, learned)[1], config)
@@ -123,10 +128,9 @@ def _summaries(
 def _separation(
     net: ComparatorNet, kinds: Sequence[str], held: Summaries
 ) -> dict[str, Any]:
-    net.eval()
     with torch.inference_mode():
         whole = net.judged(held.most, held.means)[:, 0].numpy()
-    forged = sorted(set(kinds) - {"genuine"})
+    forged = sorted(set(kinds) - {GENUINE})
     return told_apart(whole, np.array(kinds), forged)
 
 

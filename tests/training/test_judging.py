@@ -16,7 +16,7 @@ from touchstone_training.comparator.judging import (
     judge,
     relearn,
 )
-from touchstone_training.comparator.network import ComparatorNet
+from touchstone_training.comparator.network import SUSPICIONS, ComparatorNet
 from touchstone_training.comparator.pairs import META
 from touchstone_training.comparator.release import release_comparator
 from touchstone_training.ranking import auroc
@@ -58,7 +58,8 @@ def summaries(count: int) -> Summaries:
     told[::4, :2] = 1
     means = torch.randn(count, 224, generator=generator) * 0.01 + 5
     means[:, 9] += 0.02 * told[:, 0]
-    return Summaries(torch.randn(count, 3, generator=generator), means, told)
+    most = torch.randn(count, SUSPICIONS, generator=generator)
+    return Summaries(torch.cat([most, means], dim=1), told)
 
 
 def test_the_numbers_are_told_from_inputs_as_the_network_reads_them() -> None:
@@ -66,7 +67,7 @@ def test_the_numbers_are_told_from_inputs_as_the_network_reads_them() -> None:
     net, known = ComparatorNet().eval(), summaries(800)
     relearn(net, known, SHORT)
     with torch.inference_mode():
-        whole = net.judged(known.most, known.means)[:, :2].numpy()
+        whole = net.judged(known.seen)[:, :2].numpy()
     is_forged = known.told[:, 0].numpy() > 0
     for numbers in whole.T:
         assert auroc(numbers[is_forged], numbers[~is_forged]) > 0.9

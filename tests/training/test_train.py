@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from touchstone_training.embedder.train import (
     train,
 )
 from touchstone_training.embedder.views import BatchOptions, ViewOptions
-from touchstone_training.running import schedule, update_average
+from touchstone_training.running import schedule, set_rate, update_average
 
 MODELS = Path(__file__).parents[2] / "models"
 _PLAIN = Materials(pictures=(), marks=(), fonts=())
@@ -230,6 +231,20 @@ def test_the_rate_rises_then_falls_to_zero() -> None:
     rates = [schedule(share, warm_up=0.1) for share in (0.0, 0.05, 0.1, 0.5, 1.0)]
     assert rates[0] < rates[1] < rates[2] == pytest.approx(1.0)
     assert rates[2] > rates[3] > rates[4] == pytest.approx(0.0)
+
+
+def test_each_part_of_a_network_has_its_own_peak() -> None:
+    slow, fast = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    groups: list[dict[str, Any]] = [
+        {"params": slow.parameters(), "lr": 0.1},
+        {"params": fast.parameters()},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=1.0)
+    for share in (0.0, 0.05, 0.1, 0.5):
+        factor = set_rate(optimiser, share, warm_up=0.1)
+        assert factor == schedule(share, warm_up=0.1)
+        rates = [group["lr"] for group in optimiser.param_groups]
+        assert rates == pytest.approx([0.1 * factor, factor])
 
 
 def test_the_average_follows_slowly() -> None:

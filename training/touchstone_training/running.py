@@ -27,6 +27,20 @@ def schedule(share: float, *, warm_up: float) -> float:
     return float(0.5 * (1 + np.cos(np.pi * min(1.0, along))))
 
 
+def set_rate(
+    optimiser: torch.optim.Optimizer, share: float, *, warm_up: float
+) -> float:
+    """Give ``optimiser`` the rates of this ``share`` of a run; it was made with peaks.
+
+    Returns:
+        the factor of the peaks, see `schedule`.
+    """
+    factor = schedule(share, warm_up=warm_up)
+    for group in optimiser.param_groups:
+        group["lr"] = group.setdefault("peak", group["lr"]) * factor
+    return factor
+
+
 def steps(*, minutes: float, max_steps: int) -> Iterator[tuple[int, float]]:
     """Yield (steps done, share of the run) until the time or the steps are used up.
 

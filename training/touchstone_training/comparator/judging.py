@@ -21,7 +21,7 @@ from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.comparator.aligned import Packed, packed
 from touchstone_training.comparator.learn import told_apart
 from touchstone_training.comparator.lessons import is_seen, told_of
-from touchstone_training.comparator.network import ComparatorNet
+from touchstone_training.comparator.network import HIDDEN, ComparatorNet
 from touchstone_training.comparator.tune import (
     UNSEEN_KINDS,
     as_learned,
@@ -29,7 +29,7 @@ from touchstone_training.comparator.tune import (
     planes_of,
 )
 from touchstone_training.measuring import GENUINE
-from touchstone_training.running import current_commit, schedule
+from touchstone_training.running import current_commit, set_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class JudgingConfig:
     warm_up: float = 0.3
     left_out: float = 0.2
     """Share of the features that each step does without, so that none is relied on."""
+    members: int = 4
+    """Heads learned apart; the network gets their mean, as one."""
     held_out_share: float = 0.08
     """Of the designs, the last."""
     seed: int = 0
@@ -51,10 +53,8 @@ class JudgingConfig:
 class Summaries(NamedTuple):
     """What the numbers go by, of each of n pairs, and what they should say."""
 
-    most: torch.Tensor
-    """(n, 3)"""
-    means: torch.Tensor
-    """(n, 224)"""
+    seen: torch.Tensor
+    """(n, m), see `ComparatorNet.summary`."""
     told: torch.Tensor
     """(n, 5): 1 for another print, then for each of `WAYS`."""
 
@@ -110,26 +110,24 @@ def _summaries(
         the kinds of the others, and what was seen of them.
     """
     net.eval()
-    kinds, most, means, told = [], [], [], []
+    kinds, seen, told = [], [], []
     for pair in track(pairs, description="Whole faces"):
         planes = np.load(pair.path, mmap_mode="r")
         is_shown = is_seen((planes[..., 7] > 0) & (planes[..., 6] > 0))
         if not (pair.is_genuine or pair.is_whole or is_shown):
             continue
         with torch.inference_mode():
-            seen, about = net.summary(as_learned(planes_of(pair.path)))
+            seen.append(net.summary(as_learned(planes_of(pair.path)))[0])
         kinds.append(pair.kind)
-        most.append(seen[0])
-        means.append(about[0])
         told.append(torch.from_numpy(told_of(pair, is_shown=is_shown)))
-    return kinds, Summaries(torch.stack(most), torch.stack(means), torch.stack(told))
+    return kinds, Summaries(torch.stack(seen), torch.stack(told))
 
 
 def _separation(
     net: ComparatorNet, kinds: Sequence[str], held: Summaries
 ) -> dict[str, Any]:
     with torch.inference_mode():
-        whole = net.judged(held.most, held.means)[:, 0].numpy()
+        whole = net.judged(held.seen)[:, 0].numpy()
     forged = sorted(set(kinds) - {GENUINE})
     return told_apart(whole, np.array(kinds), forged)
 
@@ -138,53 +136,55 @@ def relearn(net: ComparatorNet, known: Summaries, config: JudgingConfig) -> None
     """Fit what `ComparatorNet.judged` uses to ``known``, genuine and forged alike.
 
     It starts from nothing, on inputs of mean 0 and spread 1; what makes them so goes
-    into the weights at the end.
+    into the weights at the end. Several heads are learned, each with its part of the
+    hidden layer: the mean of their answers is one head's with all parts.
     """
-    (most, most_by), (means, means_by) = map(_even, (known.most, known.means))
-    fresh = ComparatorNet()
-    about, whole = fresh.about, fresh.whole
-    parameters = [*about.parameters(), *whole.parameters()]
-    optimiser = torch.optim.AdamW(
-        parameters, lr=config.peak_rate, weight_decay=config.weight_decay
+    mean, spread = known.seen.mean(0), known.seen.std(0) + _LEAST_SPREAD
+    evened = known._replace(
+        seen=((known.seen - mean) / spread).clamp(-_FAR, _FAR),
     )
-    is_forged = known.told[:, 0] > 0
-    share = is_forged.float().mean()
-    weight = torch.where(is_forged, 0.5 / share, 0.5 / (1 - share))
-    for step in range(config.steps):
-        factor = schedule(step / config.steps, warm_up=config.warm_up)
-        for group in optimiser.param_groups:
-            group["lr"] = config.peak_rate * factor
-        some = torch.randint(len(most), (config.batch,))
-        left = functional.dropout(means[some], config.left_out)
-        hidden = functional.dropout(functional.relu(about(left)), config.left_out)
-        losses = functional.binary_cross_entropy_with_logits(
-            whole(torch.cat([most[some], hidden], dim=1)),
-            known.told[some],
-            reduction="none",
-        )
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(
-            (losses[:, 0] * weight[some]).mean() + losses[:, 1:].mean()
-        )
-        optimiser.step()
-    _put(net.about, about, means_by)
-    hidden_as_they_are = torch.tensor([[0.0], [1.0]]).expand(2, about.out_features)
-    _put(net.whole, whole, torch.cat([most_by, hidden_as_they_are], dim=1))
+    heads = [_head(evened, config) for _ in range(config.members)]
+    with torch.no_grad():
+        about = torch.cat([about.weight for about, _ in heads]) / spread
+        net.about.weight.copy_(about)
+        net.about.bias.copy_(torch.cat([one.bias for one, _ in heads]) - about @ mean)
+        wholes = [whole for _, whole in heads]
+        net.whole.weight.copy_(torch.cat([one.weight for one in wholes], dim=1))
+        net.whole.weight /= len(wholes)
+        net.whole.bias.copy_(torch.stack([one.bias for one in wholes]).mean(0))
 
 
 _LEAST_SPREAD = 1e-3
 _FAR = 5.0
 
 
-def _even(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return ``values`` at mean 0 and spread 1, and (2, n) of the means and spreads."""
-    mean, spread = values.mean(0), values.std(0) + _LEAST_SPREAD
-    return ((values - mean) / spread).clamp(-_FAR, _FAR), torch.stack([mean, spread])
+def _head(known: Summaries, config: JudgingConfig) -> tuple[nn.Linear, nn.Linear]:
+    """Learn one head of evened inputs: its hidden layer and what follows that."""
+    hidden = HIDDEN // config.members
+    about = nn.Linear(known.seen.shape[1], hidden)
+    whole = nn.Linear(hidden, known.told.shape[1])
+    parameters = [*about.parameters(), *whole.parameters()]
+    optimiser = torch.optim.AdamW(
+        parameters, lr=config.peak_rate, weight_decay=config.weight_decay
+    )
+    weight = _balance(known.told[:, 0] > 0)
+    for step in range(config.steps):
+        set_rate(optimiser, step / config.steps, warm_up=config.warm_up)
+        some = torch.randint(len(weight), (config.batch,))
+        left = functional.dropout(known.seen[some], config.left_out)
+        told = whole(functional.dropout(functional.relu(about(left)), config.left_out))
+        losses = functional.binary_cross_entropy_with_logits(
+            told, known.told[some], reduction="none"
+        )
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(
+            (losses[:, 0] * weight[some]).mean() + losses[:, 1:].mean()
+        )
+        optimiser.step()
+    return about, whole
 
 
-def _put(target: nn.Linear, fitted: nn.Linear, by: torch.Tensor) -> None:
-    """Put ``fitted``, of evened inputs, into ``target``, whose inputs are as read."""
-    with torch.no_grad():
-        weight = fitted.weight / by[1]
-        target.weight.copy_(weight)
-        target.bias.copy_(fitted.bias - weight @ by[0])
+def _balance(is_forged: torch.Tensor) -> torch.Tensor:
+    """(n,): what each counts, so that genuine and forged count alike, 1 on average."""
+    share = is_forged.float().mean()
+    return torch.where(is_forged, 0.5 / share, 0.5 / (1 - share))

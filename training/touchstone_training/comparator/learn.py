@@ -29,7 +29,7 @@ from touchstone_training.running import (
     computes_in_bfloat16,
     current_commit,
     newest_share,
-    schedule,
+    set_rate,
     steps,
     update_average,
 )
@@ -316,9 +316,7 @@ class _Run:
         self._keep(done)
 
     def _step(self, share: float) -> torch.Tensor:
-        factor = schedule(share, warm_up=self.config.warm_up)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.peak_rate * factor
+        set_rate(self.optimiser, share, warm_up=self.config.warm_up)
         batch = Batch(*(one.to(self.device) for one in next(self.batches)))
         self.net.train(not self.config.keep_statistics)
         with torch.autocast(

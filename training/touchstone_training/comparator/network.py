@@ -24,7 +24,11 @@ MIDDLE, RANGE = 127.5, 64.0
 _MOSTLY = 0.5
 _TOP = 24
 """Cells of the map that speak for the whole: a letter of small print has as many."""
-_ABOUT = 48
+_LEVELS, _STEEP = (-4.0, -2.0, 0.0, 2.0, 4.0), 4.0
+"""Log odds over which cells are counted, and how sharply."""
+SUSPICIONS = 3 + len(_LEVELS) + 1
+"""Numbers of the map that the whole is judged by."""
+HIDDEN = 192
 
 Answer: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 """Log odds of each cell, (N, H/4, W/4), and of the print as a whole, then of each of
@@ -79,8 +83,8 @@ class ComparatorNet(nn.Module):
         self.from_eighth = nn.Conv2d(eighth, quarter, 1)
         self.join = _convolution(quarter, quarter)
         self.cells = nn.Conv2d(quarter, 1, 1)
-        self.about = nn.Linear(sixteenth + eighth + quarter, _ABOUT)
-        self.whole = nn.Linear(_ABOUT + 3, 1 + len(WAYS))
+        self.about = nn.Linear(SUSPICIONS + sixteenth + eighth + quarter, HIDDEN)
+        self.whole = nn.Linear(HIDDEN, 1 + len(WAYS))
         self.cells.bias = nn.Parameter(torch.full((1,), -4.0))  # most is as it should
 
     def forward(self, planes: torch.Tensor) -> Answer:
@@ -95,23 +99,24 @@ class ComparatorNet(nn.Module):
             valid: (N, 1, H/4, W/4), how much of each cell can be compared, 0 to 1.
         """
         cells, means = self._maps(stem, valid)
-        return cells[:, 0], self.judged(_most(cells, valid), means)
+        return cells[:, 0], self.judged(_summary(cells, means, valid))
 
-    def summary(self, planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what `judged` goes by, of planes as `forward` takes them."""
+    def summary(self, planes: torch.Tensor) -> torch.Tensor:
+        """Return what `judged` goes by, of planes as `forward` takes them.
+
+        Returns:
+            (N, `SUSPICIONS` + 224): of the map, and means of the features.
+        """
         stem, valid = self._read(planes)
-        cells, means = self._maps(stem, valid)
-        return _most(cells, valid), means
+        return _summary(*self._maps(stem, valid), valid)
 
-    def judged(self, most: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
+    def judged(self, summary: torch.Tensor) -> torch.Tensor:
         """Return the log odds of the whole and of each of `WAYS`, (N, 5).
 
-        Args:
-            most: (N, 3), of the most suspicious cells.
-            means: (N, 224), of the features over the whole face.
+        What is suspicious for a place depends on how sharp, bent or noisy the face is:
+        both go through one hidden layer together.
         """
-        about = functional.relu(self.about(means))
-        answer: torch.Tensor = self.whole(torch.cat([most, about], dim=1))
+        answer: torch.Tensor = self.whole(functional.relu(self.about(summary)))
         return answer
 
     def _read(self, planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -142,12 +147,23 @@ class ComparatorNet(nn.Module):
         return cells, torch.cat(about, dim=1).float()
 
 
-def _most(cells: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """(N, 3): the most suspicious cell, the mean of a few such, the worst patch."""
-    cells = torch.where(valid > _MOSTLY, cells, torch.full_like(cells, -12.0))
+def _summary(
+    cells: torch.Tensor, means: torch.Tensor, valid: torch.Tensor
+) -> torch.Tensor:
+    """See `ComparatorNet.summary`; of log odds, (N, 1, h, w), and the cells' shares.
+
+    The most suspicious cell, the mean of a few such and the worst patch; how many lie
+    over each level; and among how many, of which the worst is the worse the more there
+    are.
+    """
+    compared = valid > _MOSTLY
+    cells = torch.where(compared, cells, torch.full_like(cells, -12.0))
     ranked = cells.flatten(1).topk(_TOP, dim=1).values
     patch = functional.avg_pool2d(cells, 3, stride=1, padding=1).flatten(1)
-    return torch.stack([ranked[:, 0], ranked.mean(1), patch.amax(1)], dim=1) / 4
+    most = [ranked[:, 0], ranked.mean(1), patch.amax(1)]
+    over = [torch.sigmoid(_STEEP * (cells - level)) for level in _LEVELS]
+    numbers = [one.sum((1, 2, 3)).log1p() for one in (*over, compared.float())]
+    return torch.cat([torch.stack([*most, *numbers], dim=1) / 4, means], dim=1)
 
 
 def _mean(maps: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -49,7 +49,7 @@ from touchstone_training.embedder.views import (
 from touchstone_training.localiser.pack import scenes_in
 from touchstone_training.running import (
     current_commit,
-    schedule,
+    set_rate,
     steps,
     update_average,
 )
@@ -212,9 +212,7 @@ class _Run:
         self._keep(done)
 
     def _step(self, step: int, share: float) -> None:
-        factor = schedule(share, warm_up=self.config.warm_up)
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * factor
+        factor = set_rate(self.optimiser, share, warm_up=self.config.warm_up)
         pictures, labels = next(self.batches)
         vectors = self.net(self._input(pictures))
         contrast = supervised_contrastive(
@@ -304,8 +302,8 @@ def _optimiser(net: EmbeddingNet, config: TrainConfig) -> torch.optim.Optimizer:
     head = [*net.project.parameters(), *net.pool.parameters()]
     return torch.optim.AdamW(
         [
-            {"params": backbone, "peak": config.backbone_rate},
-            {"params": head, "peak": config.head_rate},
+            {"params": backbone, "lr": config.backbone_rate},
+            {"params": head, "lr": config.head_rate},
         ],
         lr=config.head_rate,
         weight_decay=config.weight_decay,

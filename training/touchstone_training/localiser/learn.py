@@ -33,7 +33,7 @@ from touchstone_training.localiser.views import Batch, Looks
 from touchstone_training.running import (
     current_commit,
     newest_share,
-    schedule,
+    set_rate,
     steps,
     update_average,
 )
@@ -153,9 +153,7 @@ class _Run:
         self._keep(done)
 
     def _step(self, share: float, step: int) -> list[float]:
-        factor = schedule(share, warm_up=self.config.warm_up)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.peak_rate * factor
+        set_rate(self.optimiser, share, warm_up=self.config.warm_up)
         batch: Batch = next(self.batches)
         canvas, *targets = (one.to(self.device, non_blocking=True) for one in batch)
         values = centred(canvas).contiguous(memory_format=torch.channels_last)

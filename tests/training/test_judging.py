@@ -13,6 +13,7 @@ from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.comparator.judging import (
     JudgingConfig,
     Summaries,
+    _head,
     judge,
     relearn,
 )
@@ -74,6 +75,50 @@ def test_the_numbers_are_told_from_inputs_as_the_network_reads_them() -> None:
     # Both sides count alike, though three of four are genuine.
     assert whole[is_forged, 0].mean() > 0.5
     assert whole[~is_forged, 0].mean() < -0.5
+
+
+def test_several_heads_answer_as_their_mean() -> None:
+    net, known = ComparatorNet().eval(), summaries(200)
+    seen = known.seen
+    evened = (seen - seen.mean(0)) / (seen.std(0) + 1e-3)  # none lies 5 spreads off
+    assert evened.abs().max() < 5
+    torch.manual_seed(3)
+    heads = [_head(known._replace(seen=evened), SHORT) for _ in range(SHORT.members)]
+    torch.manual_seed(3)
+    relearn(net, known, SHORT)
+    with torch.inference_mode():
+        wanted = [whole(torch.relu(about(evened))) for about, whole in heads]
+        torch.testing.assert_close(
+            net.judged(seen), torch.stack(wanted).mean(0), atol=2e-3, rtol=1e-3
+        )
+    with pytest.raises(ValueError, match="5 heads"):
+        relearn(net, known, replace(SHORT, members=5))
+
+
+def test_the_summary_goes_by_what_can_be_compared_alone() -> None:
+    net = ComparatorNet().eval()
+    net.cells.weight.data.zero_()
+    net.cells.bias.data.fill_(-5)
+    planes = torch.zeros(2, 7, 64, 96)
+    planes[1, 6, :, :48] = 255  # of the first nothing can be compared
+    with torch.inference_mode():
+        none, half = net.summary(planes)[:, :SUSPICIONS] * 4
+        alone = net.summary(planes[1:])[0, :SUSPICIONS] * 4
+    torch.testing.assert_close(half, alone)
+    # Most suspicious, the mean of a few, the worst patch; all the same on this map.
+    torch.testing.assert_close(half[:3], torch.full((3,), -5.0))
+    torch.testing.assert_close(none[:3], torch.full((3,), -12.0))
+    # Over no level, among half of the cells.
+    cells = 16 * 24 / 2
+    assert half[3:8].abs().max() < np.log1p(cells * 0.02)
+    torch.testing.assert_close(half[8], torch.tensor(np.log1p(cells)).float())
+    net.cells.bias.data.fill_(3)
+    with torch.inference_mode():
+        half = net.summary(planes)[1, :SUSPICIONS] * 4
+    # Over -4, -2, 0 and 2 all of them, over 4 none.
+    wanted = [np.log1p(cells)] * 4
+    assert half[3:7].tolist() == pytest.approx(wanted, abs=0.03)
+    assert half[7] < wanted[0] / 2
 
 
 def test_the_map_stays_as_it_is_and_the_numbers_change(tmp_path: Path) -> None:

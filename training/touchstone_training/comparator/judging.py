@@ -137,8 +137,15 @@ def relearn(net: ComparatorNet, known: Summaries, config: JudgingConfig) -> None
 
     It starts from nothing, on inputs of mean 0 and spread 1; what makes them so goes
     into the weights at the end. Several heads are learned, each with its part of the
-    hidden layer: the mean of their answers is one head's with all parts.
+    hidden layer: the mean of their answers is one head's with all parts. What lies
+    further than `_FAR` spreads off is learned from as if it lay there; the network does
+    not cut it.
+
+    Raises:
+        ValueError: the hidden layer cannot be divided among so many heads.
     """
+    if HIDDEN % config.members:
+        raise ValueError(f"{HIDDEN} places cannot be shared by {config.members} heads.")
     mean, spread = known.seen.mean(0), known.seen.std(0) + _LEAST_SPREAD
     evened = known._replace(
         seen=((known.seen - mean) / spread).clamp(-_FAR, _FAR),

@@ -29,6 +29,7 @@ _LEVELS, _STEEP = (-4.0, -2.0, 0.0, 2.0, 4.0), 4.0
 SUSPICIONS = 3 + len(_LEVELS) + 1
 """Numbers of the map that the whole is judged by."""
 HIDDEN = 192
+"""Of the layer between them, with the means of the features, and the answers."""
 
 Answer: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 """Log odds of each cell, (N, H/4, W/4), and of the print as a whole, then of each of
@@ -159,7 +160,7 @@ def _summary(
     compared = valid > _MOSTLY
     cells = torch.where(compared, cells, torch.full_like(cells, -12.0))
     ranked = cells.flatten(1).topk(_TOP, dim=1).values
-    patch = functional.avg_pool2d(cells, 3, stride=1, padding=1).flatten(1)
+    patch = functional.avg_pool2d(cells, 3, 1, 1, count_include_pad=False).flatten(1)
     most = [ranked[:, 0], ranked.mean(1), patch.amax(1)]
     over = [torch.sigmoid(_STEEP * (cells - level)) for level in _LEVELS]
     numbers = [one.sum((1, 2, 3)).log1p() for one in (*over, compared.float())]

@@ -14,7 +14,7 @@ from unsettled import as_after_training
 
 from touchstone.engine.comparator import ComparatorManifest, OnnxComparator
 from touchstone.engine.comparison import CLOSER_SIDE_PX, COMPARISON_SIDE_PX
-from touchstone.errors import ModelError
+from touchstone.errors import InvalidInputError, ModelError
 from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.comparator.aligned import Packed, pack, packed
 from touchstone_training.comparator.learn import LearnConfig
@@ -115,18 +115,37 @@ def test_no_design_is_trained_on_and_held_out(pairs: list[Packed]) -> None:
     assert not {one.design for one in train} & {one.design for one in held}
 
 
+@pytest.mark.parametrize("crop_px", [CROP_PX, 640])
 def test_a_lesson_asks_only_where_the_pair_can_be_compared(
-    pairs: list[Packed],
+    pairs: list[Packed], crop_px: int
 ) -> None:
     rng = np.random.default_rng(3)
     for _ in range(12):
-        made = lesson(pairs, rng)
-        assert made.planes.shape == (7, CROP_PX, CROP_PX)
+        made = lesson(pairs, rng, crop_px=crop_px)
+        assert made.planes.shape == (7, crop_px, crop_px)
         valid = cv2.resize(
             made.planes[6], made.counts.shape[::-1], interpolation=cv2.INTER_AREA
         )
         assert not made.counts[valid < 200].any()
         assert made.told[0] or not made.target[made.counts > 0].any()
+
+
+def test_a_larger_crop_shows_more_of_the_face(pairs: list[Packed]) -> None:
+    shares = []
+    for crop_px in (CROP_PX, 640):
+        rng = np.random.default_rng(4)
+        made = [lesson(pairs, rng, crop_px=crop_px) for _ in range(12)]
+        shares.append(sum(int((one.planes[6] > 0).sum()) for one in made))
+    assert shares[1] > 1.5 * shares[0]
+
+
+def test_crops_that_the_network_cannot_halve_are_refused(
+    aligned: Path, tmp_path: Path
+) -> None:
+    for crop_px in (0, 390):
+        with pytest.raises(InvalidInputError, match="multiple of 16"):
+            tune(aligned, tmp_path / "run", LearnConfig(), crop_px=crop_px)
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_a_finger_hides_is_no_change() -> None:

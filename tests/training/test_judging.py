@@ -97,8 +97,10 @@ def test_several_heads_answer_as_their_mean() -> None:
 
 def test_the_summary_goes_by_what_can_be_compared_alone() -> None:
     net = ComparatorNet().eval()
-    net.cells.weight.data.zero_()
-    net.cells.bias.data.fill_(-5)
+    torch.nn.init.zeros_(net.cells.weight)
+    said = net.cells.bias
+    assert said is not None
+    torch.nn.init.constant_(said, -5.0)
     planes = torch.zeros(2, 7, 64, 96)
     planes[1, 6, :, :48] = 255  # of the first nothing can be compared
     with torch.inference_mode():
@@ -112,7 +114,7 @@ def test_the_summary_goes_by_what_can_be_compared_alone() -> None:
     cells = 16 * 24 / 2
     assert half[3:8].abs().max() < np.log1p(cells * 0.02)
     torch.testing.assert_close(half[8], torch.tensor(np.log1p(cells)).float())
-    net.cells.bias.data.fill_(3)
+    torch.nn.init.constant_(said, 3.0)
     with torch.inference_mode():
         half = net.summary(planes)[1, :SUSPICIONS] * 4
     # Over -4, -2, 0 and 2 all of them, over 4 none.

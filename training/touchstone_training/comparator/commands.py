@@ -24,6 +24,7 @@ from touchstone_training.comparator.golden import golden as golden_template
 from touchstone_training.comparator.judging import JudgingConfig
 from touchstone_training.comparator.judging import judge as judge_whole
 from touchstone_training.comparator.learn import LearnConfig
+from touchstone_training.comparator.lessons import CROP_PX
 from touchstone_training.comparator.pairs import FIRST_SEED, make_pairs
 from touchstone_training.comparator.release import release_comparator
 from touchstone_training.comparator.restoring import restore as restore_checkpoint
@@ -97,6 +98,13 @@ def tune(
         float,
         typer.Option(help="How often a photo is varied: 1 from nothing, else less."),
     ] = 0.4,
+    crop: Annotated[
+        int, typer.Option(min=64, help="Side of a crop, pixels; 640 is most faces.")
+    ] = CROP_PX,
+    averaging: Annotated[
+        float,
+        typer.Option(help="What the running mean of the weights keeps at each step."),
+    ] = LearnConfig().averaging,
     resume: Resume = None,
 ) -> None:
     """Train on photographs that the engine registered, from what `learn` gave."""
@@ -108,10 +116,11 @@ def tune(
         peak_rate=peak_rate,
         threads=threads,
         workers=workers,
+        averaging=averaging,
         resume=None if resume is None else str(resume),
         keep_statistics=resume is not None,
     )
-    made = run_tuning(aligned, out, config, varied=varied)
+    made = run_tuning(aligned, out, config, varied=varied, crop_px=crop)
     typer.echo(json.dumps(made, indent=1))
 
 

@@ -24,6 +24,7 @@ _Planes = NDArray[np.uint8]
 """(h, w, 8), see `touchstone_training.comparator.aligned`."""
 
 CROP_PX = 384
+"""Side of a crop, unless told: as quick to learn from as can be."""
 _SHOW_CHANGE = 0.85
 _PLANT = 0.45
 _HELD = 0.15
@@ -50,12 +51,19 @@ class Lessons(IterableDataset[tuple[torch.Tensor, ...]]):
     """Endless batches of lessons, genuine and forged in equal parts."""
 
     def __init__(
-        self, pairs: Sequence[Packed], *, batch: int, seed: int, varied: float = 1.0
+        self,
+        pairs: Sequence[Packed],
+        *,
+        batch: int,
+        seed: int,
+        varied: float = 1.0,
+        crop_px: int = CROP_PX,
     ) -> None:
         self._genuine = [one for one in pairs if one.is_genuine and not one.is_real]
         self._real = [one for one in pairs if one.is_real] or self._genuine
         self._forged = [pair for pair in pairs if not pair.is_genuine]
-        self._batch, self._seed, self._varied = batch, seed, varied
+        self._batch, self._seed = batch, seed
+        self._varied, self._crop_px = varied, crop_px
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         """Yield (planes, target, counts, told) of ``batch`` lessons."""
@@ -64,7 +72,7 @@ class Lessons(IterableDataset[tuple[torch.Tensor, ...]]):
         cv2.setNumThreads(1)
         while True:
             made = [
-                lesson(self._kind(n), rng, varied=self._varied)
+                lesson(self._kind(n), rng, varied=self._varied, crop_px=self._crop_px)
                 for n in range(self._batch)
             ]
             yield (
@@ -82,7 +90,11 @@ class Lessons(IterableDataset[tuple[torch.Tensor, ...]]):
 
 
 def lesson(
-    pairs: Sequence[Packed], rng: np.random.Generator, *, varied: float = 1.0
+    pairs: Sequence[Packed],
+    rng: np.random.Generator,
+    *,
+    varied: float = 1.0,
+    crop_px: int = CROP_PX,
 ) -> Lesson:
     """Draw a pair and make a lesson of it.
 
@@ -90,9 +102,11 @@ def lesson(
         pairs: to draw from.
         rng: source of chance.
         varied: factor of how often each thing is done to the photo once more.
+        crop_px: side of the crop, a multiple of 16.
     """
     pair = pairs[int(rng.integers(len(pairs)))]
-    planes = _cropped(np.load(pair.path, mmap_mode="r"), rng, is_whole=pair.is_whole)
+    kept = np.load(pair.path, mmap_mode="r")
+    planes = _cropped(kept, rng, crop_px, is_whole=pair.is_whole)
     if pair.is_genuine and rng.random() < _PLANT:
         planes = _with_planted(planes, rng)
     planes = _turned(planes, rng)
@@ -148,31 +162,31 @@ def _cells(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def _cropped(
-    planes: _Planes, rng: np.random.Generator, *, is_whole: bool
+    planes: _Planes, rng: np.random.Generator, crop_px: int, *, is_whole: bool
 ) -> NDArray[np.uint8]:
     height, width = planes.shape[:2]
     y, x = (
-        int(rng.integers(0, max(1, side - CROP_PX + 1))) for side in (height, width)
+        int(rng.integers(0, max(1, side - crop_px + 1))) for side in (height, width)
     )
     changed = planes[::8, ::8, 7]
     if not is_whole and changed.any() and rng.random() < _SHOW_CHANGE:
         rows, columns = np.nonzero(changed)
         one = int(rng.integers(len(rows)))
         y, x = (
-            _around(int(place[one]) * 8, side, rng)
+            _around(int(place[one]) * 8, side, crop_px, rng)
             for place, side in ((rows, height), (columns, width))
         )
-    part = np.array(planes[y : y + CROP_PX, x : x + CROP_PX])
-    below, right = CROP_PX - part.shape[0], CROP_PX - part.shape[1]
+    part = np.array(planes[y : y + crop_px, x : x + crop_px])
+    below, right = (crop_px - side for side in part.shape[:2])
     if below or right:
         part = np.pad(part, ((0, below), (0, right), (0, 0)))
     return part
 
 
-def _around(place: int, side: int, rng: np.random.Generator) -> int:
+def _around(place: int, side: int, crop_px: int, rng: np.random.Generator) -> int:
     """Return where a crop begins that shows ``place`` well inside, if it can."""
-    begin = place - int(rng.integers(CROP_PX // 8, CROP_PX * 7 // 8))
-    return max(0, min(begin, side - CROP_PX))
+    begin = place - int(rng.integers(crop_px // 8, crop_px * 7 // 8))
+    return max(0, min(begin, side - crop_px))
 
 
 def _turned(planes: _Planes, rng: np.random.Generator) -> _Planes:

@@ -12,16 +12,21 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from touchstone.engine.comparator import planes
+from touchstone.engine.comparator import SIDE_MULTIPLE, planes
 from touchstone.errors import InvalidInputError
 from touchstone_training.comparator.aligned import Packed, packed
 from touchstone_training.comparator.learn import Batch, LearnConfig, told_apart, train
-from touchstone_training.comparator.lessons import Lessons
+from touchstone_training.comparator.lessons import CROP_PX, Lessons
 from touchstone_training.comparator.network import ComparatorNet
 
 
 def tune(
-    data: Path, out: Path, config: LearnConfig, *, varied: float = 1.0
+    data: Path,
+    out: Path,
+    config: LearnConfig,
+    *,
+    varied: float = 1.0,
+    crop_px: int = CROP_PX,
 ) -> dict[str, Any]:
     """Train on the pairs that ``pack`` wrote to ``data``; keep the best in ``out``.
 
@@ -30,22 +35,34 @@ def tune(
         out: gets the run.
         config: of the run.
         varied: factor of how often each thing is done to a photo once more.
+        crop_px: side of what is learned from, a multiple of 16.
 
     Returns:
         The metrics of the best checkpoint.
 
     Raises:
-        InvalidInputError: there are no pairs.
+        InvalidInputError: there are no pairs, or crops have a side that the network
+            cannot halve.
     """
     pairs = [pair for pair in packed(data) if pair.kind not in UNSEEN_KINDS]
     if not pairs:
         raise InvalidInputError(f"{data} holds no aligned pairs.")
+    if crop_px < SIDE_MULTIPLE or crop_px % SIDE_MULTIPLE:
+        raise InvalidInputError(
+            f"The side of a crop must be a multiple of {SIDE_MULTIPLE}, not {crop_px}."
+        )
     learned, held = held_out(pairs, config.held_out_share)
     rng = np.random.default_rng(config.seed)
     chosen = rng.permutation(len(held))[: config.eval_pairs]
     judged = [held[n] for n in sorted(chosen)]
     lessons = DataLoader(
-        Lessons(learned, batch=config.batch, seed=config.seed, varied=varied),
+        Lessons(
+            learned,
+            batch=config.batch,
+            seed=config.seed,
+            varied=varied,
+            crop_px=crop_px,
+        ),
         batch_size=None,
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
@@ -55,7 +72,12 @@ def tune(
         lambda net: separation(net, judged),
         out,
         config,
-        facts={"designs": len({pair.design for pair in pairs}), "pairs": len(pairs)},
+        facts={
+            "designs": len({pair.design for pair in pairs}),
+            "pairs": len(pairs),
+            "varied": varied,
+            "crop_px": crop_px,
+        },
     )
 
 

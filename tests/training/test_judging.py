@@ -4,22 +4,27 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from touchstone.errors import InvalidInputError
 from touchstone_training.checkpoints import BEST, Checkpoint
+from touchstone_training.comparator.aligned import Packed
 from touchstone_training.comparator.judging import (
+    PLANTED,
     JudgingConfig,
     Summaries,
     _head,
+    _summaries,
     judge,
     relearn,
 )
 from touchstone_training.comparator.network import SUSPICIONS, ComparatorNet
 from touchstone_training.comparator.pairs import META
 from touchstone_training.comparator.release import release_comparator
+from touchstone_training.measuring import GENUINE
 from touchstone_training.ranking import auroc
 
 SHORT = JudgingConfig(steps=300, batch=64)
@@ -152,6 +157,26 @@ def test_what_was_judged_anew_is_released_as_any_run_is(tmp_path: Path) -> None:
         tmp_path / "out", data, tmp_path / "models", version="0", is_int8=False
     )
     assert manifest["training"]["config"]["steps"] == 60
+
+
+def test_each_real_pair_is_shown_with_a_change_as_well(tmp_path: Path) -> None:
+    kept = np.full((320, 240, 8), 255, np.uint8)
+    kept[..., 7] = 0
+    for text, y in (("Contents 250", 80), ("Store dry", 160), ("Shake well", 240)):
+        for plane in (0, 3):
+            part = np.ascontiguousarray(kept[..., plane : plane + 3])
+            cv2.putText(part, text, (20, y), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (9,) * 3, 2)
+            kept[..., plane : plane + 3] = part
+    pairs = []
+    for design in (300_001, 400_001):  # a real one, and a simulated one
+        pairs.append(Packed(tmp_path / f"{design}.npy", design, GENUINE, 0.0))
+        np.save(pairs[-1].path, kept)
+    net = ComparatorNet()
+    kinds, found = _summaries(net, pairs, np.random.default_rng(1))
+    assert kinds == [GENUINE, PLANTED, GENUINE]
+    assert found.told[:, :2].tolist() == [[0, 0], [1, 1], [0, 0]]
+    torch.testing.assert_close(found.seen[0], found.seen[2])
+    assert not torch.allclose(found.seen[0], found.seen[1])
 
 
 def test_genuine_pairs_alone_teach_nothing(tmp_path: Path) -> None:

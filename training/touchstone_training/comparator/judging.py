@@ -2,6 +2,8 @@
 
 `tune` learns from crops, and the service asks about whole faces: of several times as
 many places one is the most suspicious, and a genuine face has to be allowed for that.
+Real pairs are all genuine, so that each is shown once more, with a change planted: that
+a photo looks real must not speak for its print.
 What the numbers go by is read once off each pair, so that learning takes seconds.
 """
 
@@ -20,13 +22,13 @@ from touchstone.errors import InvalidInputError
 from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.comparator.aligned import Packed, packed
 from touchstone_training.comparator.learn import told_apart
-from touchstone_training.comparator.lessons import is_seen, told_of
+from touchstone_training.comparator.lessons import is_seen, told_of, with_planted
 from touchstone_training.comparator.network import HIDDEN, ComparatorNet
 from touchstone_training.comparator.tune import (
     UNSEEN_KINDS,
     as_learned,
     held_out,
-    planes_of,
+    laid_out,
 )
 from touchstone_training.measuring import GENUINE
 from touchstone_training.running import current_commit, set_rate
@@ -85,9 +87,10 @@ def judge(
     if len({pair.is_genuine for pair in pairs}) < 2:  # noqa: PLR2004 (both)
         raise InvalidInputError(f"{data} holds no genuine and forged aligned pairs.")
     learned, held = held_out(pairs, config.held_out_share)
-    kinds, judged = _summaries(net, held)
+    rng = np.random.default_rng(config.seed)
+    kinds, judged = _summaries(net, held, rng)
     before = _separation(net, kinds, judged)
-    relearn(net, _summaries(net, learned)[1], config)
+    relearn(net, _summaries(net, learned, rng)[1], config)
     metrics = {**_separation(net, kinds, judged), "before": before}
     provenance = {
         "config": asdict(config),
@@ -101,8 +104,12 @@ def judge(
     return metrics
 
 
+PLANTED = "planted"
+"""Kind of a real pair with a change in it."""
+
+
 def _summaries(
-    net: ComparatorNet, pairs: Sequence[Packed]
+    net: ComparatorNet, pairs: Sequence[Packed], rng: np.random.Generator
 ) -> tuple[list[str], Summaries]:
     """Look at whole pairs; those whose change cannot be seen say neither yes nor no.
 
@@ -112,14 +119,17 @@ def _summaries(
     net.eval()
     kinds, seen, told = [], [], []
     for pair in track(pairs, description="Whole faces"):
-        planes = np.load(pair.path, mmap_mode="r")
-        is_shown = is_seen((planes[..., 7] > 0) & (planes[..., 6] > 0))
-        if not (pair.is_genuine or pair.is_whole or is_shown):
-            continue
-        with torch.inference_mode():
-            seen.append(net.summary(as_learned(planes_of(pair.path)))[0])
-        kinds.append(pair.kind)
-        told.append(torch.from_numpy(told_of(pair, is_shown=is_shown)))
+        shown = {pair.kind: np.load(pair.path)}
+        if pair.is_real:
+            shown[PLANTED] = with_planted(shown[pair.kind], rng)
+        for kind, kept in shown.items():
+            is_shown = is_seen((kept[..., 7] > 0) & (kept[..., 6] > 0))
+            if not (kind == GENUINE or pair.is_whole or is_shown):
+                continue
+            with torch.inference_mode():
+                seen.append(net.summary(as_learned(laid_out(kept)))[0])
+            kinds.append(kind)
+            told.append(torch.from_numpy(told_of(pair, is_shown=is_shown)))
     return kinds, Summaries(torch.stack(seen), torch.stack(told))
 
 

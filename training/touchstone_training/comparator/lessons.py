@@ -108,7 +108,7 @@ def lesson(
     kept = np.load(pair.path, mmap_mode="r")
     planes = _cropped(kept, rng, crop_px, is_whole=pair.is_whole)
     if pair.is_genuine and rng.random() < _PLANT:
-        planes = _with_planted(planes, rng)
+        planes = with_planted(planes, rng)
     planes = _turned(planes, rng)
     if rng.random() < _HELD:
         planes = with_finger(planes, rng)
@@ -201,7 +201,8 @@ def _turned(planes: _Planes, rng: np.random.Generator) -> _Planes:
     return np.ascontiguousarray(planes)
 
 
-def _with_planted(planes: _Planes, rng: np.random.Generator) -> _Planes:
+def with_planted(planes: _Planes, rng: np.random.Generator) -> _Planes:
+    """Plant a change into what is expected; the same planes where none can be."""
     expected = np.ascontiguousarray(planes[..., :3])
     try:
         forged = planted(

@@ -104,7 +104,11 @@ def held_out(
 
 def planes_of(path: Path) -> NDArray[np.uint8]:
     """(1, h, w, 8) of a packed pair, as the engine lays it out."""
-    kept = np.load(path)
+    return laid_out(np.load(path))
+
+
+def laid_out(kept: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(1, h, w, 8), as the engine lays it out, of what `pack` kept, (h, w, 8)."""
     expected, seen = (np.ascontiguousarray(kept[..., n : n + 3]) for n in (0, 3))
     return planes(expected, seen, kept[..., 6])
 

@@ -138,8 +138,7 @@ def _separation(
 ) -> dict[str, Any]:
     with torch.inference_mode():
         whole = net.judged(held.seen)[:, 0].numpy()
-    forged = sorted(set(kinds) - {GENUINE})
-    return told_apart(whole, np.array(kinds), forged)
+    return told_apart(whole, np.array(kinds))
 
 
 def relearn(net: ComparatorNet, known: Summaries, config: JudgingConfig) -> None:

@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -197,13 +197,12 @@ def separation(net: ComparatorNet, lessons: list[Lesson]) -> dict[str, Any]:
     with torch.inference_mode():
         told = [net(one.planes)[1][:, 0].float().cpu().numpy() for one in lessons]
     sorts = np.concatenate([one.sorts.cpu().numpy() for one in lessons])
-    return told_apart(np.concatenate(told), np.array(SORTS)[sorts], SORTS[1:])
+    return told_apart(np.concatenate(told), np.array(SORTS)[sorts])
 
 
-def told_apart(
-    values: NDArray[Any], kinds: NDArray[np.str_], forged: Sequence[str]
-) -> dict[str, Any]:
-    """Measure how well ``values`` tell ``forged`` kinds from the genuine."""
+def told_apart(values: NDArray[Any], kinds: NDArray[np.str_]) -> dict[str, Any]:
+    """Measure how well ``values`` tell all other ``kinds`` from the genuine."""
+    forged = sorted({*kinds.tolist()} - {GENUINE})
     genuine, every = values[kinds == GENUINE], values[kinds != GENUINE]
     threshold = float(np.quantile(genuine, 0.95))
     return {

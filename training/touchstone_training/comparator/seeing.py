@@ -64,8 +64,7 @@ def closer(photographed: Path, models: Path, *, share: float) -> dict[str, Any]:
             kinds.append(row["kind"])
             designs.add(folder.name)
     shown = np.array(kinds)
-    forged = sorted(set(kinds) - {GENUINE})
-    if not forged or GENUINE not in kinds:
+    if not set(kinds) - {GENUINE} or GENUINE not in kinds:
         raise InvalidInputError(f"{photographed} holds too few photos to look at.")
     values = np.array(told)
     is_local = ~np.isin(shown, [GENUINE, *WHOLE_PRINT_KINDS])
@@ -74,7 +73,7 @@ def closer(photographed: Path, models: Path, *, share: float) -> dict[str, Any]:
         "designs": len(designs),
         **{
             look: {
-                **told_apart(values[:, n], shown, forged),
+                **told_apart(values[:, n], shown),
                 "usual": round(float(np.median(values[shown == GENUINE, n])), 3),
                 "places": round(
                     auroc(values[is_local, n], values[shown == GENUINE, n]), 4

@@ -151,14 +151,20 @@ def test_crops_that_the_network_cannot_halve_are_refused(
 def test_what_a_finger_hides_is_no_change() -> None:
     planes = np.full((CROP_PX, CROP_PX, 8), 200, np.uint8)
     planes[..., 6:] = 255  # all of it is compared, and all of it was changed
-    for seed in range(8):
+    are_found = []
+    for seed in range(12):
         held = with_finger(planes, np.random.default_rng(seed))
-        hidden = held[..., 7] == 0
+        hidden, found = held[..., 7] == 0, held[..., 6] == 0
         shown = (held[..., 3:6] == planes[..., 3:6]).all(axis=2)
         assert not (hidden & shown).any()
         assert 0.002 < hidden.mean() < 0.5
         assert np.array_equal(held[..., :3], planes[..., :3])
-        assert np.array_equal(held[..., 6], planes[..., 6])
+        # Of a finger that the engine found, some is compared all the same.
+        assert not (found & ~hidden).any()
+        assert found.sum() < hidden.sum()
+        are_found.append(found.any())
+    assert any(are_found)
+    assert not all(are_found)
 
 
 def test_batches_are_half_genuine_and_the_same_for_the_same_seed(

@@ -129,6 +129,17 @@ def test_what_a_photo_is_like_says_no_more_beyond_what_is_usual() -> None:
     assert odds(0.0, 2.2 * most) > odds(0.0, most) + 0.1  # of the print, it says more
 
 
+def test_what_is_nought_on_nearly_every_print_tells_a_little_from_a_lot() -> None:
+    # One genuine print in a hundred shows a little of it, one forged in two a lot.
+    little, lots = [0.015] * 10, list(np.linspace(0.02, 0.06, 10))
+    gaps = np.array([0.0] * 990 + little + [0.0] * 10 + lots)
+    is_forged = np.arange(len(gaps)) >= len(gaps) - 20
+    rows = [{"gap": float(gap)} for gap in gaps]
+    fitted = fit(rows, is_forged, [TermChoice("gap", is_log=True, direction=1)])
+    odds = fitted.logits([{"gap": gap} for gap in (0.0, 0.015, 0.03, 0.05)])
+    assert (np.diff(odds) > 0.5).all()
+
+
 def test_rows_that_lack_a_measurement_are_refused_by_its_name() -> None:
     older = [replace(one, measurements=one.measurements | {}) for one in ROWS]
     del older[7].measurements["outline_gap"]

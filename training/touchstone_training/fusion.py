@@ -25,6 +25,9 @@ _WAY_RIDGE = 10.0
 """Of each way there are few examples: the prior that a term says nothing is strong."""
 _NEWTON_ROUNDS = 30
 _FOLDS = 5
+_EDGE = 4.0
+"""Spreads from the mean beyond which a measurement says no more, as
+`touchstone.engine.policy` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Fit:
     def logits(self, rows: Sequence[Mapping[str, float]]) -> _Array:
         """Return the log odds of ``rows``, (n,)."""
         held = np.clip(_matrix(rows, self.choices), *self.limits)
-        x = np.clip((held - self.mean) / self.std, -4, 4)
+        x = np.clip((held - self.mean) / self.std, -_EDGE, _EDGE)
         return np.asarray(x @ self.weights + self.bias, np.float64)
 
     def document(self) -> dict[str, Any]:
@@ -92,6 +95,19 @@ def _limits(raw: _Array, choices: Sequence[TermChoice]) -> _Array:
     return np.asarray(limits, np.float64)
 
 
+def _reach(deviations: _Array) -> _Array:
+    """Return how far each column of (rows, terms) goes, all but a few rows.
+
+    A measurement that is 0 on nearly every print has a small spread: the edge beyond
+    which it says no more must not lie among those that it is there to tell.
+    """
+    reached = np.quantile(np.abs(deviations), _NEARLY_ALL, axis=0)
+    return np.asarray(np.maximum(reached, 4e-3), np.float64)
+
+
+_NEARLY_ALL = 0.998
+
+
 def _matrix(
     rows: Sequence[Mapping[str, float]], choices: Sequence[TermChoice]
 ) -> _Array:
@@ -121,8 +137,9 @@ def fit(
     raw = _matrix(rows, choices)
     limits = _limits(raw, choices)
     raw = np.clip(raw, *limits)
-    mean, std = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-3)
-    x = np.clip((raw - mean) / std, -4, 4)
+    mean = raw.mean(axis=0)
+    std = np.maximum(raw.std(axis=0), _reach(raw - mean) / _EDGE)
+    x = np.clip((raw - mean) / std, -_EDGE, _EDGE)
     # Drop the worst term that counts against its direction, and fit again.
     while True:
         weights, bias = _logistic(x[:, kept], is_positive, ridge)

@@ -27,7 +27,7 @@ CROP_PX = 384
 """Side of a crop, unless told: as quick to learn from as can be."""
 _SHOW_CHANGE = 0.85
 _PLANT = 0.45
-_HELD = 0.15
+_HELD = 0.4
 _VISIBLE_LEVELS = 12
 _NEAR_CELLS = 5
 """Cells beside a change say neither yes nor no: the change shines into them."""
@@ -223,29 +223,44 @@ def with_planted(planes: _Planes, rng: np.random.Generator) -> _Planes:
 def with_finger(planes: _Planes, rng: np.random.Generator) -> _Planes:
     """Lay a finger over what is seen: it is no change, nor is what it hides.
 
-    Most fingers are left out before anything is compared; those that are not (in deep
-    shade, on board of their colour) are in too few photographs to be learned.
+    Most are left out before anything is compared; those that are not (in deep shade, in
+    glare, on board of their colour), or not wholly, are too few in photographs.
     """
-    height, width = planes.shape[:2]
+    shown = planes.copy()
+    left, top, width, height = cv2.boundingRect(np.ascontiguousarray(planes[..., 6]))
+    face = shown[top : top + height, left : left + width]
     laid = finger(
         rng,
         (width, height),
         target=(width * rng.uniform(0.03, 0.97), height * rng.uniform(0.03, 0.97)),
-        thickness_px=float(rng.uniform(0.08, 0.3)) * width,
+        thickness_px=float(rng.uniform(0.08, 0.3)) * min(width, height),
         skin=int(rng.integers(SKINS)),
     )
     if laid is None:
         return planes
-    shown, place = planes.copy(), np.s_[laid.rows, laid.columns]
-    light = rng.uniform(0.35, 1.1) * rng.uniform(0.92, 1.08, 3)
+    held = face[laid.rows, laid.columns]
+    light = rng.uniform(0.35, 1.5) * rng.uniform(0.85, 1.15, 3)
     skin = np.clip(laid.pixels * light, 0, 255).astype(np.float32)
-    beneath = shown[place][..., 3:6]
-    over = beneath + laid.alpha * (skin - beneath)
-    shown[place][..., 3:6] = over.round().astype(np.uint8)
-    shown[place][..., 7] *= laid.alpha[..., 0] < _HIDES
+    beneath = held[..., 3:6]
+    held[..., 3:6] = (beneath + laid.alpha * (skin - beneath)).round()
+    hides = laid.alpha[..., 0] >= _HIDES
+    held[..., 7] *= ~hides
+    if rng.random() < _FOUND:
+        held[..., 6] *= ~_part_of(hides, rng)
     return shown
 
 
+def _part_of(finger_: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return what the engine may find of a finger, (h, w): its rim or an end is not."""
+    rim = np.ones((int(rng.integers(3, 25)),) * 2, np.uint8)
+    found = cv2.erode(finger_.astype(np.uint8), rim, borderValue=1) > 0
+    lines = found if rng.integers(2) else found.T
+    end = int(rng.uniform(0.3, 1) * len(lines))
+    lines[end:] = False
+    return found
+
+
+_FOUND = 0.3
 _HIDES = 0.5
 """Share of a pixel that a finger covers from which its print cannot be seen."""
 

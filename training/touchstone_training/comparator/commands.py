@@ -25,6 +25,7 @@ from touchstone_training.comparator.judging import JudgingConfig
 from touchstone_training.comparator.judging import judge as judge_whole
 from touchstone_training.comparator.learn import LearnConfig
 from touchstone_training.comparator.lessons import CROP_PX
+from touchstone_training.comparator.on_real import answer_of, on_real
 from touchstone_training.comparator.pairs import FIRST_SEED, make_pairs
 from touchstone_training.comparator.release import release_comparator
 from touchstone_training.comparator.restoring import restore as restore_checkpoint
@@ -181,6 +182,21 @@ def closer(
 def colours(*, aligned: _Aligned = Path("runs/aligned")) -> None:
     """Measure how well a changed colour is told by who knows where it lies."""
     typer.echo(json.dumps(know_colours(aligned)))
+
+
+@app.command()
+def real(
+    *,
+    data: Annotated[Path, typer.Option(help="Folder with measure and open.")],
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of a checkpoint; else what is served.")
+    ] = None,
+    models: Annotated[Path, typer.Option(help="Folder of served models.")] = Path(
+        "models"
+    ),
+) -> None:
+    """Measure it on real photos that the benchmark leaves out, before a release."""
+    typer.echo(json.dumps(on_real(data, answer_of(run, models)), indent=1))
 
 
 @app.command()

@@ -22,7 +22,6 @@ from touchstone_training.comparator.lessons import (
     CROP_PX,
     Lessons,
     lesson,
-    with_finger,
 )
 from touchstone_training.comparator.network import STRIDE, ComparatorNet
 from touchstone_training.comparator.pairs import PairOptions, make_pairs
@@ -37,6 +36,7 @@ from touchstone_training.comparator.tune import (
     planes_of,
     tune,
 )
+from touchstone_training.comparator.varying import photographed_once_more, with_finger
 from touchstone_training.measuring import GENUINE
 from touchstone_training.releasing import without_folders
 
@@ -165,6 +165,20 @@ def test_what_a_finger_hides_is_no_change() -> None:
         are_found.append(found.any())
     assert any(are_found)
     assert not all(are_found)
+
+
+def test_a_photo_of_any_shape_is_taken_once_more() -> None:
+    rng = np.random.default_rng(6)
+    planes = rng.integers(60, 200, (96, 160, 8)).astype(np.uint8)
+    changed = 0
+    for _ in range(8):
+        again = photographed_once_more(planes, rng, varied=1.0)
+        assert again.shape == planes.shape
+        np.testing.assert_array_equal(again[..., 6:], planes[..., 6:])
+        changed += not np.array_equal(again, planes)
+    assert changed >= 7
+    still = photographed_once_more(planes, rng, varied=0.0)
+    np.testing.assert_array_equal(still, planes)
 
 
 def test_batches_are_half_genuine_and_the_same_for_the_same_seed(

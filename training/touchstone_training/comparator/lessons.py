@@ -17,11 +17,12 @@ from torch.utils.data import IterableDataset, get_worker_info
 from touchstone.engine.comparator import WAYS
 from touchstone_training.comparator.aligned import Packed
 from touchstone_training.comparator.network import STRIDE
-from touchstone_training.simulator.occlusions import SKINS, finger
+from touchstone_training.comparator.varying import (
+    Planes,
+    photographed_once_more,
+    with_finger,
+)
 from touchstone_training.simulator.planting import LOCAL_KINDS, planted
-
-_Planes = NDArray[np.uint8]
-"""(h, w, 8), see `touchstone_training.comparator.aligned`."""
 
 CROP_PX = 384
 """Side of a crop, unless told: as quick to learn from as can be."""
@@ -112,7 +113,7 @@ def lesson(
     planes = _turned(planes, rng)
     if rng.random() < _HELD:
         planes = with_finger(planes, rng)
-    planes = _photographed(planes, rng, varied=varied)
+    planes = photographed_once_more(planes, rng, varied=varied)
     changed = (planes[..., 7] > 0) & (planes[..., 6] > 0)
     target = _cells(changed)
     near = cv2.dilate((target > 0).astype(np.uint8), np.ones((_NEAR_CELLS,) * 2))
@@ -162,7 +163,7 @@ def _cells(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def _cropped(
-    planes: _Planes, rng: np.random.Generator, crop_px: int, *, is_whole: bool
+    planes: Planes, rng: np.random.Generator, crop_px: int, *, is_whole: bool
 ) -> NDArray[np.uint8]:
     height, width = planes.shape[:2]
     y, x = (
@@ -189,7 +190,7 @@ def _around(place: int, side: int, crop_px: int, rng: np.random.Generator) -> in
     return max(0, min(begin, side - crop_px))
 
 
-def _turned(planes: _Planes, rng: np.random.Generator) -> _Planes:
+def _turned(planes: Planes, rng: np.random.Generator) -> Planes:
     planes = np.rot90(planes, int(rng.integers(4)))
     if rng.random() < 0.5:  # noqa: PLR2004 (a coin)
         planes = planes[:, ::-1]
@@ -201,7 +202,7 @@ def _turned(planes: _Planes, rng: np.random.Generator) -> _Planes:
     return np.ascontiguousarray(planes)
 
 
-def with_planted(planes: _Planes, rng: np.random.Generator) -> _Planes:
+def with_planted(planes: Planes, rng: np.random.Generator) -> Planes:
     """Plant a change into what is expected; the same planes where none can be."""
     expected = np.ascontiguousarray(planes[..., :3])
     try:
@@ -215,186 +216,3 @@ def with_planted(planes: _Planes, rng: np.random.Generator) -> _Planes:
         return planes
     apart = cv2.absdiff(expected, forged).max(axis=2) > _VISIBLE_LEVELS
     return np.dstack([forged, planes[..., 3:7], (apart * 255).astype(np.uint8)])
-
-
-# --- what the camera may do -----------------------------------------------------------
-
-
-def with_finger(planes: _Planes, rng: np.random.Generator) -> _Planes:
-    """Lay a finger over what is seen: it is no change, nor is what it hides.
-
-    Most are left out before anything is compared; those that are not (in deep shade, in
-    glare, on board of their colour), or not wholly, are too few in photographs.
-    """
-    shown = planes.copy()
-    left, top, width, height = cv2.boundingRect(np.ascontiguousarray(planes[..., 6]))
-    face = shown[top : top + height, left : left + width]
-    laid = finger(
-        rng,
-        (width, height),
-        target=(width * rng.uniform(0.03, 0.97), height * rng.uniform(0.03, 0.97)),
-        thickness_px=float(rng.uniform(0.08, 0.3)) * min(width, height),
-        skin=int(rng.integers(SKINS)),
-    )
-    if laid is None:
-        return planes
-    held = face[laid.rows, laid.columns]
-    light = rng.uniform(0.35, 1.5) * rng.uniform(0.85, 1.15, 3)
-    skin = np.clip(laid.pixels * light, 0, 255).astype(np.float32)
-    beneath = held[..., 3:6]
-    held[..., 3:6] = (beneath + laid.alpha * (skin - beneath)).round()
-    hides = laid.alpha[..., 0] >= _HIDES
-    held[..., 7] *= ~hides
-    if rng.random() < _FOUND:
-        held[..., 6] *= ~_part_of(hides, rng)
-    return shown
-
-
-def _part_of(finger_: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return what the engine may find of a finger, (h, w): its rim or an end is not."""
-    rim = np.ones((int(rng.integers(3, 25)),) * 2, np.uint8)
-    found = cv2.erode(finger_.astype(np.uint8), rim, borderValue=1) > 0
-    lines = found if rng.integers(2) else found.T
-    end = int(rng.uniform(0.3, 1) * len(lines))
-    lines[end:] = False
-    return found
-
-
-_FOUND = 0.3
-_HIDES = 0.5
-"""Share of a pixel that a finger covers from which its print cannot be seen."""
-
-
-def _photographed(
-    planes: _Planes, rng: np.random.Generator, *, varied: float
-) -> _Planes:
-    seen = np.ascontiguousarray(planes[..., 3:6])
-    expected = np.ascontiguousarray(planes[..., :3])
-    for share, change in _CHANGES:
-        if rng.random() < share * varied:
-            seen = change(seen, rng)
-    if rng.random() < 0.3 * varied:  # a reference from a small scan
-        expected = _resampled(expected, rng)
-    if rng.random() < 0.15 * varied:  # artwork on a screen is cleaner than print
-        expected = _screened(expected, rng)
-    return np.dstack([expected, seen, planes[..., 6:]])
-
-
-def _strayed(seen: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Lay it a fraction of a pixel off, differently at every place."""
-    side = seen.shape[0]
-    coarse = rng.normal(0, rng.uniform(0.2, 1.0), (5, 5, 2)).astype(np.float32)
-    shift = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
-    ys, xs = np.mgrid[:side, :side].astype(np.float32)
-    return np.asarray(
-        cv2.remap(
-            seen,
-            xs + shift[..., 0],
-            ys + shift[..., 1],
-            interpolation=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        ),
-        np.uint8,
-    )
-
-
-def _blurred(seen: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    sigma = float(rng.uniform(0.3, 1.5))
-    return np.asarray(cv2.GaussianBlur(seen, (0, 0), sigma), np.uint8)
-
-
-def _sharpened(seen: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    amount = float(rng.uniform(0.2, 1.6))
-    soft = cv2.GaussianBlur(seen, (0, 0), float(rng.uniform(0.8, 1.6)))
-    return np.asarray(cv2.addWeighted(seen, 1 + amount, soft, -amount, 0), np.uint8)
-
-
-def _resampled(seen: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    side = seen.shape[0]
-    small = round(side / rng.uniform(1.2, 3.2))
-    shrunk = cv2.resize(seen, (small, small), interpolation=cv2.INTER_AREA)
-    way = cv2.INTER_CUBIC if rng.integers(2) else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(shrunk, (side, side), interpolation=way), np.uint8)
-
-
-def _shaded(seen: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Light that the relighting did not follow: folds, edges of shadow, gloss."""
-    side, cells = seen.shape[0], int(rng.integers(3, 9))
-    coarse = rng.normal(0, rng.uniform(2, 12), (cells, cells)).astype(np.float32)
-    field = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(cv2.add(seen, cv2.merge([field] * 3), dtype=cv2.CV_8U), np.uint8)
-
-
-def _toned(seen: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    levels = np.linspace(0, 1, 256)[:, None]
-    curve = levels ** rng.uniform(0.85, 1.18, 3) * rng.uniform(0.94, 1.06, 3)
-    table = np.clip(curve * 255 + rng.normal(0, 3), 0, 255)
-    return np.asarray(cv2.LUT(seen, table[None].astype(np.uint8)), np.uint8)
-
-
-def _recoloured(seen: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Inks through another camera: a matrix between colours, not a gain for each."""
-    saturation = rng.uniform(0.6, 1.35)
-    grey = np.full((3, 3), 1 / 3)
-    mixing = grey + saturation * (np.eye(3) - grey) + rng.normal(0, 0.04, (3, 3))
-    mixing *= 1 / mixing.sum(axis=1, keepdims=True)  # white stays white
-    return np.asarray(cv2.transform(seen, mixing.astype(np.float32)), np.uint8)
-
-
-def _curved(seen: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A camera's own tone curve: any smooth rising one."""
-    knots = np.sort(rng.uniform(0, 1, 3)) * 0.5 + np.array([0.2, 0.5, 0.8]) * 0.5
-    levels = np.interp(np.linspace(0, 1, 256), [0, 0.25, 0.5, 0.75, 1], [0, *knots, 1])
-    soft = cv2.GaussianBlur(levels.astype(np.float32), (1, 41), 0)
-    table = np.clip(soft * 255, 0, 255).astype(np.uint8).reshape(1, 256, 1)
-    return np.asarray(cv2.LUT(seen, np.repeat(table, 3, axis=2)), np.uint8)
-
-
-def _bled(seen: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Chroma kept at a fraction of the resolution, as phones and JPEG do."""
-    lab = cv2.cvtColor(seen, cv2.COLOR_RGB2YCrCb)
-    soft = cv2.GaussianBlur(lab, (0, 0), float(rng.uniform(0.8, 3.5)))
-    lab[..., 1:] = soft[..., 1:]
-    return np.asarray(cv2.cvtColor(lab, cv2.COLOR_YCrCb2RGB), np.uint8)
-
-
-def _screened(seen: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The dots of a press or the grain of paper, finer than any stroke."""
-    side = seen.shape[0]
-    pitch, turn = rng.uniform(2.0, 4.5), rng.uniform(0, np.pi)
-    ys, xs = np.mgrid[:side, :side].astype(np.float32)
-    across = np.cos(turn) * xs + np.sin(turn) * ys
-    down = np.cos(turn) * ys - np.sin(turn) * xs
-    step = 2 * np.pi / pitch
-    dots = (np.cos(step * across) + np.cos(step * down)) * rng.uniform(2, 9)
-    return np.asarray(cv2.add(seen, cv2.merge([dots] * 3), dtype=cv2.CV_8U), np.uint8)
-
-
-def _noisy(seen: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    noise = rng.standard_normal(seen.shape, np.float32) * np.float32(rng.uniform(1, 7))
-    if rng.integers(2):
-        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.8), np.float32)
-    return np.asarray(cv2.add(seen, noise, dtype=cv2.CV_8U), np.uint8)
-
-
-def _compressed(seen: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    quality = int(rng.integers(40, 92))
-    _, data = cv2.imencode(".jpg", seen, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
-
-
-_CHANGES = (
-    (0.2, _resampled),
-    (0.3, _blurred),
-    (0.5, _strayed),
-    (0.4, _shaded),
-    (0.3, _toned),
-    (0.3, _recoloured),
-    (0.3, _curved),
-    (0.25, _bled),
-    (0.1, _screened),
-    (0.25, _sharpened),
-    (0.4, _noisy),
-    (0.25, _compressed),
-)
-"""How often, and what."""

@@ -13,9 +13,11 @@ from touchstone.errors import InvalidInputError
 from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.comparator.aligned import Packed
 from touchstone_training.comparator.judging import (
+    _PARTS,
     PLANTED,
     JudgingConfig,
     Summaries,
+    _balance,
     _head,
     _summaries,
     judge,
@@ -58,13 +60,13 @@ def checkpoint(folder: Path) -> tuple[Path, ComparatorNet]:
 
 
 def summaries(count: int) -> Summaries:
-    """Genuine and forged, told by one feature of another size than the others."""
+    """Genuine and forged, told by one number of the map of another size than most."""
     generator = torch.Generator().manual_seed(2)
     told = torch.zeros(count, 5)
     told[::4, :2] = 1
     means = torch.randn(count, 224, generator=generator) * 0.01 + 5
-    means[:, 9] += 0.02 * told[:, 0]
-    most = torch.randn(count, SUSPICIONS, generator=generator)
+    most = torch.randn(count, SUSPICIONS, generator=generator) * 0.01 + 5
+    most[:, 3] += 0.02 * told[:, 0]
     return Summaries(torch.cat([most, means], dim=1), told)
 
 
@@ -87,17 +89,36 @@ def test_several_heads_answer_as_their_mean() -> None:
     seen = known.seen
     evened = (seen - seen.mean(0)) / (seen.std(0) + 1e-3)  # none lies 5 spreads off
     assert evened.abs().max() < 5
+    balance = _balance(known.told[:, 0] > 0)
     torch.manual_seed(3)
-    heads = [_head(known._replace(seen=evened), SHORT) for _ in range(SHORT.members)]
+    wanted = []
+    for inputs, answers in _PARTS:
+        told, weight = known.told[:, answers], balance[:, answers]
+        heads = [
+            _head(evened[:, inputs], told, weight, SHORT) for _ in range(SHORT.members)
+        ]
+        said = [whole(torch.relu(about(evened[:, inputs]))) for about, whole in heads]
+        wanted.append(torch.stack(said).mean(0))
     torch.manual_seed(3)
     relearn(net, known, SHORT)
     with torch.inference_mode():
-        wanted = [whole(torch.relu(about(evened))) for about, whole in heads]
         torch.testing.assert_close(
-            net.judged(seen), torch.stack(wanted).mean(0), atol=2e-3, rtol=1e-3
+            net.judged(seen), torch.cat(wanted, dim=1), atol=2e-3, rtol=1e-3
         )
     with pytest.raises(ValueError, match="5 heads"):
         relearn(net, known, replace(SHORT, members=5))
+
+
+def test_the_whole_and_its_places_go_by_the_map_alone() -> None:
+    torch.manual_seed(0)
+    net, known = ComparatorNet().eval(), summaries(300)
+    relearn(net, known, SHORT)
+    other = known.seen.clone()
+    other[:, SUSPICIONS:] += 3
+    with torch.inference_mode():
+        told, told_of_other = net.judged(known.seen), net.judged(other)
+    torch.testing.assert_close(told[:, :2], told_of_other[:, :2])
+    assert (told[:, 2:] - told_of_other[:, 2:]).abs().max() > 0.1
 
 
 def test_the_summary_goes_by_what_can_be_compared_alone() -> None:

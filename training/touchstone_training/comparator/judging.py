@@ -18,12 +18,17 @@ from rich.progress import track
 from torch import nn
 from torch.nn import functional
 
+from touchstone.engine.comparator import WAYS
 from touchstone.errors import InvalidInputError
 from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.comparator.aligned import Packed, packed
 from touchstone_training.comparator.learn import told_apart
 from touchstone_training.comparator.lessons import is_seen, told_of, with_planted
-from touchstone_training.comparator.network import HIDDEN, ComparatorNet
+from touchstone_training.comparator.network import (
+    HIDDEN,
+    SUSPICIONS,
+    ComparatorNet,
+)
 from touchstone_training.comparator.tune import (
     UNSEEN_KINDS,
     as_learned,
@@ -144,6 +149,9 @@ def _separation(
 def relearn(net: ComparatorNet, known: Summaries, config: JudgingConfig) -> None:
     """Fit what `ComparatorNet.judged` uses to ``known``, genuine and forged alike.
 
+    What is said of the whole and of its places goes by the map alone, what is said of
+    the other ways by the means of the features too: these tell simulated photos from
+    real ones better than forged from genuine (decision 64 in ARCHITECTURE).
     It starts from nothing, on inputs of mean 0 and spread 1; what makes them so goes
     into the weights at the end. Several heads are learned, each with its part of the
     hidden layer: the mean of their answers is one head's with all parts. What lies
@@ -153,54 +161,65 @@ def relearn(net: ComparatorNet, known: Summaries, config: JudgingConfig) -> None
     Raises:
         ValueError: the hidden layer cannot be divided among so many heads.
     """
-    if HIDDEN % config.members:
+    if HIDDEN % (len(_PARTS) * config.members):
         raise ValueError(f"{HIDDEN} places cannot be shared by {config.members} heads.")
     mean, spread = known.seen.mean(0), known.seen.std(0) + _LEAST_SPREAD
-    evened = known._replace(
-        seen=((known.seen - mean) / spread).clamp(-_FAR, _FAR),
-    )
-    heads = [_head(evened, config) for _ in range(config.members)]
+    evened = ((known.seen - mean) / spread).clamp(-_FAR, _FAR)
+    balance = _balance(known.told[:, 0] > 0)
     with torch.no_grad():
-        about = torch.cat([about.weight for about, _ in heads]) / spread
-        net.about.weight.copy_(about)
-        net.about.bias.copy_(torch.cat([one.bias for one, _ in heads]) - about @ mean)
-        wholes = [whole for _, whole in heads]
-        net.whole.weight.copy_(torch.cat([one.weight for one in wholes], dim=1))
-        net.whole.weight /= len(wholes)
-        net.whole.bias.copy_(torch.stack([one.bias for one in wholes]).mean(0))
+        for layer in (net.about, net.whole):
+            layer.weight.zero_()
+            layer.bias.zero_()
+    first = 0
+    for inputs, answers in _PARTS:
+        told = known.told[:, answers]
+        for _ in range(config.members):
+            about, whole = _head(evened[:, inputs], told, balance[:, answers], config)
+            own = slice(first, first + about.out_features)
+            with torch.no_grad():
+                net.about.weight[own, inputs] = about.weight / spread[inputs]
+                net.about.bias[own] = about.bias - net.about.weight[own] @ mean
+                net.whole.weight[answers, own] = whole.weight / config.members
+                net.whole.bias[answers] += whole.bias / config.members
+            first = own.stop
 
 
 _LEAST_SPREAD = 1e-3
 _FAR = 5.0
+_PARTS = ((slice(0, SUSPICIONS), slice(0, 2)), (slice(None), slice(2, None)))
+"""Which numbers of the summary go to which answers: the whole and `place`; the rest."""
 
 
-def _head(known: Summaries, config: JudgingConfig) -> tuple[nn.Linear, nn.Linear]:
+def _head(
+    seen: torch.Tensor,
+    told: torch.Tensor,
+    weight: torch.Tensor,
+    config: JudgingConfig,
+) -> tuple[nn.Linear, nn.Linear]:
     """Learn one head of evened inputs: its hidden layer and what follows that."""
-    hidden = HIDDEN // config.members
-    about = nn.Linear(known.seen.shape[1], hidden)
-    whole = nn.Linear(hidden, known.told.shape[1])
+    hidden = HIDDEN // (len(_PARTS) * config.members)
+    about = nn.Linear(seen.shape[1], hidden)
+    whole = nn.Linear(hidden, told.shape[1])
     parameters = [*about.parameters(), *whole.parameters()]
     optimiser = torch.optim.AdamW(
         parameters, lr=config.peak_rate, weight_decay=config.weight_decay
     )
-    weight = _balance(known.told[:, 0] > 0)
     for step in range(config.steps):
         set_rate(optimiser, step / config.steps, warm_up=config.warm_up)
-        some = torch.randint(len(weight), (config.batch,))
-        left = functional.dropout(known.seen[some], config.left_out)
-        told = whole(functional.dropout(functional.relu(about(left)), config.left_out))
-        losses = functional.binary_cross_entropy_with_logits(
-            told, known.told[some], reduction="none"
+        some = torch.randint(len(seen), (config.batch,))
+        left = functional.dropout(seen[some], config.left_out)
+        said = whole(functional.dropout(functional.relu(about(left)), config.left_out))
+        loss = functional.binary_cross_entropy_with_logits(
+            said, told[some], weight=weight[some]
         )
         optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(
-            (losses[:, 0] * weight[some]).mean() + losses[:, 1:].mean()
-        )
+        torch.autograd.backward(loss)
         optimiser.step()
     return about, whole
 
 
 def _balance(is_forged: torch.Tensor) -> torch.Tensor:
-    """(n,): what each counts, so that genuine and forged count alike, 1 on average."""
+    """(n, 5): what each counts, 1 on average: of the whole both sides alike."""
     share = is_forged.float().mean()
-    return torch.where(is_forged, 0.5 / share, 0.5 / (1 - share))
+    alike = torch.where(is_forged, 0.5 / share, 0.5 / (1 - share))
+    return torch.stack([alike] + [torch.ones_like(alike)] * len(WAYS), dim=1)

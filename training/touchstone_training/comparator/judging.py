@@ -3,7 +3,7 @@
 `tune` learns from crops, and the service asks about whole faces: of several times as
 many places one is the most suspicious, and a genuine face has to be allowed for that.
 Real pairs are all genuine, so that each is shown once more, with a change planted: that
-a photo looks real must not speak for its print.
+a photo looks real must not speak for its print. `on_real` tells whether it does.
 What the numbers go by is read once off each pair, so that learning takes seconds.
 """
 

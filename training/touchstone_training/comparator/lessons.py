@@ -28,7 +28,7 @@ CROP_PX = 384
 """Side of a crop, unless told: as quick to learn from as can be."""
 _SHOW_CHANGE = 0.85
 _PLANT = 0.45
-_HELD = 0.4
+_HELD = 0.15
 _VISIBLE_LEVELS = 12
 _NEAR_CELLS = 5
 """Cells beside a change say neither yes nor no: the change shines into them."""

@@ -114,8 +114,7 @@ class ComparatorNet(nn.Module):
     def judged(self, summary: torch.Tensor) -> torch.Tensor:
         """Return the log odds of the whole and of each of `WAYS`, (N, 5).
 
-        What is suspicious for a place depends on how sharp, bent or noisy the face is:
-        both go through one hidden layer together.
+        All go through one hidden layer; `judging` says which numbers each goes by.
         """
         answer: torch.Tensor = self.whole(functional.relu(self.about(summary)))
         return answer

@@ -84,6 +84,12 @@ def test_the_numbers_are_told_from_inputs_as_the_network_reads_them() -> None:
     assert whole[~is_forged, 0].mean() < -0.5
 
 
+def test_both_sides_of_the_whole_count_alike_and_each_way_as_it_comes() -> None:
+    counts = _balance(torch.tensor([True, False, False, False]))
+    torch.testing.assert_close(counts[:, 0], torch.tensor([2.0, *[2 / 3] * 3]))
+    torch.testing.assert_close(counts[:, 1:], torch.ones(4, 4))
+
+
 def test_several_heads_answer_as_their_mean() -> None:
     net, known = ComparatorNet().eval(), summaries(200)
     seen = known.seen

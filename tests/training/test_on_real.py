@@ -10,9 +10,10 @@ from PIL import Image
 from scenes import photographed, printed
 
 from touchstone.errors import InvalidInputError
+from touchstone_training.benchmark.real import real_sets
 from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.comparator.network import STRIDE, ComparatorNet
-from touchstone_training.comparator.on_real import answer_of, on_real
+from touchstone_training.comparator.on_real import _left_out, answer_of, on_real
 
 
 def shelf(data: Path, *, products: int, photos: int) -> Path:
@@ -47,10 +48,17 @@ def by_difference(
 def test_planted_changes_are_told_by_who_sees_them(tmp_path: Path) -> None:
     shelf(tmp_path, products=4, photos=3)
     told = on_real(tmp_path, by_difference, names=["shelf"])["shelf"]
-    # Of twelve photos the benchmark looks at products 0 and 2, here 1 and 3 are shown.
+    (every,) = real_sets(tmp_path)
+    (proved,) = real_sets(tmp_path, every_nth=2)
+    shown, looked_at = (
+        {item.product_id for item in photos}
+        for photos in (_left_out(every.photos), proved.photos)
+    )
+    assert shown == {"shelf:1", "shelf:3"}
+    assert looked_at == {"shelf:0", "shelf:2"}
     assert (told["genuine"], told["products"]) == (6, 2)
     assert 6 < told["planted"] <= 12
-    assert told["map"]["auroc"]["value"] > 0.9
+    assert told["peak"]["auroc"]["value"] > 0.9
     assert told["place"]["auroc"]["value"] > 0.9
     assert told["whole"] == {
         "auroc": {"value": 0.5, "interval95": pytest.approx([np.nan] * 2, nan_ok=True)},
@@ -64,8 +72,38 @@ def test_where_every_product_is_looked_at_the_other_photos_are_shown(
     shelf(tmp_path, products=3, photos=4)
     told = on_real(tmp_path, by_difference, names=["shelf"])["shelf"]
     assert (told["genuine"], told["products"]) == (6, 3)
-    low, high = told["map"]["auroc"]["interval95"]
-    assert 0.5 < low <= told["map"]["auroc"]["value"] <= high <= 1
+    low, high = told["peak"]["auroc"]["interval95"]
+    assert 0.5 < low <= told["peak"]["auroc"]["value"] <= high <= 1
+
+
+def test_what_is_planted_into_a_photo_hangs_on_no_other(tmp_path: Path) -> None:
+    fed: list[NDArray[np.uint8]] = []
+
+    def remembered(
+        shown: NDArray[np.uint8],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        fed.append(shown)
+        return by_difference(shown)
+
+    shelf(tmp_path, products=4, photos=1)
+    on_real(tmp_path, remembered, names=["shelf"])
+    last, seen = fed[-1], len(fed)
+    blank = np.zeros((320, 480, 3), np.uint8)
+    Image.fromarray(blank).save(tmp_path / "measure" / "shelf" / "1-0.png")
+    on_real(tmp_path, remembered, names=["shelf"])
+    assert len(fed) < 2 * seen
+    assert (fed[-1] == last).all()
+
+
+def test_a_set_of_which_nothing_lies_over_its_reference_is_refused(
+    tmp_path: Path,
+) -> None:
+    folder = shelf(tmp_path, products=2, photos=1) / "measure" / "shelf"
+    for product in range(2):
+        blank = np.zeros((320, 480, 3), np.uint8)
+        Image.fromarray(blank).save(folder / f"{product}-0.png")
+    with pytest.raises(InvalidInputError, match="No photo of shelf"):
+        on_real(tmp_path, by_difference, names=["shelf"])
 
 
 def test_data_without_these_sets_is_refused_by_their_names(tmp_path: Path) -> None:

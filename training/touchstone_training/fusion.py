@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.engine.policy import EDGE
 from touchstone.errors import InvalidInputError
 from touchstone_training.measuring import GENUINE, Row
 
@@ -25,9 +26,6 @@ _WAY_RIDGE = 10.0
 """Of each way there are few examples: the prior that a term says nothing is strong."""
 _NEWTON_ROUNDS = 30
 _FOLDS = 5
-_EDGE = 4.0
-"""Spreads from the mean beyond which a measurement says no more, as
-`touchstone.engine.policy` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class Fit:
     def logits(self, rows: Sequence[Mapping[str, float]]) -> _Array:
         """Return the log odds of ``rows``, (n,)."""
         held = np.clip(_matrix(rows, self.choices), *self.limits)
-        x = np.clip((held - self.mean) / self.std, -_EDGE, _EDGE)
+        x = np.clip((held - self.mean) / self.std, -EDGE, EDGE)
         return np.asarray(x @ self.weights + self.bias, np.float64)
 
     def document(self) -> dict[str, Any]:
@@ -102,7 +100,7 @@ def _reach(deviations: _Array) -> _Array:
     which it says no more must not lie among those that it is there to tell.
     """
     reached = np.quantile(np.abs(deviations), _NEARLY_ALL, axis=0)
-    return np.asarray(np.maximum(reached, 4e-3), np.float64)
+    return np.asarray(np.maximum(reached, 1e-3 * EDGE), np.float64)
 
 
 _NEARLY_ALL = 0.998
@@ -138,8 +136,8 @@ def fit(
     limits = _limits(raw, choices)
     raw = np.clip(raw, *limits)
     mean = raw.mean(axis=0)
-    std = np.maximum(raw.std(axis=0), _reach(raw - mean) / _EDGE)
-    x = np.clip((raw - mean) / std, -_EDGE, _EDGE)
+    std = np.maximum(raw.std(axis=0), _reach(raw - mean) / EDGE)
+    x = np.clip((raw - mean) / std, -EDGE, EDGE)
     # Drop the worst term that counts against its direction, and fit again.
     while True:
         weights, bias = _logistic(x[:, kept], is_positive, ridge)

@@ -95,6 +95,21 @@ def inside_of(fed: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(shares[None] * np.float32(1 / 255), np.float32)
 
 
+def compared_cells(cells: Map, inside: NDArray[np.float32]) -> Map:
+    """Return log odds of ``cells``, (h, w): no change where nothing was compared.
+
+    Args:
+        cells: as the network answers.
+        inside: of the same pair, see `inside_of`.
+    """
+    return np.where(inside[0] > _MOSTLY, cells, _NOWHERE).astype(np.float32)
+
+
+def worst_patch(shown: Map) -> float:
+    """Return the mean log odds of the most suspicious patch of three cells by three."""
+    return float(cv2.boxFilter(shown, -1, (3, 3)).max())
+
+
 class OnnxComparator(OnnxNetwork):
     """A comparing network in ONNX Runtime, loaded from the bytes it is named by."""
 
@@ -158,8 +173,7 @@ class OnnxComparator(OnnxNetwork):
         cells, told = self._answer(fed, inside)
         if not (np.isfinite(told).all() and np.isfinite(cells).all()):
             raise ModelError("The comparator answered with what is no number.")
-        shown = np.where(inside[0] > _MOSTLY, cells, _NOWHERE).astype(np.float32)
-        patch = cv2.boxFilter(shown, -1, (3, 3))
+        shown = compared_cells(cells, inside)
         few = np.partition(shown.ravel(), -_FEW)[-_FEW:]
         rows, columns = (side * CELL_PX // 2 for side in cells.shape)
         grown = cv2.resize(
@@ -170,7 +184,7 @@ class OnnxComparator(OnnxNetwork):
         height, width = pair.valid.shape
         return Differences(
             map=np.asarray(grown[: height // 2, : width // 2], np.float32),
-            peak=float(patch.max()),
+            peak=worst_patch(shown),
             top=float(few.mean()),
             whole=float(told[0]),
             ways=dict(zip(WAYS, told[1:].tolist(), strict=True)),

@@ -40,11 +40,12 @@ class Term:
             raw = math.log(max(raw + self.offset, 1e-6))
         raw = min(self.most, max(self.least, raw))
         # Beyond the data it was fitted on, a measurement says no more than its edge.
-        scaled = min(_EDGE, max(-_EDGE, (raw - self.mean) / self.std))
+        scaled = min(EDGE, max(-EDGE, (raw - self.mean) / self.std))
         return self.weight * scaled
 
 
-_EDGE = 4.0
+EDGE = 4.0
+"""Spreads from the mean beyond which a measurement says no more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,8 @@ _CHUNK = 20
 """Photos of a job: two processes should end together."""
 _PLANTED_CHUNK = 20
 _JPEG_QUALITY = 90
-_SEVERITIES = (0.15, 1.0)
+SEVERITIES = (0.15, 1.0)
+"""Of what is planted, from hardly to plainly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +297,7 @@ def _variants(
     photo = decode(data, max_side_px=WORKING_SIDE_PX).pixels
     rng = np.random.default_rng(zlib.crc32(untouched.name.encode()))
     kind = str(rng.choice(LOCAL_KINDS))
-    severity = float(rng.uniform(*_SEVERITIES))
+    severity = float(rng.uniform(*SEVERITIES))
     forged = plant_into(
         photo,
         looked.evidence.match.registration,

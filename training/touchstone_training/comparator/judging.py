@@ -96,7 +96,7 @@ def judge(
     kinds, judged = _summaries(net, held, rng)
     before = _separation(net, kinds, judged)
     relearn(net, _summaries(net, learned, rng)[1], config)
-    metrics = {**_separation(net, kinds, judged), "before": before}
+    metrics = _separation(net, kinds, judged)
     provenance = {
         "config": asdict(config),
         "commit": current_commit(),
@@ -106,7 +106,7 @@ def judge(
     }
     kept = Checkpoint(net.state_dict(), config.steps, metrics, provenance)
     kept.write(out / BEST)
-    return metrics
+    return {**metrics, "before": before}
 
 
 PLANTED = "planted"

@@ -154,6 +154,20 @@ def test_planted_counterfeits_are_held_against_their_own_control() -> None:
     assert one["per_kind"]["typo"]["localisation"]["share"] == 1
 
 
+def test_changes_of_one_photo_are_held_against_its_one_control() -> None:
+    rows = planted_rows()
+    more = [
+        replace(one, name=one.name.replace("planted", "cast"), kind="cast")
+        for one in rows
+        if one.is_fake
+    ]
+    one = planted_document([*rows, *more], draws=5)
+    assert (one["photos"], one["planted"]) == (8, 16)
+    assert one["above_own_control"]["touchstone"]["hits"] == 2 * 7
+    assert one["above_own_control"]["touchstone"]["total"] == 2 * 8
+    assert one["per_kind"]["cast"]["photos"] == 8
+
+
 def test_real_photos_are_counted_by_what_was_named() -> None:
     def seen(
         named: str | None,

@@ -166,6 +166,17 @@ def test_a_folder_without_a_manifest_is_named(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
+def test_pictures_of_one_name_in_folders_of_one_name_are_told_apart(
+    tmp_path: Path,
+) -> None:
+    rows = [f"{part}/a/1.jpg,gsd:a,photo,MIT" for part in ("train", "test")]
+    lines = "\n".join(["file,product_id,kind,licence", *rows])
+    (tmp_path / "manifest.csv").write_text(lines, encoding="utf-8")
+    items = read_manifest(tmp_path)
+    assert [one.file for one in items] == ["train/a/1.jpg", "test/a/1.jpg"]
+    assert [one.path for one in items] == [tmp_path / one.file for one in items]
+
+
 def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"not a picture")

@@ -81,13 +81,13 @@ def test_registration_tells_where_the_face_lies_in_a_real_photo(
     for kind, pixels in files.items():
         file = tmp_path / f"{kind}.png"
         cv2.imwrite(str(file), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-        items.append(Item(file, "gsd:Arla-1", kind, "MIT"))
+        items.append(Item(file, "gsd:Arla-1", kind, "MIT", file.name))
     empty = tmp_path / "empty.png"
     cv2.imwrite(str(empty), np.full((300, 400, 3), 120, np.uint8))
-    items.append(Item(empty, "gsd:Arla-1", "photo", "MIT"))
+    items.append(Item(empty, "gsd:Arla-1", "photo", "MIT", empty.name))
     left = tmp_path / "left.png"
     shutil.copy(tmp_path / "photo.png", left)
-    items.append(Item(left, "gsd:Arla-1", "photo", "MIT"))
+    items.append(Item(left, "gsd:Arla-1", "photo", "MIT", left.name))
     front = ((0.25, 1 / 6), (0.75, 1 / 6), (0.75, 5 / 6), (0.25, 5 / 6))
     [scene] = photographed(items, {"gsd:Arla-1": front})
     assert not list(photographed(items, {"gsd:Arla-2": front}))

@@ -39,11 +39,8 @@ class Item:
     kind: str
     """``reference``, ``photo`` or ``other``."""
     licence: str
-
-    @property
-    def file(self) -> str:
-        """The name of its picture, with the folder that it lies in."""
-        return f"{self.path.parent.name}/{self.path.name}"
+    file: str
+    """As the manifest has it: no other picture of the set lies there."""
 
 
 def read_manifest(folder: Path) -> list[Item]:
@@ -60,6 +57,7 @@ def read_manifest(folder: Path) -> list[Item]:
                     product_id=row["product_id"],
                     kind=row["kind"],
                     licence=row["licence"],
+                    file=row["file"],
                 )
                 for row in csv.DictReader(lines)
             ]

@@ -18,8 +18,10 @@ from touchstone.engine.rectification import rectify
 from touchstone.engine.reference import Reference, frame_of
 from touchstone.engine.registration import Bend, Registration, register
 from touchstone_training.benchmark.planted import (
+    SEVERITIES,
     added,
     photographed_difference,
+    plant_each,
     plant_into,
     points_in_reference,
 )
@@ -97,6 +99,21 @@ def test_the_same_seed_plants_the_same(registration: Registration) -> None:
         assert one is not None
         pictures.append(one.pixels)
     assert np.array_equal(pictures[0], pictures[1])
+
+
+def test_a_photo_gets_one_change_of_each_kind_by_its_name(
+    registration: Registration,
+) -> None:
+    first, again, other = (
+        list(plant_each(name, PHOTO, registration, REFERENCE))
+        for name in ("shelf:a.jpg", "shelf:a.jpg", "shelf:b.jpg")
+    )
+    assert [one.kind for one in first] == list(LOCAL_KINDS)
+    assert all(SEVERITIES[0] <= one.severity <= SEVERITIES[1] for one in first)
+    assert len({one.severity for one in (*first, *other)}) == 2 * len(LOCAL_KINDS)
+    for one, same in zip(first, again, strict=True):
+        assert (one.box, one.severity) == (same.box, same.severity)
+        assert np.array_equal(one.pixels, same.pixels)
 
 
 def test_nothing_is_planted_on_a_hand_before_the_print(

@@ -40,6 +40,11 @@ class Item:
     """``reference``, ``photo`` or ``other``."""
     licence: str
 
+    @property
+    def file(self) -> str:
+        """The name of its picture, with the folder that it lies in."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
 
 def read_manifest(folder: Path) -> list[Item]:
     """Read ``folder/manifest.csv``.

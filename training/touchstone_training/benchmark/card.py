@@ -306,7 +306,7 @@ def _planted(reports: Mapping[str, Any]) -> Iterator[str]:
         "A change to the print, put under the photo's light and focus and added where "
         "registration says that the print lies; AUROC against the same photos "
         "untouched and re-encoded. Scores count whether or not the policy abstains. "
-        "*Above its own control*: photos in which the change raised the suspicion over "
+        "*Above its own control*: changes that raised the suspicion over "
         "that of the photo re-encoded alone; half of them is chance."
     )
     yield ""

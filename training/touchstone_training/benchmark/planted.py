@@ -6,6 +6,8 @@ else of the photo is touched, so that only the print changes. Where the referenc
 coarser than the photo, ink that was taken away leaves traces of its edges.
 """
 
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,7 @@ from touchstone.engine.reference import Reference
 from touchstone.engine.registration import Registration, project
 from touchstone.errors import InvalidInputError
 from touchstone_training.simulator.counterfeits import plant
+from touchstone_training.simulator.planting import LOCAL_KINDS
 
 _Field = NDArray[np.float32]
 """(h, w, 3) signed levels."""
@@ -37,6 +40,10 @@ _SEEN_PX = 60
 """A change of fewer photo pixels, or weaker, is none that a photo could show."""
 
 
+SEVERITIES = (0.15, 1.0)
+"""Of what is planted, from hardly to plainly."""
+
+
 @dataclass(frozen=True, slots=True)
 class Planted:
     """A real photo with a change that was never in front of the camera."""
@@ -45,6 +52,36 @@ class Planted:
     """The photo, of the size it had."""
     box: tuple[float, float, float, float]
     """Of the change, in pixels of the enrolled image."""
+    kind: str
+    severity: float
+
+
+def plant_each(
+    name: str, photo: Pixels, registration: Registration, reference: Reference
+) -> Iterator[Planted]:
+    """Plant one change of each of ``planting.LOCAL_KINDS`` into a photo, in turn.
+
+    A set of real photos is small: one change in each would leave to chance how well
+    they are told. Severity and place hang on ``name`` and kind alone, so that a photo
+    that is not registered changes no other.
+
+    Args:
+        name: of the photo.
+        photo: see `plant_into`.
+        registration: see `plant_into`.
+        reference: see `plant_into`.
+
+    Yields:
+        Those that this photo would show.
+    """
+    for kind in LOCAL_KINDS:
+        rng = np.random.default_rng(zlib.crc32(f"{name}:{kind}".encode()))
+        severity = float(rng.uniform(*SEVERITIES))
+        planted = plant_into(
+            photo, registration, reference, kind, rng, severity=severity
+        )
+        if planted is not None:
+            yield planted
 
 
 def plant_into(
@@ -94,7 +131,7 @@ def plant_into(
         if (apart > _SEEN_LEVELS).sum() >= _SEEN_PX:
             scale = reference.size_px[0] / seen.shape[1]
             x, y, w, h = (scale * side for side in forged.changed_boxes[0])
-            return Planted(pixels, (x, y, w, h))
+            return Planted(pixels, (x, y, w, h), kind, severity)
     return None
 
 

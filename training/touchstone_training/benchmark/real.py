@@ -7,14 +7,11 @@ finding of inconsistency on it is counted as a false alarm.
 
 import math
 import tempfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from touchstone.bootstrap import Application
 from touchstone.catalogue import WORKING_SIDE_PX
@@ -34,21 +31,18 @@ from touchstone_training.benchmark.observations import (
 )
 from touchstone_training.benchmark.peers import Classic
 from touchstone_training.benchmark.pictures import Kept
-from touchstone_training.benchmark.planted import plant_into
+from touchstone_training.benchmark.planted import plant_each
 from touchstone_training.benchmark.scores import share_document
 from touchstone_training.data import Item, read_manifest, split
 from touchstone_training.enrolling import Enrolled, enrolled
 from touchstone_training.services import References, Specimen, enrol_all, opened
 from touchstone_training.simulator.photography import to_jpeg
-from touchstone_training.simulator.planting import LOCAL_KINDS
 from touchstone_training.work import spread
 
 _CHUNK = 20
 """Photos of a job: two processes should end together."""
 _PLANTED_CHUNK = 20
 _JPEG_QUALITY = 90
-SEVERITIES = (0.15, 1.0)
-"""Of what is planted, from hardly to plainly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +170,7 @@ def _row(name: str, item: Item, application: Application, caller: Caller) -> Rea
     named = seen.product.product_id if seen.product else None
     return RealRow(
         set=name,
-        file=f"{item.path.parent.name}/{item.path.name}",
+        file=item.file,
         product=item.product_id,
         named=named,
         likeliest=named or likeliest(application.verifier, caller, data),
@@ -239,7 +233,7 @@ def observe_planted(
     most_photos: int,
     workers: int,
 ) -> list[Observation]:
-    """Examine photos of each set as they are, re-encoded, and with a change planted.
+    """Examine photos of each set as they are, re-encoded, and with changes planted.
 
     Args:
         sets: of real photographs.
@@ -286,40 +280,30 @@ def _variants(
 ) -> Iterator[tuple[Taken, Looked]]:
     """Yield the photo untouched, re-encoded, and changed; nothing if not found."""
     data = item.path.read_bytes()
-    file = f"{item.path.parent.name}/{item.path.name}"
+    shown = f"{name}:{item.file}"
     untouched = Taken(
-        name=f"{name}:{file}:untouched", group=item.product_id, source=name, jpeg=data
+        name=f"{shown}:untouched", group=item.product_id, source=name, jpeg=data
     )
     looked = look(untouched, [reference], 0, models)
     if looked.evidence is None:
         return
     yield untouched, looked
     photo = decode(data, max_side_px=WORKING_SIDE_PX).pixels
-    rng = np.random.default_rng(zlib.crc32(untouched.name.encode()))
-    kind = str(rng.choice(LOCAL_KINDS))
-    severity = float(rng.uniform(*SEVERITIES))
-    forged = plant_into(
-        photo,
-        looked.evidence.match.registration,
-        reference.reference,
-        kind,
-        rng,
-        severity=severity,
-    )
     control = replace(
         untouched,
-        name=f"{name}:{file}:control",
+        name=f"{shown}:control",
         kind=CONTROL,
         jpeg=to_jpeg(photo, _JPEG_QUALITY),
     )
     yield control, look(control, [reference], 0, models)
-    if forged is not None:
+    registration = looked.evidence.match.registration
+    for one in plant_each(shown, photo, registration, reference.reference):
         planted = replace(
             untouched,
-            name=f"{name}:{file}:planted",
-            kind=kind,
-            severity=severity,
-            boxes=(forged.box,),
-            jpeg=to_jpeg(forged.pixels, _JPEG_QUALITY),
+            name=f"{shown}:{one.kind}",
+            kind=one.kind,
+            severity=one.severity,
+            boxes=(one.box,),
+            jpeg=to_jpeg(one.pixels, _JPEG_QUALITY),
         )
         yield planted, look(planted, [reference], 0, models)

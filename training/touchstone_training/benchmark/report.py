@@ -303,7 +303,7 @@ def _photo_of(one: Observation) -> str:
 def _pairs(
     observations: Sequence[Observation],
 ) -> list[tuple[Observation, Observation]]:
-    """Return (planted, control) of each photo that has both."""
+    """Return (planted, control) of each change, if its photo has a control."""
     controls = {_photo_of(one): one for one in observations if one.kind == CONTROL}
     return [
         (one, controls[_photo_of(one)])
@@ -313,7 +313,7 @@ def _pairs(
 
 
 def _above(pairs: Sequence[tuple[Observation, Observation]], system: str) -> Document:
-    """Count the photos in which the change raised the suspicion over the control's."""
+    """Count the changes that raised the suspicion over that of the control."""
     planted, control = (
         scores_of([pair[side] for pair in pairs], system) for side in (0, 1)
     )

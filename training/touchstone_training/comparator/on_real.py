@@ -6,7 +6,6 @@ real ones, genuine and with a change planted, is known in minutes: by the photos
 only these are shown.
 """
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,8 @@ from touchstone.engine.comparator import (
 from touchstone.engine.pair import AlignedPair
 from touchstone.errors import InvalidInputError
 from touchstone.settings import Settings
-from touchstone_training.benchmark.planted import plant_into
-from touchstone_training.benchmark.real import SEVERITIES, RealSet, real_sets
+from touchstone_training.benchmark.planted import plant_each
+from touchstone_training.benchmark.real import RealSet, real_sets
 from touchstone_training.benchmark.scores import area, estimate, resamples
 from touchstone_training.checkpoints import BEST, Checkpoint
 from touchstone_training.comparator.aligned import Known, decoded
@@ -36,7 +35,6 @@ from touchstone_training.comparator.network import ComparatorNet
 from touchstone_training.comparator.tune import as_learned
 from touchstone_training.data import Item
 from touchstone_training.measuring import GENUINE
-from touchstone_training.simulator.planting import LOCAL_KINDS
 
 Answer = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Planes, (1, h, w, 8), to log odds: of the cells, (h / 4, w / 4), and of the whole and
@@ -47,8 +45,6 @@ SETS = ("smvs_dvd_covers",)
 NUMBERS = ("peak", "whole", "place")
 """The most suspicious patch, and what is said of the whole and of its places."""
 _EVERY = 2
-_PLANTED = 2
-"""Changes that are planted into each photo, one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +105,13 @@ def _looked_at(one: RealSet, answer: Answer) -> Iterator[_Shown]:
     }
     for item in track(photos, description=one.name):
         known = enrolled[item.product_id]
-        # Of each photo by itself: one that is not registered changes no other.
-        file = f"{item.path.parent.name}/{item.path.name}"
-        rng = np.random.default_rng(zlib.crc32(file.encode()))
         photo = decoded(item)
         registration = known.registered(photo)
         if registration is None:
             continue
-        shown = [(GENUINE, photo)]
-        for kind in rng.permutation(LOCAL_KINDS)[:_PLANTED].tolist():
-            severity = float(rng.uniform(*SEVERITIES))
-            forged = plant_into(
-                photo, registration, known.reference, kind, rng, severity=severity
-            )
-            shown += [] if forged is None else [(kind, forged.pixels)]
+        name = f"{one.name}:{item.file}"
+        planted = plant_each(name, photo, registration, known.reference)
+        shown = [(GENUINE, photo), *((each.kind, each.pixels) for each in planted)]
         for kind, pixels in shown:
             pair = known.aligned(pixels)
             if pair is not None:

@@ -243,8 +243,7 @@ def test_the_shipped_comparator_is_restored_and_says_of_what(tmp_path: Path) -> 
         wanted, wanted_told = (one[0].numpy() for one in net(as_learned(planes)))
     assert wanted[50:60, 15:45].max() > wanted[:40].max() + 2
     assert np.corrcoef(cells.ravel(), wanted.ravel())[0, 1] > 0.98
-    if manifest["version"] != "0.5.0":  # whose head is another, and left as new
-        np.testing.assert_allclose(told, wanted_told, atol=0.6)
+    np.testing.assert_allclose(told, wanted_told, atol=0.6)
 
 
 def test_another_network_is_not_taken_for_a_comparator() -> None:

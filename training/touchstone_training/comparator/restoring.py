@@ -1,8 +1,6 @@
 """A served comparator back to a checkpoint, from which training can go on.
 
-What is served has its normalisation folded in: enough to go on from. One that was made
-before the whole print was judged by one hidden layer has another head: that is left as
-new, to be learned by `judge`; the map is the same.
+What is served has its normalisation folded in: enough to go on from.
 """
 
 from pathlib import Path
@@ -36,18 +34,8 @@ def restored(model: bytes) -> ComparatorNet:
     net = ComparatorNet().eval()
     convolved = list(layers(graph, "Conv"))
     convolved[0] = _of_stem(*convolved[0])
-    mixed = list(layers(graph, "Gemm"))
-    if [weight.shape for weight, _ in mixed[1:]] == _EARLIER_HEAD:
-        mixed[1:] = [
-            (linear.weight.detach().numpy(), linear.bias.detach().numpy())
-            for linear in (net.about, net.whole)
-        ]
-    fill(net, convolved, mixed, called="a comparator")
+    fill(net, convolved, list(layers(graph, "Gemm")), called="a comparator")
     return net
-
-
-_EARLIER_HEAD = [(48, 224), (5, 51)]
-"""Weights of the two last layers, up to version 0.5.0."""
 
 
 def _of_stem(

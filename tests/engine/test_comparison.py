@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from scenes import Box, Pixels, Print, photographed, printed
 
 from touchstone.engine.channels import CHANNELS
-from touchstone.engine.comparison import MEASUREMENTS, Comparison, Region
+from touchstone.engine.comparator import Differences
+from touchstone.engine.comparison import MEASUREMENTS, PLAIN, Comparison, Region
 from touchstone.engine.comparison import compare as compare_with
 from touchstone.engine.image import resized
+from touchstone.engine.pair import AlignedPair
 
 FRAME = (640, 426)
 USUAL = 1.0
@@ -260,13 +262,34 @@ def test_the_same_pair_gives_the_same_comparison() -> None:
     np.testing.assert_array_equal(first.deviation, second.deviation)
 
 
-def test_every_measurement_is_named_and_the_deviation_is_the_worst_channel() -> None:
+def test_every_measurement_and_every_channel_is_named() -> None:
     found = compared(printed(1))
     assert tuple(found.measurements) == MEASUREMENTS
     assert set(found.channel_maps) == {"learned", *CHANNELS}
-    np.testing.assert_array_equal(
-        found.deviation, np.maximum.reduce(list(found.channel_maps.values()))
-    )
+
+
+def test_the_comparator_puts_a_place_before_those_that_only_stray() -> None:
+    class Sure:
+        """Says that the print was changed in the lower right, far from the ring."""
+
+        def differences(self, pair: AlignedPair) -> Differences:
+            blind = BLIND.differences(pair)
+            blind.map[-20:-10, -30:-10] = 1.5
+            return blind
+
+    face = printed(2)
+    questioned = face.without(face.first("ring", after=6))
+    alone = compared(face, questioned)
+    strays = np.maximum.reduce([alone.channel_maps[name] for name in CHANNELS])
+    assert strays.max() > PLAIN
+    np.testing.assert_array_equal(alone.deviation, np.minimum(strays, PLAIN))
+    seen, covered = seen_through(photographed(questioned, **VIEW), FRAME)
+    reference = resized(face.pixels, FRAME)
+    told = compare_with(reference, seen, covered, comparator=Sure())
+    first, second = told.regions[:2]
+    assert first.deviation == 1.5
+    assert (first.x, first.y) == (FRAME[0] - 60, FRAME[1] - 40)
+    assert second == alone.regions[0]
 
 
 def on_white_board(*, is_printed: bool) -> Pixels:

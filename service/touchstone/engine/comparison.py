@@ -29,7 +29,7 @@ from touchstone.engine.pair import (
 )
 from touchstone.engine.profile import Profile, profile_of
 
-COMPARISON_VERSION = "16"
+COMPARISON_VERSION = "17"
 """Changes whenever the same pair would give other measurements."""
 
 COMPARISON_SIDE_PX = 640
@@ -60,10 +60,11 @@ class Comparison:
     measurements: dict[str, float]
     """Named numbers, see `MEASUREMENTS`; every name is always there."""
     deviation: Map
-    """(h // 2, w // 2): the strongest of `channel_maps` at each place; 1 is the edge of
+    """(h // 2, w // 2): what the comparator says of each place, and, where that is
+    more, the strongest of the other `channel_maps`, up to `PLAIN`; 1 is the edge of
     what is usual."""
     channel_maps: dict[str, Map]
-    """By channel, and ``learned``; (h // 2, w // 2)."""
+    """By channel, and ``learned``; (h // 2, w // 2), in the same units."""
     regions: tuple[Region, ...]
     compared_fraction: float
     """Share of the reference that could be compared, 0 to 1."""
@@ -138,10 +139,10 @@ def compare(
         name: np.asarray(values * np.float32(0.5), np.float32)
         for name, values in maps.items()
     }
+    strays = np.maximum.reduce(list(maps.values()))
     maps["learned"] = _framed(learned.map, half.valid.shape)
-    deviation = maps["learned"]
-    for values in maps.values():
-        deviation = np.maximum(deviation, values)
+    # How far they do puts no place before those that the comparator tells.
+    deviation = np.maximum(maps["learned"], np.minimum(strays, PLAIN))
     return Comparison(
         measurements={
             **measured,
@@ -167,6 +168,8 @@ def compare(
 
 
 _WHOLE_WINDOW = np.ones((9, 9), np.uint8)
+PLAIN = np.float32(1.2)
+"""A deviation that is plainly more than usual, and no more than that."""
 
 
 def _framed(values: Map, shape: tuple[int, ...]) -> Map:

@@ -3,7 +3,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from blind import BLIND
+from blind import BLIND, BlindComparator
 from examined import seen_through
 from meshed import Mesh, on_border, seen_askew
 from numpy.typing import NDArray
@@ -269,11 +269,11 @@ def test_every_measurement_and_every_channel_is_named() -> None:
 
 
 def test_the_comparator_puts_a_place_before_those_that_only_stray() -> None:
-    class Sure:
+    class Sure(BlindComparator):
         """Says that the print was changed in the lower right, far from the ring."""
 
         def differences(self, pair: AlignedPair) -> Differences:
-            blind = BLIND.differences(pair)
+            blind = super().differences(pair)
             blind.map[-20:-10, -30:-10] = 1.5
             return blind
 

@@ -77,6 +77,11 @@ class Comparison:
     shift: NDArray[np.float32]
     """(h, w, 2): what was followed beyond the registration, in pixels."""
 
+    @property
+    def furthest(self) -> float:
+        """How far the place that strays most does, in whatever channel."""
+        return max(float(values.max()) for values in self.channel_maps.values())
+
     def profile(self) -> Profile:
         """Return what tells printings apart in a lot; made when it is asked for."""
         learned = self.channel_maps["learned"]

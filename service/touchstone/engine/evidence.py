@@ -118,7 +118,7 @@ def examine(
         is_bent=registration.bend is not None,
         closer=closer,
     )
-    if not is_all and any(one.deviation >= _CLEAR for one in comparison.regions):
+    if not is_all and comparison.furthest >= _CLEAR:
         codes = united(codes, read_face(photo, registration))
     return Evidence(
         match=replace(match, registration=registration),

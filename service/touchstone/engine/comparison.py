@@ -30,7 +30,7 @@ from touchstone.engine.pair import (
 from touchstone.engine.profile import Profile, profile_of
 
 COMPARISON_VERSION = "17"
-"""Changes whenever the same pair would give other measurements."""
+"""Changes whenever the same pair would give other measurements or regions."""
 
 COMPARISON_SIDE_PX = 640
 """Long side of the frame in which every pair is compared."""
@@ -79,7 +79,7 @@ class Comparison:
 
     @property
     def furthest(self) -> float:
-        """How far the place that strays most does, in whatever channel."""
+        """How far the place that strays most does, in any channel; 1 is the edge."""
         return max(float(values.max()) for values in self.channel_maps.values())
 
     def profile(self) -> Profile:

@@ -74,12 +74,11 @@ def plant_each(
     Yields:
         Those that this photo would show.
     """
+    print_ = _Print.of(photo, registration, reference)
     for kind in LOCAL_KINDS:
         rng = np.random.default_rng(zlib.crc32(f"{name}:{kind}".encode()))
         severity = float(rng.uniform(*SEVERITIES))
-        planted = plant_into(
-            photo, registration, reference, kind, rng, severity=severity
-        )
+        planted = print_.changed(kind, rng, severity=severity)
         if planted is not None:
             yield planted
 
@@ -106,33 +105,64 @@ def plant_into(
     Returns:
         None where no change was found that this photo would show.
     """
-    # To change the print and nothing else, we must:
-    #
-    # 1. Change the reference.
-    # 2. Learn from what was not changed how the photo shows it: light, focus, misfit.
-    # 3. Look elsewhere if this place is hidden, or the change too faint to be seen.
-    # 4. Carry the difference, so lit and so soft, into the photo.
-    laid = laid_over(photo, registration, reference)
-    registration, seen, covered = laid.registration, laid.seen, laid.covered
-    is_bent = registration.bend is not None
-    pair = aligned_pair(reference.framed, seen, covered, is_bent=is_bent)
-    for _ in range(_TRIES):
-        try:
-            forged = plant(reference.framed, kind, rng, severity=severity)
-        except InvalidInputError:  # so plain that nothing of it can be changed
-            return None
-        difference = photographed_difference(
-            reference.framed, forged.pixels, seen, covered, pair
+    print_ = _Print.of(photo, registration, reference)
+    return print_.changed(kind, rng, severity=severity)
+
+
+@dataclass(frozen=True, slots=True)
+class _Print:
+    """A print as a photo shows it: what every change of it goes by."""
+
+    photo: Pixels
+    reference: Reference
+    registration: Registration
+    """Carried on over the face."""
+    seen: Pixels
+    covered: Mask
+    pair: AlignedPair
+
+    @classmethod
+    def of(
+        cls, photo: Pixels, registration: Registration, reference: Reference
+    ) -> "_Print":
+        laid = laid_over(photo, registration, reference)
+        pair = aligned_pair(
+            reference.framed,
+            laid.seen,
+            laid.covered,
+            is_bent=laid.registration.bend is not None,
         )
-        if difference is None:
-            continue
-        pixels = added(photo, difference, registration)
-        apart = cv2.absdiff(pixels, photo).max(axis=2)
-        if (apart > _SEEN_LEVELS).sum() >= _SEEN_PX:
-            scale = reference.size_px[0] / seen.shape[1]
-            x, y, w, h = (scale * side for side in forged.changed_boxes[0])
-            return Planted(pixels, (x, y, w, h), kind, severity)
-    return None
+        return cls(photo, reference, laid.registration, laid.seen, laid.covered, pair)
+
+    def changed(
+        self, kind: str, rng: np.random.Generator, *, severity: float
+    ) -> Planted | None:
+        """Return the photo with a change, see `plant_into`."""
+        # To change the print and nothing else, we must:
+        #
+        # 1. Change the reference.
+        # 2. Learn from what was not changed how the photo shows it: light, focus,
+        #    misfit.
+        # 3. Look elsewhere if this place is hidden, or the change too faint to be seen.
+        # 4. Carry the difference, so lit and so soft, into the photo.
+        genuine = self.reference.framed
+        for _ in range(_TRIES):
+            try:
+                forged = plant(genuine, kind, rng, severity=severity)
+            except InvalidInputError:  # so plain that nothing of it can be changed
+                return None
+            difference = photographed_difference(
+                genuine, forged.pixels, self.seen, self.covered, self.pair
+            )
+            if difference is None:
+                continue
+            pixels = added(self.photo, difference, self.registration)
+            apart = cv2.absdiff(pixels, self.photo).max(axis=2)
+            if (apart > _SEEN_LEVELS).sum() >= _SEEN_PX:
+                scale = self.reference.size_px[0] / self.seen.shape[1]
+                x, y, w, h = (scale * side for side in forged.changed_boxes[0])
+                return Planted(pixels, (x, y, w, h), kind, severity)
+        return None
 
 
 def photographed_difference(

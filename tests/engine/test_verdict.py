@@ -112,6 +112,7 @@ def evidence(
         ),
         hidden_fraction=0.0,
         outline_gap=0.0,
+        dots=0.4,
         face_share=1.0,
         quality=Quality(0.45, 0.01, 0.01, 0.7),
         is_closer=False,
@@ -600,6 +601,16 @@ def test_a_way_that_may_not_accuse_keeps_from_clearing() -> None:
     assert limited.logit({"x": -3, "y": -3}) < -8
     assert limited.logit({"x": -3, "y": 3}) == pytest.approx(0, abs=1e-3)
     assert limited.logit({"x": 3, "y": 3}) > 8
+
+
+def test_of_ways_that_may_say_no_more_the_one_that_would_is_named() -> None:
+    limited = Mixture(
+        tuple(replace(one, most_log10_lr=0.3) for one in mixture(0.5, 0.5).experts)
+    )
+    first, second = (one.name for one in limited.experts)
+    assert limited.likeliest({"x": 2, "y": 3}) == second
+    assert limited.likeliest({"x": 3, "y": 2}) == first
+    assert limited.logit({"x": 2, "y": 3}) == limited.logit({"x": 3, "y": 2})
 
 
 def test_a_code_alone_says_nothing_of_the_print_as_a_whole() -> None:

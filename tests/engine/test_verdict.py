@@ -112,6 +112,7 @@ def evidence(
         ),
         hidden_fraction=0.0,
         outline_gap=0.0,
+        dots=0.4,
         face_share=1.0,
         quality=Quality(0.45, 0.01, 0.01, 0.7),
         is_closer=False,

@@ -43,12 +43,12 @@ NAMES = (
     *MEASUREMENTS,
     *("inlier_residual", "resolution", "sharpness", "glare_fraction"),
     *("dark_fraction", "face_contrast", "compared_fraction", "aspect_gap", "agreement"),
-    "outline_gap",
+    *("outline_gap", "dots"),
 )
 TELLING = {
     "cast": "green_cast",
     "aspect": "aspect_gap",
-    "halftone": "grain",
+    "halftone": "dots",
     "typo": "learned_peak",
 }
 """Of each kind, the one measurement that strays in these rows."""

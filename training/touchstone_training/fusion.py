@@ -213,7 +213,8 @@ def _told(*names: str) -> tuple[TermChoice, ...]:
 
 _NO_ACCUSATION = 0.5
 """Log10 of the highest likelihood ratio for what a photo can do by itself: coloured
-light and noise make any print look tinted and grainy."""
+light and noise make any print look tinted and grainy, and from very near the screen of
+a genuine one may be seen."""
 _COLOUR = TermChoice("colour_top", is_log=True, direction=1)
 
 WAYS = (
@@ -250,6 +251,7 @@ WAYS = (
         frozenset({"halftone", "inkjet"}),
         (
             TermChoice("grain", direction=1),
+            TermChoice("dots", direction=1),
             *_told("screen", "whole"),
             _COLOUR,
             *_PHOTO,

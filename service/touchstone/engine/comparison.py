@@ -29,7 +29,7 @@ from touchstone.engine.pair import (
 )
 from touchstone.engine.profile import Profile, profile_of
 
-COMPARISON_VERSION = "17"
+COMPARISON_VERSION = "18"
 """Changes whenever the same pair would give other measurements or regions."""
 
 COMPARISON_SIDE_PX = 640

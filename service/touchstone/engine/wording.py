@@ -61,7 +61,7 @@ SENTENCES = {
     "colour_differs": "Some elements have another colour than on the reference.",
     "cast_differs": "All has another tint than usual: the light has, or the print.",
     "proportion_differs": "The print is narrower or wider than the reference.",
-    "screen_differs": "All is grainier than usual: the photo is, or the print.",
+    "screen_differs": "All is grainier than usual, or dotted: the photo or the print.",
     "softness_differs": "All is softer than usual: the photo is, or the print.",
     "overall_difference": "The print as a whole differs from the reference.",
     "weak_evidence": "What was measured supports neither side enough.",

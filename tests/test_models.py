@@ -279,7 +279,7 @@ def test_the_policy_weighs_nothing_but_what_is_measured() -> None:
         *of_match,
         *("inlier_residual", "resolution", "sharpness", "glare_fraction"),
         *("dark_fraction", "face_contrast", "compared_fraction", "aspect_gap"),
-        *("hidden_fraction", "outline_gap", "dots"),
+        *("hidden_fraction", "outline_gap"),
     }
     assert {term.name for term in policy().identification.terms} <= of_match
     assert {term.name for term in policy().fusion.terms} <= of_evidence

@@ -19,6 +19,7 @@ from touchstone.engine.policy import Expert, Logistic, Mixture, Policy, Term
 from touchstone.engine.quality import Quality
 from touchstone.engine.reference import Reference, class_of
 from touchstone.engine.registration import Registration
+from touchstone.engine.spectra import Spectra
 from touchstone.engine.verdict import Finding, decide, photo_measurements
 from touchstone.engine.wording import RETAKE, SENTENCES, FindingKind
 from touchstone.errors import ModelError
@@ -112,7 +113,7 @@ def evidence(
         ),
         hidden_fraction=0.0,
         outline_gap=0.0,
-        dots=0.4,
+        spectra=Spectra(dots=0.4),
         face_share=1.0,
         quality=Quality(0.45, 0.01, 0.01, 0.7),
         is_closer=False,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.engine.policy import EDGE
+from touchstone.engine.spectra import BANDS
 from touchstone.errors import InvalidInputError
 from touchstone_training.measuring import GENUINE, Row
 
@@ -211,10 +212,10 @@ def _told(*names: str) -> tuple[TermChoice, ...]:
     return tuple(TermChoice(f"learned_{name}", direction=1) for name in names)
 
 
-_NO_ACCUSATION = 0.5
+_NO_ACCUSATION = 0.32
 """Log10 of the highest likelihood ratio for what a photo can do by itself: coloured
-light and noise make any print look tinted and grainy, and from very near the screen of
-a genuine one may be seen."""
+light, noise and want of focus make any print look tinted, grainy and soft, and from
+very near the screen of a genuine one may be seen. Two each, six for all together."""
 _COLOUR = TermChoice("colour_top", is_log=True, direction=1)
 
 WAYS = (
@@ -258,11 +259,27 @@ WAYS = (
         ),
         most_log10_lr=_NO_ACCUSATION,
     ),
+    Way(
+        "softness",
+        frozenset({"rescan"}),
+        (
+            # Of either sign: a copy keeps the coarse and lacks the fine, and is told by
+            # how steeply it falls between, as no lens does.
+            *(
+                TermChoice(f"{kind}_{band}")
+                for kind in ("transfer", "power")
+                for band in BANDS
+            ),
+            TermChoice("resolution", is_log=True, is_held=True),
+            *_told("softness"),
+        ),
+        most_log10_lr=_NO_ACCUSATION,
+    ),
 )
 """Another process is told by what its way leaves: a reprint has another screen, a copy
-another tint. One sum over all of them would dilute each by what says nothing of it.
-Want of detail is no way of its own: photos of every phone and size lack some, and it
-spoke against half of the real genuine ones."""
+another tint, a rescan has no more detail than was scanned. One sum over all of them
+would dilute each by what says nothing of it. Photos of every phone and size lack detail
+too: what of it, and where, tells a copy (see `spectra`), not how much."""
 
 MOST_BY_PHOTO = math.log10(
     sum(10**way.most_log10_lr for way in WAYS if math.isfinite(way.most_log10_lr))

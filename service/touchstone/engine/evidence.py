@@ -23,7 +23,7 @@ from touchstone.engine.reading import is_gtin_other, read_expected, read_face
 from touchstone.engine.rectification import rectify
 from touchstone.engine.reference import Reference, frame_of, mask_of
 from touchstone.engine.registration import Registration
-from touchstone.engine.screens import dots_seen
+from touchstone.engine.spectra import Spectra, spectra_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,7 @@ class Evidence:
     """See `outline`."""
     aspect_gap: float
     """See `pose`: of the flat part that the registration began with."""
-    dots: float
-    """See `screens`."""
+    spectra: Spectra
     quality: Quality
     """Of the package face alone."""
     is_closer: bool
@@ -64,7 +63,7 @@ class Evidence:
             "preference": self.preference,
             "aspect_gap": self.aspect_gap,
             "outline_gap": self.outline_gap,
-            "dots": self.dots,
+            **self.spectra.measurements(),
             "inlier_residual": self.match.registration.residual_px,
             "hidden_fraction": self.hidden_fraction,
             "closer_look": float(self.is_closer),
@@ -137,7 +136,7 @@ def examine(
             photo, registration, reference.framed, comparison.shift, behind=behind
         ),
         aspect_gap=aspect_gap(match.registration),
-        dots=dots_seen(photo, registration, reference, comparison),
+        spectra=spectra_of(photo, registration, reference, comparison),
         quality=measure_quality(seen, covered),
         is_closer=closer is not None,
         codes=codes,

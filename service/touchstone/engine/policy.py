@@ -92,22 +92,28 @@ class Mixture:
 
     def logit(self, measurements: Mapping[str, float]) -> float:
         """Return the natural log of the likelihood ratio of H2."""
-        parts = self._parts(measurements)
+        parts = [part for part, _ in self._parts(measurements)]
         most = max(parts)
         return most + math.log(sum(math.exp(part - most) for part in parts))
 
     def likeliest(self, measurements: Mapping[str, float]) -> str:
-        """Return the name of the expert that says the most for H2."""
+        """Return the name of the expert that says the most for H2.
+
+        Of those that may say no more the one that would.
+        """
         parts = self._parts(measurements)
         return self.experts[parts.index(max(parts))].name
 
-    def _parts(self, measurements: Mapping[str, float]) -> list[float]:
-        return [
-            min(
-                math.log(one.share) + one.logistic.logit(measurements),
-                one.most_log10_lr * math.log(10),
-            )
+    def _parts(self, measurements: Mapping[str, float]) -> list[tuple[float, float]]:
+        """Return of each expert what it says, and what it would were it not limited."""
+        logits = [
+            math.log(one.share) + one.logistic.logit(measurements)
             for one in self.experts
+        ]
+        limits = [one.most_log10_lr * math.log(10) for one in self.experts]
+        return [
+            (min(logit, limit), logit)
+            for logit, limit in zip(logits, limits, strict=True)
         ]
 
 

@@ -105,14 +105,12 @@ def test_all_of_a_face_is_looked_at(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     picture = rng.integers(100, 156, size).astype(np.uint8)
     valid = np.ones(size, np.float32)
-    for axis, side in enumerate(size):
+    y, x = np.mgrid[: size[0], : size[1]]
+    added = 30 * (np.cos(1.9 * x + 0.7 * y) + np.cos(-0.7 * x + 1.9 * y))
+    for place, side in zip((y, x), size, strict=True):
         for end in (0, side):
-            place = np.arange(side).reshape((-1, 1) if axis == 0 else (1, -1))
             is_near = np.abs(place - end) < side / 2
-            y, x = np.mgrid[: size[0], : size[1]]
-            added = np.cos(1.9 * x + 0.7 * y) + np.cos(-0.7 * x + 1.9 * y)
-            shown = seen(picture, 30 * added * is_near)
-            assert dots(picture, shown, valid) > MOST
+            assert dots(picture, seen(picture, added * is_near), valid) > MOST
 
 
 def test_dots_finer_than_the_reference_can_hold_say_nothing() -> None:

@@ -90,12 +90,7 @@ def drawn_larger(
     """
     size = reference.shape[1], reference.shape[0]
     expected = pair.light.on(reference)
-    valid = np.asarray(
-        cv2.resize(pair.valid, size, interpolation=cv2.INTER_NEAREST), np.float32
-    )
-    grown = cv2.resize(pair.alignment.shift, size, interpolation=cv2.INTER_LINEAR)
-    scale = np.float32(size[0] / pair.valid.shape[1])
-    shift: NDArray[np.float32] = np.asarray(grown, np.float32) * scale
+    shift, valid = laid_at(size, pair.alignment.shift, pair.valid)
     near = moved_by(grey(photo), shift)
     found = align(grey(expected), near, valid, is_bent=is_bent, is_followed=True)
     shift += found.shift
@@ -106,6 +101,25 @@ def drawn_larger(
         valid=valid,
         alignment=replace(found, shift=shift),
     )
+
+
+def laid_at(
+    size_px: tuple[int, int], shift: NDArray[np.float32], valid: Map
+) -> tuple[NDArray[np.float32], Map]:
+    """Return how a pair lies, and where it is compared, in a frame of another size.
+
+    Args:
+        size_px: (width, height) of that frame.
+        shift: (h, w, 2), see `Alignment`.
+        valid: (h, w), 1 where compared, else 0.
+
+    Returns:
+        (height, width, 2), in pixels of that frame, and (height, width).
+    """
+    grown = cv2.resize(shift, size_px, interpolation=cv2.INTER_LINEAR)
+    scale = np.float32(size_px[0] / valid.shape[1])
+    compared = cv2.resize(valid, size_px, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(grown, np.float32) * scale, np.asarray(compared, np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from touchstone.engine.comparison import Comparison
 from touchstone.engine.identification import resolution
 from touchstone.engine.image import Pixels, grey, moved_by, resized
 from touchstone.engine.normalisation import Luma, Map
+from touchstone.engine.pair import laid_at
 from touchstone.engine.rectification import rectify
 from touchstone.engine.reference import Reference
 from touchstone.engine.registration import Registration
@@ -59,12 +60,11 @@ def dots_seen(
     height, width = comparison.valid.shape
     size = round(width * scale), round(height * scale)
     drawn, _ = rectify(grey(photo), registration, size)
-    shift = cv2.resize(comparison.shift, size, interpolation=cv2.INTER_LINEAR)
-    valid = cv2.resize(comparison.valid, size, interpolation=cv2.INTER_NEAREST)
+    shift, valid = laid_at(size, comparison.shift, comparison.valid)
     return dots(
         resized(grey(reference.pixels), size),
-        moved_by(drawn, np.asarray(shift, np.float32) * np.float32(scale)),
-        np.asarray(valid, np.float32),
+        moved_by(drawn, shift),
+        valid,
         coarsest=_PRINT / scale,
         finest=_FINEST * min(1.0, max(reference.pixels.shape) / max(size)),
     )
